@@ -1,0 +1,1 @@
+"""The role agents and their brains; they see reports, never books or fills."""

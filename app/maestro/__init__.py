@@ -1,0 +1,1 @@
+"""Control, store, wiring and the surfaces that people and programs meet."""

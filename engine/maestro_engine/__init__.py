@@ -1,0 +1,1 @@
+"""The trading engine: data in, trades and scores out; knows only the ground floor."""

@@ -1,0 +1,1 @@
+"""Prompt templates (Jinja2) and their rendering; knows nobody."""
