@@ -1,0 +1,1 @@
+"""Instruments, bars, their readers and checks, and seeded simulators."""

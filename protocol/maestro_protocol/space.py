@@ -1,0 +1,109 @@
+"""space owns declared parameters: what may be set, in which unit, between which bounds."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from maestro_protocol.base import Frozen, Line, Name
+from maestro_protocol.errors import ParameterError
+
+Value = int | float | bool
+"""The value of a parameter. Booleans switch gates; everything else is a number."""
+
+Unit = Literal["bars", "usd", "x_atr", "z", "ratio", "bps", "votes", "switch"]
+
+
+class ParameterSpec(Frozen):
+    """One parameter a method, gate or exit declares."""
+
+    name: Name
+    kind: Literal["int", "float", "bool"]
+    default: Value
+    low: float = 0.0
+    high: float = 1.0
+    """Both bounds belong to the space. A switch has 0 and 1."""
+    step: float = 1.0
+    """The smallest change worth trying; jitter and proposals move in whole steps."""
+    unit: Unit
+    about: Line
+    needs: Literal["taker_volume"] | None = None
+    """The data column without which the parameter has no meaning."""
+
+    @model_validator(mode="after")
+    def _default_is_inside(self) -> Self:
+        self.check(self.default)
+        return self
+
+    def check(self, value: Value) -> Value:
+        """Give *value* in the parameter's own type, or raise :class:`ParameterError` saying why not."""
+        if self.kind == "bool":
+            if isinstance(value, bool) or value in (0, 1):
+                return bool(value)
+            raise ParameterError(f"{self.name}: {value!r} is not true or false")
+        if isinstance(value, bool) or value != value:
+            raise ParameterError(f"{self.name}: {value!r} is not a number")
+        if self.kind == "int" and value != int(value):
+            raise ParameterError(f"{self.name}: {value!r} is not a whole number of {self.unit}")
+        if not self.low <= value <= self.high:
+            raise ParameterError(
+                f"{self.name}: {value:g} is outside its bounds {self.low:g} .. {self.high:g} ({self.unit})"
+            )
+        return int(value) if self.kind == "int" else float(value)
+
+    def clip(self, value: float) -> Value:
+        """The nearest value inside the bounds on the parameter's grid of steps, counted from ``low``."""
+        if self.kind == "bool":
+            return value >= 0.5
+        steps = round((min(max(value, self.low), self.high) - self.low) / self.step)
+        inside = min(self.low + steps * self.step, self.high)
+        return round(inside) if self.kind == "int" else round(inside, 9)
+
+
+class ParameterSpace(Frozen):
+    """All parameters that a set of methods declares, with the exits and gates they share."""
+
+    specs: tuple[ParameterSpec, ...]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [spec.name for spec in self.specs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"declared twice: {', '.join(twice)}")
+        return self
+
+    def __getitem__(self, name: str) -> ParameterSpec:
+        for spec in self.specs:
+            if spec.name == name:
+                return spec
+        near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self.names))}"
+        raise ParameterError(f"unknown parameter {name!r}; {hint}")
+
+    def __contains__(self, name: object) -> bool:
+        return any(spec.name == name for spec in self.specs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.specs)
+
+    def defaults(self) -> dict[str, Value]:
+        return {spec.name: spec.default for spec in self.specs}
+
+    def resolve(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """Defaults overlaid with *given*, each value checked. Raises :class:`ParameterError`."""
+        values = self.defaults()
+        for name, value in given.items():
+            values[name] = self[name].check(value)
+        return values
+
+    def merged(self, other: Iterable[ParameterSpec]) -> ParameterSpace:
+        """This space and *other*'s parameters, those already here once."""
+        return ParameterSpace(specs=self.specs + tuple(s for s in other if s.name not in self))
+
+    def iter_specs(self) -> Iterator[ParameterSpec]:
+        return iter(self.specs)
