@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def market_data() -> Path:
-    """Folder of the recorded market data (``klines/``, ``ticks/``, ``samples/`` ...), or a skip saying why not."""
+    """Folder of the recorded market data (``klines/``, ``ticks/``, ``samples/``), or a skip saying why."""
     named = os.environ.get("MAESTRO_MARKET_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
