@@ -1,0 +1,97 @@
+"""config owns what a run is: its data, window, methods, parameters, costs, and the run it descends from."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maestro_protocol.base import Frozen, Line, Name, UtcMs
+from maestro_protocol.ids import CampaignId, MessageId, RunId
+from maestro_protocol.space import Value
+from maestro_protocol.values import Params
+
+Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
+Phase = Literal["train", "gap", "validation"]
+Bps = Annotated[float, Field(ge=0, le=1_000)]
+
+
+class DataRef(Frozen):
+    """Which data: enough to notice that a file has changed since."""
+
+    source: Line
+    """A file's name (never its path) or ``simulated:<kind>:seed=<n>``."""
+    symbol: Annotated[str, Field(pattern=r"^[A-Z0-9._-]{1,32}$")]
+    timeframe: Timeframe
+    bars: Annotated[int, Field(ge=1)]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 over the bars' columns."""
+    first_ms: UtcMs
+    last_ms: UtcMs
+    simulated: bool
+    has_taker_volume: bool
+
+
+class Costs(Frozen):
+    """What trading costs. Fees are per side, of notional; slippage is against the trader on every taker fill."""
+
+    maker_bps: Bps = 2.0
+    taker_bps: Bps = 5.0
+    slippage_bps: Bps = 1.0
+
+
+class Sizing(Frozen):
+    """How large a position is: a fixed quantity of base currency where given, else a notional in USD."""
+
+    notional_usd: Annotated[Decimal, Field(gt=0, le=200_000)] = Decimal(100_000)
+    quantity: Annotated[Decimal, Field(gt=0)] | None = None
+
+
+class WindowRef(Frozen):
+    """One window of a data set, in bars of it; the slice may carry history before ``first`` for warm-up."""
+
+    index: Annotated[int, Field(ge=0)]
+    start: Annotated[int, Field(ge=0)]
+    first: Annotated[int, Field(ge=0)]
+    train_end: int
+    val_start: int
+    end: int
+    first_ms: UtcMs
+    end_ms: UtcMs
+
+
+class ParameterChange(Frozen):
+    """One step of a run's lineage: what changed from the parent run, and the message that made it so."""
+
+    parameter: Name
+    old: Value | None = None
+    new: Value
+    because: MessageId | None = None
+    """The journalled message that set it (a patch, a plan, a draft); null for a window's own jitter."""
+
+
+class RunConfig(Frozen):
+    """One run of the engine, complete. Only the patcher makes one from another."""
+
+    version: Literal[1] = 1
+    run_id: RunId
+    campaign: CampaignId
+    engine: Literal["backtest", "session"] = "backtest"
+    parent_run: RunId | None = None
+    changes_from_parent: tuple[ParameterChange, ...] = ()
+    because: MessageId | None = None
+    """The journalled message that asked for this run."""
+    seed: Annotated[int, Field(ge=0)]
+    data: DataRef
+    window: WindowRef | None = None
+    """The part of the data this run sees; null for a template that no test has taken up yet."""
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    params: Params
+    costs: Costs = Costs()
+    sizing: Sizing = Sizing()
+    episode_bars: Annotated[int, Field(ge=10, le=10_000)] = 120
+
+    def values(self) -> dict[str, Value]:
+        """Parameter values by name."""
+        return {item.name: item.value for item in self.params}

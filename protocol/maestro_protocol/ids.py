@@ -1,0 +1,40 @@
+"""ids owns what things are called: names that are safe in a path, a query and a log, and where new ones come from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,95}$")]
+"""Lower-case letters, digits, ``_ . -``: no separator, no space, no leading dot."""
+
+CampaignId = Id
+RunId = Id
+"""A run inside its campaign: ``root``, ``seg1``, ``seg1-p2`` (after its second patch), ``seg1_test051``."""
+MessageId = Id
+
+
+def segment_run(segment: int, patches: int = 0) -> RunId:
+    """The run config that a segment's tests descend from, after *patches* patches."""
+    return f"seg{segment}" if patches == 0 else f"seg{segment}-p{patches}"
+
+
+def test_run(segment: int, test: int) -> RunId:
+    """``seg1_test051``: test numbers are padded to three digits and grow past them when they must."""
+    return f"seg{segment}_test{test:03d}"
+
+
+def test_span(segment: int, first: int, last: int) -> str:
+    """The tests that a patch reaches, as ``seg1_test051-100``."""
+    return f"seg{segment}_test{first:03d}-{last:03d}"
+
+
+def episode_id(run: RunId, episode: int) -> str:
+    """``seg1_test051_ep07``; episodes count from 1."""
+    return f"{run}_ep{episode:02d}"
+
+
+def message_id(seq: int) -> MessageId:
+    """The id of the *seq*-th message of a campaign: the same campaign run again says the same ids."""
+    return f"m{seq:06d}"

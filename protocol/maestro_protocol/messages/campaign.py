@@ -1,0 +1,144 @@
+"""campaign owns what control says of a campaign: what was asked, what was tried, how it ended."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maestro_protocol.base import Frozen, Line, Money, Name, Text
+from maestro_protocol.config import Costs, DataRef, Sizing
+from maestro_protocol.ids import CampaignId, RunId
+from maestro_protocol.messages.plan import Role, Target
+from maestro_protocol.messages.report import Metrics
+from maestro_protocol.values import Params
+
+ORIGIN_TARGETS = (
+    Target(metric="hit", op=">=", value=0.52),
+    Target(metric="payoff", op=">=", value=1.25),
+    Target(metric="maxdd", op=">=", value=-2000),
+    Target(metric="blunders_per_100", op="<=", value=2),
+    Target(metric="high_vol_share", op=">=", value=0.30),
+)
+Policy = Literal["sequential", "streak"]
+VerdictWord = Literal["SURVIVES", "DOES NOT SURVIVE", "NOT ENOUGH EVIDENCE"]
+
+
+class BrainChoice(Frozen):
+    """Which brain a role thinks with. Temperature is left out where the vendor has none."""
+
+    role: Role
+    brain: Literal["offline", "anthropic", "openai", "scripted", "replay"] = "offline"
+    model: Line | None = None
+    max_tokens: Annotated[int, Field(ge=256, le=20_000)] = 4_000
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+
+
+class WindowPlan(Frozen):
+    """How the data is cut, in days; what remains of a window between train and validation is the purge gap."""
+
+    window_days: Annotated[float, Field(gt=0)] = 15
+    train_days: Annotated[float, Field(gt=0)] = 10
+    validation_days: Annotated[float, Field(gt=0)] = 3
+    step_days: Annotated[float, Field(gt=0)] = 2
+    warmup_bars: Annotated[int, Field(ge=0, le=10_000)] = 300
+    holdout_share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    """The last share of the data, sealed until the finalists are named."""
+
+
+class CampaignConfig(Frozen):
+    """What was asked for, resolved: with the data's digest, the seed and the versions it ran with."""
+
+    type: Literal["CampaignConfig"] = "CampaignConfig"
+    version: Literal[1] = 1
+    campaign: CampaignId
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    tests: Annotated[int, Field(ge=1, le=100_000)] = 500
+    segments: Annotated[int, Field(ge=1, le=100)] = 5
+    batch: Annotated[int, Field(ge=1, le=1_000)] = 25
+    """Tests between two looks at the scores. Part of the answer: fixed, whatever the threads."""
+    policy: Policy = "sequential"
+    blind: bool = False
+    """Prompts without dates, symbols or absolute prices."""
+    data: DataRef
+    windows: WindowPlan = WindowPlan()
+    costs: Costs = Costs()
+    sizing: Sizing = Sizing()
+    targets: tuple[Target, ...] = ORIGIN_TARGETS
+    brains: tuple[BrainChoice, ...] = ()
+    budget_usd: Annotated[Decimal, Field(ge=0)] | None = None
+    versions: tuple[Line, ...] = ()
+
+
+class TrialRecorded(Frozen):
+    """One variant that somebody proposed, and its fate. All count, whatever became of them."""
+
+    type: Literal["TrialRecorded"] = "TrialRecorded"
+    run_id: RunId
+    segment: int
+    proposed_by: Role
+    methods: tuple[Name, ...]
+    params: Params
+    fate: Literal["run", "rejected", "crashed", "killed", "duplicate", "quick_test_failed", "reverted"]
+    reason: Line = ""
+
+
+class HoldoutOpened(Frozen):
+    """The sealed part of the data was opened, for these finalists, this many times so far."""
+
+    type: Literal["HoldoutOpened"] = "HoldoutOpened"
+    finalists: tuple[RunId, ...]
+    opening: Annotated[int, Field(ge=1)]
+    first_bar: int
+    bars: int
+
+
+class Figure(Frozen):
+    """One line of the table behind the verdict; an undefined value is null, with the reason in ``about``."""
+
+    name: Line
+    value: float | None
+    passes: bool | None
+    threshold: Line
+    about: Line
+
+
+class Finalist(Frozen):
+    """One configuration that reached the end, with what each honest test said of it."""
+
+    run_id: RunId
+    methods: tuple[Name, ...]
+    params: Params
+    open_part: Metrics
+    holdout: Metrics | None
+    figures: tuple[Figure, ...]
+    survives: bool | None
+
+
+class Verdict(Frozen):
+    """The answer: one sentence in plain words, and the figures behind it."""
+
+    type: Literal["Verdict"] = "Verdict"
+    word: VerdictWord
+    sentence: Text
+    trials: int
+    effective_trials: float | None
+    finalists: tuple[Finalist, ...]
+    figures: tuple[Figure, ...]
+    sample_needed: Line = ""
+
+
+class CampaignFinished(Frozen):
+    """The campaign's end: what ``metrics_global.json`` holds, with the verdict."""
+
+    type: Literal["CampaignFinished"] = "CampaignFinished"
+    status: Literal["finished", "interrupted", "failed"]
+    tests: int
+    trades: int
+    total_pnl: Money
+    train: Metrics | None
+    validation: Metrics | None
+    whole: Metrics | None
+    verdict: Verdict | None = None
+    reason: Line = ""

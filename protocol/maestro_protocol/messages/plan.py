@@ -1,0 +1,239 @@
+"""plan owns what the roles say to each other: plans, proposals, critiques, drafts, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
+from maestro_protocol.ids import Id
+from maestro_protocol.messages.portuguese import translate
+from maestro_protocol.patch import Patch
+from maestro_protocol.values import Changes, Params
+
+Role = Literal["maestro", "strategist", "critic", "implementer", "dispatcher", "control"]
+Goal = Literal["explore", "new_methods", "walk_forward", "ensemble"]
+Comparison = Literal[">=", "<="]
+MetricName = Literal[
+    "hit",
+    "payoff",
+    "maxdd",
+    "blunders_per_100",
+    "high_vol_share",
+    "score",
+    "total_pnl",
+    "sharpe",
+    "profit_factor",
+]
+Turn = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Spoken(Frozen):
+    """What a role says. Keys of older logs, in Portuguese, are understood."""
+
+    agent: Role
+    turn: Turn
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand_portuguese(cls, given: object) -> object:
+        return translate(given)
+
+
+class Target(Frozen):
+    metric: MetricName
+    op: Comparison
+    value: float
+
+
+class Range(Frozen):
+    """The part of a parameter's bounds that a segment explores."""
+
+    parameter: Name
+    low: float
+    high: float
+
+
+class SegmentPlan(Spoken):
+    """Maestro scopes a segment."""
+
+    type: Literal["SegmentPlan"] = "SegmentPlan"
+    segment: Annotated[int, Field(ge=1, le=1_000)]
+    goal: Goal
+    tests: Annotated[int, Field(ge=1, le=100_000)]
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    """The methods the segment may use."""
+    ranges: Annotated[tuple[Range, ...], Field(max_length=64)]
+    reason: Text
+
+
+class Variation(Frozen):
+    """One idea: methods and the parameters in which it differs from their defaults."""
+
+    name: Line
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    params: Params
+    rationale: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand_portuguese(cls, given: object) -> object:
+        return translate(given)
+
+
+class Expectation(Frozen):
+    metric: MetricName
+    value: float
+
+
+class Proposal(Spoken):
+    """Strategist proposes three variations for a segment."""
+
+    type: Literal["Proposal"] = "Proposal"
+    proposal: Text
+    short_plan: Annotated[tuple[Line, ...], Field(max_length=12)]
+    expected_metrics: Annotated[tuple[Expectation, ...], Field(max_length=12)]
+    next_step: Line
+    variations: Annotated[tuple[Variation, ...], Field(min_length=3, max_length=3)]
+
+
+class Problem(Frozen):
+    metric: MetricName
+    current: float | None
+    problem: Line
+
+
+class QuickTest(Frozen):
+    """A first look before the segment is spent: so many tests, and what their mean must reach."""
+
+    tests: Annotated[int, Field(ge=1, le=50)]
+    metric: MetricName
+    op: Comparison
+    value: float
+
+
+class Critique(Spoken):
+    """Critic picks a variation, or none, and says what would make it good."""
+
+    type: Literal["Critique"] = "Critique"
+    verdict: Literal["approved", "approved_with_changes", "rejected"]
+    analysis: Annotated[tuple[Problem, ...], Field(max_length=12)]
+    chosen: Annotated[int, Field(ge=0, le=2)] | None
+    """Index of the chosen variation; null only when all are rejected."""
+    proposed_change: Changes
+    """Changes to the chosen variation's parameters, made before it runs."""
+    targets: Annotated[tuple[Target, ...], Field(max_length=12)]
+    quick_test: QuickTest
+    next_step: Line
+
+
+class Jitter(Frozen):
+    """How far a parameter may wander from test to test: so many of its steps either way."""
+
+    parameter: Name
+    steps: Annotated[int, Field(ge=0, le=20)]
+
+
+class RunConfigDraft(Spoken):
+    """Implementer turns the chosen variation into concrete parameters for the segment's tests."""
+
+    type: Literal["RunConfigDraft"] = "RunConfigDraft"
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    params: Params
+    jitter: Annotated[tuple[Jitter, ...], Field(max_length=16)]
+    notes: Text
+
+
+class PlanEvent(Spoken):
+    """A role asks for a change while a segment runs. What comes of it is a PatchApplied."""
+
+    type: Literal["PlanEvent"] = "PlanEvent"
+    episode_id: Id | None
+    """The last episode that was looked at."""
+    action: Literal["adjust", "keep", "kill", "revert"]
+    change: Changes
+    reason: Line
+    evidence: Text
+    rule: Name | None = None
+    """The adjustment rule behind it; null when it is the role's own idea."""
+    applies_to: Line | None = None
+
+
+class MetricChange(Frozen):
+    """One metric on the same windows without and with the patch, paired."""
+
+    metric: MetricName
+    before: float | None
+    after: float | None
+    p_value: float | None
+    """Sign-flip permutation test of "the patch does not help"."""
+    windows: int
+
+
+class PatchApplied(Spoken):
+    """What became of a patch: applied, refused with the reason, kept or reverted after it was measured."""
+
+    type: Literal["PatchApplied"] = "PatchApplied"
+    action: Literal["apply", "measure", "revert"]
+    patch: Patch
+    applied_to: Line
+    metrics_after_patch: tuple[MetricChange, ...] = ()
+    status: Literal["applied", "refused", "kept", "reverted"]
+    reason: Line
+    next_step: Line
+
+
+class Responsibility(Frozen):
+    metric: MetricName
+    role: Role
+
+
+class HealthCheck(Frozen):
+    name: Line
+    ok: bool
+    detail: Line
+
+
+class OnePagePlan(Spoken):
+    """Maestro's page after every two segments: routines in force, who answers for what, is all well."""
+
+    type: Literal["OnePagePlan"] = "OnePagePlan"
+    after_segment: int
+    routines: Annotated[tuple[Line, ...], Field(max_length=20)]
+    responsible: Annotated[tuple[Responsibility, ...], Field(max_length=12)]
+    health_checks: Annotated[tuple[HealthCheck, ...], Field(max_length=20)]
+    focus: Text
+
+
+class RoleFellBack(Frozen):
+    """A role's model could not answer; its offline rules answered this turn instead."""
+
+    type: Literal["RoleFellBack"] = "RoleFellBack"
+    role: Role
+    turn: Turn
+    brain: Line
+    reason: Text
+    repairs: int
+
+
+class ModelCalled(Frozen):
+    """One answered request to a model, as its vendor counted it."""
+
+    type: Literal["ModelCalled"] = "ModelCalled"
+    role: Role
+    turn: Turn
+    brain: Line
+    model: Line
+    request_key: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: Money | None
+    """By the price table; null where the model has no known price."""
+    stop_reason: Line | None
+    attempts: int
+    recalled: bool = False
+    """Answered from the record, at no cost."""
+    at: UtcMs

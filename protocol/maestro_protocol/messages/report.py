@@ -1,0 +1,130 @@
+"""report owns what agents and people read: metrics, segment results, alerts, and the briefing a role answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maestro_protocol.base import Frozen, Line, Money, Name, Text
+from maestro_protocol.config import DataRef, Phase
+from maestro_protocol.ids import RunId
+from maestro_protocol.messages.plan import (
+    Critique,
+    Goal,
+    MetricName,
+    PlanEvent,
+    Proposal,
+    Role,
+    SegmentPlan,
+    Target,
+    Turn,
+)
+from maestro_protocol.space import ParameterSpec
+from maestro_protocol.values import Changes, Params
+
+
+class Metrics(Frozen):
+    """Results after all costs, in USD. What is undefined is null: a payoff without losses, a hit without trades."""
+
+    n_trades: int
+    hit: float | None
+    payoff: float | None
+    total_pnl: Money
+    maxdd: Money
+    """Largest fall of mark-to-market equity from its peak, <= 0. Of many tests: the mean of theirs."""
+    blunders: int
+    blunders_per_100: float | None
+    high_vol_share: float | None
+    sharpe: float | None
+    """Annualised, from mark-to-market PnL per episode."""
+    profit_factor: float | None
+    expectancy: float | None
+    exposure: float | None
+    score: float | None
+
+
+class TestReport(Frozen):
+    """One test, as agents and the leaderboard see it."""
+
+    __test__ = False  # not a pytest class
+
+    test_id: RunId
+    parent_run: RunId | None
+    window: int
+    methods: tuple[Name, ...]
+    params: Params
+    train: Metrics
+    validation: Metrics
+    whole: Metrics
+
+
+class VariationReport(Frozen):
+    """All tests of one configuration so far, summed over its windows."""
+
+    run_id: RunId
+    segment: int
+    methods: tuple[Name, ...]
+    params: Params
+    tests: int
+    phase: Phase
+    metrics: Metrics
+    fate: Literal["running", "finished", "killed", "quick_test_failed"] = "finished"
+
+
+class Alert(Frozen):
+    """A rule found a metric off its target; the change it suggests stays a suggestion."""
+
+    rule: Name
+    metric: MetricName
+    value: float
+    line: float
+    episodes: int
+    evidence: Line
+    change: Changes
+
+
+class Briefing(Frozen):
+    """What a role is asked and all it may know to answer. It carries reports only: no books, no fills, no holdout."""
+
+    type: Literal["Briefing"] = "Briefing"
+    role: Role
+    wants: Literal["SegmentPlan", "Proposal", "Critique", "RunConfigDraft", "PlanEvent", "OnePagePlan"]
+    turn: Turn
+    segment: int
+    segments: int
+    goal: Goal
+    data: DataRef
+    round_trip_cost_usd: float
+    """What one trade costs in fees and slippage at the run's notional, both sides taker."""
+    tests: int
+    space: tuple[ParameterSpec, ...]
+    methods: tuple[Name, ...]
+    targets: tuple[Target, ...]
+    history: Annotated[tuple[VariationReport, ...], Field(max_length=40)] = ()
+    """Best first; train phase only."""
+    current: VariationReport | None = None
+    plan: SegmentPlan | None = None
+    proposal: Proposal | None = None
+    critique: Critique | None = None
+    asked: PlanEvent | None = None
+    """The change another role asked for, to be refined, refused or turned into a kill."""
+    alerts: tuple[Alert, ...] = ()
+    notes: tuple[Text, ...] = ()
+
+
+class SegmentFinished(Frozen):
+    """A segment's results: what ``segment_results.json`` holds."""
+
+    type: Literal["SegmentFinished"] = "SegmentFinished"
+    segment: int
+    goal: Goal
+    tests: int
+    variations: tuple[VariationReport, ...]
+    patches_applied: int
+    patches_refused: int
+    train: Metrics
+    validation: Metrics
+    whole: Metrics
+    walk_forward_efficiency: float | None = None
+    results: tuple[TestReport, ...]

@@ -1,0 +1,197 @@
+"""ports owns the doors between rooms of the first floor: small Protocols, one conformance suite each in tests/ports.
+
+What crosses a port is a protocol type, or a plain tuple of numbers where there are tens of thousands of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from maestro_protocol.config import DataRef, RunConfig
+from maestro_protocol.envelope import Envelope
+from maestro_protocol.ids import CampaignId, RunId
+from maestro_protocol.messages.gate import GateDecided, GateRequest
+from maestro_protocol.messages.report import Metrics, TestReport
+from maestro_protocol.space import ParameterSpace
+
+
+class Clock(Protocol):
+    """Time, injected. A test hands in one that it moves itself."""
+
+    def now_ms(self) -> int:
+        """UTC, whole milliseconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, from an arbitrary zero."""
+        ...
+
+
+class Subscription(Protocol):
+    """One reader of one topic. An envelope counts as handled when the next one is asked for.
+
+    A reader that dies before that leaves it to its group: where the bus outlives the process it is delivered again.
+    """
+
+    def __aiter__(self) -> AsyncIterator[Envelope]: ...
+
+    async def __anext__(self) -> Envelope: ...
+
+    async def close(self) -> None: ...
+
+
+class Bus(Protocol):
+    """Carries envelopes by topic. Each group of readers gets every envelope once (by id) and in order.
+
+    ``publish`` waits while a group is more than the bus's capacity behind (backpressure). After ``close`` readers
+    end once they have read what was published, and publishing raises :class:`BusClosed`.
+    """
+
+    async def publish(self, envelope: Envelope) -> None: ...
+
+    async def subscribe(self, topic: str, group: str) -> Subscription:
+        """A reader of *topic* for *group*; what is published from now on reaches it."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class EpisodeScore(NamedTuple):
+    """What the analyzer reads of one episode: the fields of a ScoreEvent without its names. PnL in micro-USD."""
+
+    episode: int
+    phase: int
+    """0 train, 1 gap, 2 validation."""
+    n_trades: int
+    hit: float | None
+    payoff: float | None
+    total_pnl: int
+    maxdd: float
+    blunders: int
+    high_vol: bool | None
+
+
+class TestOutcome(NamedTuple):
+    """Everything one finished test leaves: its report, its episodes for the analyzer, its lines for the record."""
+
+    __test__ = False  # not a pytest class
+
+    report: TestReport
+    episodes: Sequence[EpisodeScore]
+    n_trades: int
+    trades_jsonl: bytes
+    """TradeEvents, one JSON line each."""
+    scores_jsonl: bytes
+    """ScoreEvents, one JSON line each."""
+
+
+class SpanResult(NamedTuple):
+    """One configuration over a whole stretch of data: for statistics, not for the record. PnL in USD, after costs."""
+
+    metrics: Metrics
+    period_pnl: Sequence[float]
+    """Mark-to-market PnL per period, shape ``(periods,)``; all spans of one call share their calendar."""
+    n_trades: int
+
+
+class Runner(Protocol):
+    """Runs backtests. Results do not depend on the number of threads, the batch or the order."""
+
+    @property
+    def data(self) -> DataRef: ...
+
+    def methods(self) -> Sequence[str]:
+        """Names of all methods, sorted."""
+        ...
+
+    def space(self, methods: Sequence[str]) -> ParameterSpace:
+        """The parameters that *methods* share and declare. Raises :class:`ParameterError` for an unknown method."""
+        ...
+
+    def check(self, config: RunConfig) -> None:
+        """Raise :class:`ParameterError` or :class:`DataError` where *config* cannot run on the data."""
+        ...
+
+    def run(self, configs: Sequence[RunConfig]) -> Sequence[TestOutcome]:
+        """One outcome for each config, in order. Blocks; call it from a worker thread."""
+        ...
+
+
+class Stored(NamedTuple):
+    """A finished test as the store gives it back."""
+
+    run_id: RunId
+    config: RunConfig
+    outcome: TestOutcome
+
+
+class Store(Protocol):
+    """Keeps journals and results. ``commit`` is one transaction: all of it is durable when it returns, or none is."""
+
+    async def commit(self, campaign: CampaignId, entries: Sequence[Envelope], results: Sequence[Stored] = ()) -> None:
+        """Append *entries* (their ``seq`` must follow the journal's last) with the *results* they speak of.
+
+        Raises :class:`StoreError` when a sequence number is taken or skipped: another process writes this campaign.
+        """
+        ...
+
+    def journal(self, campaign: CampaignId, after: int = 0) -> AsyncIterator[Envelope]:
+        """The campaign's envelopes with ``seq`` greater than *after*, in order."""
+        ...
+
+    async def results(self, campaign: CampaignId, runs: Sequence[RunId]) -> Sequence[Stored]:
+        """The stored results of *runs*, in their order. Raises :class:`StoreError` where one is missing."""
+        ...
+
+    async def campaigns(self) -> Sequence[CampaignId]:
+        """All campaigns, oldest first."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Exchange(NamedTuple):
+    """One request to a model and what came of it, scrubbed of keys."""
+
+    key: str
+    """SHA-256 over provider, model, messages, schema and settings."""
+    role: str
+    request: str
+    """JSON."""
+    reply: str | None
+    """JSON; null while it is in flight, or when it failed or was lost."""
+    state: Literal["open", "answered", "failed", "unknown"]
+    reason: str = ""
+
+
+class CallLog(Protocol):
+    """Remembers every request to a model, so that an answer is paid once and a campaign can be told again for free."""
+
+    async def opened(self, campaign: CampaignId, key: str, role: str, request: str) -> None:
+        """Durable before the request leaves."""
+        ...
+
+    async def answered(self, campaign: CampaignId, key: str, reply: str) -> None: ...
+
+    async def failed(self, campaign: CampaignId, key: str, reason: str) -> None: ...
+
+    async def recall(self, campaign: CampaignId, key: str) -> str | None:
+        """The reply of an answered request, or null."""
+        ...
+
+    async def exchanges(self, campaign: CampaignId) -> Sequence[Exchange]:
+        """All of the campaign's, in the order they were opened."""
+        ...
+
+
+class Gate(Protocol):
+    """Asks people. Returns when the gate is decided; silence is a no."""
+
+    async def ask(self, request: GateRequest) -> GateDecided: ...
+
+
+class Notifier(Protocol):
+    """Tells people something that needs no answer. Never raises: what cannot be delivered is kept and retried."""
+
+    async def tell(self, title: str, text: str) -> None: ...

@@ -1,0 +1,91 @@
+"""values owns how parameters and changes travel: typed lists for models, plain mappings on the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from maestro_protocol.base import Frozen, Name
+from maestro_protocol.space import Value
+
+ARROW = " -> "
+
+
+class NamedValue(Frozen):
+    """One parameter and its value. A list of these stands where an open mapping would not fit a strict schema."""
+
+    name: Name
+    value: Value
+
+
+class Change(Frozen):
+    """One parameter's step from an old value to a new one; an unknown old value is null."""
+
+    parameter: Name
+    old: Value | None = None
+    new: Value
+
+
+def _values_from_mapping(given: object) -> object:
+    if isinstance(given, Mapping):
+        pairs = cast("Mapping[str, object]", given)
+        return [{"name": name, "value": value} for name, value in pairs.items()]
+    return given
+
+
+def _values_to_mapping(values: Sequence[NamedValue]) -> dict[str, Value]:
+    return {item.name: item.value for item in values}
+
+
+def _one_change(parameter: str, step: object) -> dict[str, Any]:
+    if not isinstance(step, str) or ARROW not in step:
+        raise ValueError(f"{parameter}: a change is written 'old -> new'")
+    old, new = step.split(ARROW, 1)
+    try:
+        return {"parameter": parameter, "old": json.loads(old), "new": json.loads(new)}
+    except ValueError:
+        raise ValueError(f"{parameter}: {step[:40]!r} is not two numbers or switches") from None
+
+
+def _changes_from_mapping(given: object) -> object:
+    if isinstance(given, Mapping):
+        pairs = cast("Mapping[str, object]", given)
+        return [_one_change(name, step) for name, step in pairs.items()]
+    return given
+
+
+def _changes_to_mapping(changes: Sequence[Change]) -> dict[str, str]:
+    return {c.parameter: f"{json.dumps(c.old)}{ARROW}{json.dumps(c.new)}" for c in changes}
+
+
+Params = Annotated[
+    tuple[NamedValue, ...],
+    Field(max_length=64),
+    BeforeValidator(_values_from_mapping),
+    PlainSerializer(_values_to_mapping),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["number", "boolean"]}}, mode="serialization"),
+]
+"""Parameter values: ``{"fast": 12}`` on the wire, a list of :class:`NamedValue` for a model. Both are read."""
+
+Changes = Annotated[
+    tuple[Change, ...],
+    Field(max_length=16),
+    BeforeValidator(_changes_from_mapping),
+    PlainSerializer(_changes_to_mapping),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": {"type": "string", "pattern": "^.+ -> .+$"}},
+        mode="serialization",
+    ),
+]
+"""Changes: ``{"atr_stop_mult": "1.5 -> 1.8"}`` on the wire, a list of :class:`Change` for a model. Both are read."""
+
+
+def as_params(values: Mapping[str, Value]) -> tuple[NamedValue, ...]:
+    return tuple(NamedValue(name=name, value=value) for name, value in values.items())
+
+
+def as_mapping(values: Sequence[NamedValue]) -> dict[str, Value]:
+    return {item.name: item.value for item in values}
