@@ -166,7 +166,7 @@ class Exchange(NamedTuple):
 
 
 class CallLog(Protocol):
-    """Remembers every request to a model, so that an answer is paid once and a campaign can be told again for free."""
+    """Remembers every request to a model, so that an answer is paid once and told again for free."""
 
     async def opened(self, campaign: CampaignId, key: str, role: str, request: str) -> None:
         """Durable before the request leaves."""
