@@ -1,0 +1,1 @@
+"""Money and positions, exact to the last digit: lots, margin, funding, equity."""

@@ -1,0 +1,1 @@
+"""A simulated exchange and the client's own view of its orders."""
