@@ -15,9 +15,9 @@ RunId = Id
 MessageId = Id
 
 
-def segment_run(segment: int, patches: int = 0) -> RunId:
-    """The run config that a segment's tests descend from, after *patches* patches."""
-    return f"seg{segment}" if patches == 0 else f"seg{segment}-p{patches}"
+def segment_run(segment: int, variation: int = 1, patches: int = 0) -> RunId:
+    """The run config that a segment's tests descend from: ``seg1``, ``seg1-v2`` (its second variation), ``seg1-p1``."""
+    return f"seg{segment}" + (f"-v{variation}" if variation > 1 else "") + (f"-p{patches}" if patches else "")
 
 
 def test_run(segment: int, test: int) -> RunId:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from maestro_protocol.config import DataRef, RunConfig
+from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.ids import CampaignId, RunId
+from maestro_protocol.messages.campaign import Verdict
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.report import Metrics, TestReport
 from maestro_protocol.space import ParameterSpace
@@ -58,11 +59,12 @@ class Bus(Protocol):
 
 
 class EpisodeScore(NamedTuple):
-    """What the analyzer reads of one episode: the fields of a ScoreEvent without its names. PnL in micro-USD."""
+    """What the analyzer reads of one episode. PnL in micro-USD, drawdown in USD."""
 
     episode: int
-    phase: int
-    """0 train, 1 gap, 2 validation."""
+    start_ms: int
+    end_ms: int
+    phase: Phase
     n_trades: int
     hit: float | None
     payoff: float | None
@@ -86,27 +88,27 @@ class TestOutcome(NamedTuple):
     """ScoreEvents, one JSON line each."""
 
 
-class SpanResult(NamedTuple):
-    """One configuration over a whole stretch of data: for statistics, not for the record. PnL in USD, after costs."""
-
-    metrics: Metrics
-    period_pnl: Sequence[float]
-    """Mark-to-market PnL per period, shape ``(periods,)``; all spans of one call share their calendar."""
-    n_trades: int
-
-
 class Runner(Protocol):
-    """Runs backtests. Results do not depend on the number of threads, the batch or the order."""
+    """Runs backtests on the open part of the data: what is sealed is not in it.
+
+    Results do not depend on the number of threads, the batch or the order. Calls block; they release the
+    interpreter's lock while they compute.
+    """
 
     @property
     def data(self) -> DataRef: ...
+
+    @property
+    def windows(self) -> Sequence[WindowRef]:
+        """The rolling windows of the open part, oldest first."""
+        ...
 
     def methods(self) -> Sequence[str]:
         """Names of all methods, sorted."""
         ...
 
     def space(self, methods: Sequence[str]) -> ParameterSpace:
-        """The parameters that *methods* share and declare. Raises :class:`ParameterError` for an unknown method."""
+        """The parameters that *methods* share and declare. Raises :class:`UnknownKey` for an unknown method."""
         ...
 
     def check(self, config: RunConfig) -> None:
@@ -114,7 +116,68 @@ class Runner(Protocol):
         ...
 
     def run(self, configs: Sequence[RunConfig]) -> Sequence[TestOutcome]:
-        """One outcome for each config, in order. Blocks; call it from a worker thread."""
+        """One outcome for each config, in order."""
+        ...
+
+    def compare(self, configs: Sequence[RunConfig]) -> Sequence[TestReport]:
+        """As ``run``, for comparisons that leave no record of their own."""
+        ...
+
+    def pool(self, parts: Sequence[Metrics]) -> Metrics:
+        """The metrics of several tests together: sums are summed, ratios recomputed, the rest averaged."""
+        ...
+
+
+class Look(NamedTuple):
+    """What a sequential test says after its latest value."""
+
+    n: int
+    mean: float
+    bound: float
+    """The anytime-valid bound on the true mean, on the side that is tested."""
+    rejects: bool
+
+
+class Sequential(Protocol):
+    """An anytime-valid test of "the mean is on target": looking often does not raise its error rate."""
+
+    def update(self, value: float) -> Look: ...
+
+
+class Statistics(Protocol):
+    """The statistics that control decides by, each with a declared error rate."""
+
+    def sequential(self, target: float, *, below: bool, alpha: float, min_n: int) -> Sequential:
+        """A test that rejects when the mean is below (or above) *target*."""
+        ...
+
+    def sign_flip(self, differences: Sequence[float], groups: Sequence[int], seed: int) -> float | None:
+        """One-sided p-value of "the mean difference is not positive"; a group's differences share one sign."""
+        ...
+
+
+class Evidence(NamedTuple):
+    """What the open part says of the finalists; what the judge keeps for the last step travels with it."""
+
+    trials: int
+    finalists: Sequence[RunConfig]
+    kept: object
+
+
+class Judge(Protocol):
+    """Says whether anything survived. The only holder of the sealed part of the data."""
+
+    def weigh(self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int) -> Evidence:
+        """Evidence from the open part: *trials* are all distinct variants that ran, *counted* all ever proposed."""
+        ...
+
+    @property
+    def sealed(self) -> tuple[int, int]:
+        """First bar and number of bars of the sealed part."""
+        ...
+
+    def open_and_rule(self, evidence: Evidence, opening: int) -> Verdict:
+        """Open the sealed part for the finalists and rule. Journal the opening first."""
         ...
 
 

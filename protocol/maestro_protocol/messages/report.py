@@ -28,9 +28,15 @@ class Metrics(Frozen):
     """Results after all costs, in USD. What is undefined is null: a payoff without losses, a hit without trades."""
 
     n_trades: int
+    wins: int
+    losses: int
     hit: float | None
     payoff: float | None
     total_pnl: Money
+    gross_win: Money
+    """Sum of the winning trades."""
+    gross_loss: Money
+    """Sum of the losing trades, <= 0."""
     maxdd: Money
     """Largest fall of mark-to-market equity from its peak, <= 0. Of many tests: the mean of theirs."""
     blunders: int
