@@ -1,0 +1,179 @@
+"""tables owns Parquet files, and the turning of Arrow columns into numbers with the row of whatever is not one."""
+# pyarrow ships no types; everything that leaves this module is typed.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from maestro_engine.market.bars import Bars, Floats, Ints
+from maestro_engine.market.files.columns import RawBars, match_columns, one_line, require_columns
+from maestro_protocol.errors import DataError
+
+MAX_BYTES = 2 * 1024**3
+"""Most bytes a file may have, packed or unpacked."""
+MAX_ROWS = 20_000_000
+"""Most bars a file may have: 38 years of minutes."""
+
+ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError, NotImplementedError)
+"""What pyarrow raises on a damaged file."""
+
+# A time's unit is told by its size: under 10**11 it is seconds, and the ranges of milliseconds, microseconds and
+# nanoseconds since 1970 do not meet between 1973 and 2100. The exchange's spot archives changed from ms to us in
+# January 2025, so one file joined from several may hold both.
+_EARLIEST_MS, _LATEST_MS = 10**11, 4_102_444_800_000
+_PER_MS = {"s": 0.001, "ms": 1, "us": 10**3, "ns": 10**6}
+_ISO = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
+
+
+def read_parquet(path: Path) -> RawBars:
+    """The bar columns of a Parquet file. Raises DataError: damaged, too large, or columns not there or no numbers."""
+    try:
+        with pq.ParquetFile(path, memory_map=False) as file:
+            names = [str(name) for name in file.schema_arrow.names]
+            found = match_columns(names)
+            require_columns(found, names)
+            _refuse_large(file.metadata)
+            table = file.read(columns=[names[i] for i in found.values()], use_threads=False)
+    except ARROW_ERRORS as error:
+        raise DataError(f"damaged or not Parquet ({one_line(error)}); fetch or export it again") from error
+    return raw_from_arrow({column: table.column(names[i]) for column, i in found.items()})
+
+
+def write_parquet(bars: Bars, path: Path) -> None:
+    """Write *bars* in the exchange's column names, times as ``timestamp[ms, UTC]``; optional columns if there."""
+    columns: dict[str, pa.Array] = {"open_time": pa.array(bars.open_time, pa.timestamp("ms", "UTC"))}
+    for name in ("open", "high", "low", "close", "volume", "taker_buy_volume", "funding_rate"):
+        values = getattr(bars, name)
+        if values is not None:
+            columns[name] = pa.array(values, pa.float64())
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def raw_from_arrow(columns: Mapping[str, pa.ChunkedArray]) -> RawBars:
+    """Arrow columns by canonical name as numpy columns. Raises DataError naming column and row of a non-number."""
+    times = _times(columns["open_time"])
+    return RawBars(times, **{name: _floats(name, col) for name, col in columns.items() if name != "open_time"})
+
+
+def _refuse_large(metadata: pq.FileMetaData) -> None:
+    if metadata.num_rows > MAX_ROWS:
+        raise DataError(f"{metadata.num_rows:,} rows; at most {MAX_ROWS:,} are read: split the file")
+    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if unpacked > MAX_BYTES:
+        raise DataError(f"{unpacked:,} bytes unpacked; at most {MAX_BYTES:,} are read: split the file")
+
+
+def _floats(name: str, column: pa.ChunkedArray) -> Floats:
+    column = _plain(name, column)
+    kind = column.type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if not (numeric or _is_text(kind) or pa.types.is_null(kind)):
+        raise DataError(f"column {name} is {one_line(kind, 40)}, not a number")
+    # The integer cast is unsafe only in that 2**53 and above lose digits, which no price or volume has.
+    cast = _cast(column, pa.float64(), safe=not pa.types.is_integer(kind))
+    if cast is None:
+        row = _first_failing(column, pa.float64())
+        raise DataError(f"row {row + 1}, column {name}: {one_line(column[row].as_py(), 40)!r} is not a number")
+    return np.ascontiguousarray(cast.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _times(column: pa.ChunkedArray) -> Ints:
+    column = _plain("open_time", column)
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise DataError(f"row {row + 1}: no time")
+    kind = column.type
+    if _is_text(kind):
+        column = _parsed(column)
+        kind = column.type
+    if pa.types.is_date(kind):
+        column, kind = column.cast(pa.timestamp("ms")), pa.timestamp("ms")
+    if pa.types.is_timestamp(kind):
+        ticks = column.cast(pa.int64()).to_numpy()
+        times = ticks * 1000 if kind.unit == "s" else ticks // _PER_MS[kind.unit]
+    elif pa.types.is_integer(kind):
+        times = _ms_from_integers(column)
+    elif pa.types.is_floating(kind):
+        times = _ms_from_floats(column.cast(pa.float64()).to_numpy())
+    else:
+        raise DataError(f"the time column is {one_line(kind, 40)}, neither a time nor a number")
+    _refuse_odd_times(times)
+    return np.ascontiguousarray(times, dtype=np.int64)
+
+
+def _parsed(column: pa.Array) -> pa.Array:
+    """Text as integers since 1970, or as ISO 8601 with or without zone (without: UTC)."""
+    for kind in (pa.int64(), pa.float64(), *_ISO):
+        cast = _cast(column, kind)
+        if cast is not None:
+            return cast
+    # The first row says which form the file uses; the row that breaks it is the one to name.
+    row = max(_first_failing(column, kind) for kind in (pa.int64(), *_ISO))
+    text = one_line(column[row].as_py(), 40)
+    raise DataError(f"row {row + 1}: {text!r} is not a time; use milliseconds since 1970 or ISO 8601, in UTC")
+
+
+def _ms_from_integers(column: pa.Array) -> Ints:
+    cast = _cast(column, pa.int64())
+    if cast is None:
+        row = _first_failing(column, pa.int64())
+        raise DataError(f"row {row + 1}: {column[row].as_py()} is not a time since 1970")
+    ticks = cast.to_numpy()
+    return np.select(
+        [ticks < 10**11, ticks < 10**14, ticks < 10**17], [ticks * 1000, ticks, ticks // 10**3], ticks // 10**6
+    )
+
+
+def _ms_from_floats(ticks: Floats) -> Ints:
+    if not np.all(np.isfinite(ticks) & (np.abs(ticks) < 2.0**62)):
+        row = int(np.argmin(np.isfinite(ticks) & (np.abs(ticks) < 2.0**62)))
+        raise DataError(f"row {row + 1}: {ticks[row]} is not a time since 1970")
+    factor = np.select([ticks < 1e11, ticks < 1e14, ticks < 1e17], [1000.0, 1.0, 1e-3], 1e-6)
+    return np.rint(ticks * factor).astype(np.int64)
+
+
+def _refuse_odd_times(times: Ints) -> None:
+    odd = (times < _EARLIEST_MS) | (times >= _LATEST_MS)
+    if odd.any():
+        row = int(np.argmax(odd))
+        raise DataError(f"row {row + 1}: the time {times[row]} ms since 1970 is outside 1973 to 2100")
+
+
+def _plain(name: str, column: pa.ChunkedArray) -> pa.Array:
+    """One array of undictionaried values."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        raise DataError(f"column {name} holds over 2 GiB of text; store numbers as numbers")
+    return array
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _cast(array: pa.Array, kind: pa.DataType, *, safe: bool = True) -> pa.Array | None:
+    try:
+        return array.cast(kind, safe=safe)
+    except pa.ArrowException:
+        return None
+
+
+def _first_failing(array: pa.Array, kind: pa.DataType) -> int:
+    """Index of the first value that cannot be cast, or the length when all can; a bisection over slices."""
+    low, high = 0, len(array)
+    while low < high:
+        middle = (low + high) // 2
+        if _cast(array.slice(low, middle + 1 - low), kind) is None:
+            high = middle
+        else:
+            low = middle + 1
+    return low
