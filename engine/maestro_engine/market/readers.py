@@ -25,7 +25,7 @@ def load_bars(path: Path, *, symbol: str | None = None, policy: CheckPolicy | No
     """
     bars, report = _examined(path, symbol, policy or CheckPolicy())
     if bars is None:
-        raise DataError(f"{report.source}: {report.fatal[0].line}")
+        raise DataError(f"{one_line(path)}: {report.fatal[0].line}")
     return bars, report
 
 

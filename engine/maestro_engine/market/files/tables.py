@@ -35,7 +35,7 @@ _ISO = (pa.timestamp("ns"), pa.timestamp("ns", "UTC"))
 def read_parquet(path: Path) -> RawBars:
     """The bar columns of a Parquet file. Raises DataError: damaged, too large, or columns not there or no numbers."""
     try:
-        with pq.ParquetFile(path, memory_map=False) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = [str(name) for name in file.schema_arrow.names]
             found = match_columns(names)
             require_columns(found, names)
@@ -53,7 +53,7 @@ def write_parquet(bars: Bars, path: Path) -> None:
         values = getattr(bars, name)
         if values is not None:
             columns[name] = pa.array(values, pa.float64())
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    pq.write_table(pa.table(columns), path, compression="zstd", write_page_checksum=True)
 
 
 def raw_from_arrow(columns: Mapping[str, pa.ChunkedArray]) -> RawBars:
