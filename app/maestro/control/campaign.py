@@ -1,0 +1,103 @@
+"""campaign owns the campaign from its first segment to its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+from maestro.control.desk import Desk
+from maestro.control.ledger import distinct
+from maestro.control.segment import Segment, goal_of
+from maestro.control.standings import leaderboard
+from maestro_protocol.base import money
+from maestro_protocol.config import RunConfig
+from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, Verdict
+from maestro_protocol.messages.plan import OnePagePlan
+
+FINALISTS = 5
+PAGE_EVERY = 2
+"""Segments between two one-page plans."""
+
+
+def share(tests: int, segments: int) -> list[int]:
+    """How many tests each segment gets: as even as can be, the first ones one more."""
+    whole, rest = divmod(tests, segments)
+    return [whole + (place < rest) for place in range(segments)]
+
+
+class Campaign:
+    """Runs, or walks again, one campaign."""
+
+    def __init__(self, desk: Desk, only_segment: int | None = None) -> None:
+        self.desk = desk
+        self._only = only_segment
+
+    async def run(self) -> CampaignFinished:
+        """The finished campaign. Raises MaestroError; whatever was finished by then is kept."""
+        desk = self.desk
+        await desk.steps.open()
+        desk.steps.say(desk.config)
+        desk.folder.campaign(desk.config)
+        for number, tests in enumerate(share(desk.config.tests, desk.config.segments), start=1):
+            if tests == 0 or self._only not in (None, number):
+                continue
+            await Segment(desk, number, tests).run()
+            if number % PAGE_EVERY == 0:
+                await self._page(number, tests)
+            await desk.steps.flush()
+        return await self._finish()
+
+    async def _page(self, number: int, tests: int) -> None:
+        desk = self.desk
+        goal = goal_of(number, desk.config.segments)
+        answer = await desk.steps.ask(desk.briefing("maestro", "OnePagePlan", number, goal, tests))
+        desk.folder.page(number, cast("OnePagePlan", answer.body))
+
+    def finalists(self) -> list[RunConfig]:
+        """The distinct configurations that did best on the validation parts, killed and reverted ones aside."""
+        ranked = self.desk.standings.ranked("validation", minimum=3)
+        alive = [report for report in ranked if report.fate == "finished" and report.metrics.n_trades > 0]
+        return distinct(self.desk.standings.config(report.run_id) for report in alive)[:FINALISTS]
+
+    async def _finish(self) -> CampaignFinished:
+        desk = self.desk
+        verdict = await self._verdict(self.finalists())
+        pool = desk.runner.pool
+        tests = desk.tests
+        finished = CampaignFinished(
+            status="finished",
+            tests=len(tests),
+            trades=desk.trades,
+            total_pnl=sum((test.whole.total_pnl for test in tests), money(0)),
+            train=pool([test.train for test in tests]) if tests else None,
+            validation=pool([test.validation for test in tests]) if tests else None,
+            whole=pool([test.whole for test in tests]) if tests else None,
+            verdict=verdict,
+        )
+        desk.steps.say(finished)
+        await desk.steps.flush()
+        desk.folder.leaderboard(leaderboard(tests, desk.runner))
+        desk.folder.metrics(finished)
+        desk.folder.journal(desk.steps.told())
+        desk.folder.sync()
+        return finished
+
+    async def _verdict(self, finalists: Sequence[RunConfig]) -> Verdict | None:
+        """Weigh the open part, journal the opening of the sealed part, then open it: in that order."""
+        desk = self.desk
+        if desk.judge is None:
+            return None
+        desk.watch(desk.config.segments, goal_of(desk.config.segments, desk.config.segments), "weighing the evidence")
+        trials = desk.ledger.ran()
+        evidence = await asyncio.to_thread(desk.judge.weigh, trials, finalists, desk.ledger.distinct)
+        first, bars = desk.judge.sealed
+        if finalists and bars:
+            opened = HoldoutOpened(
+                finalists=tuple(config.run_id for config in finalists), opening=1, first_bar=first, bars=bars
+            )
+            desk.steps.say(opened)
+            await desk.steps.flush()
+        verdict = await asyncio.to_thread(desk.judge.open_and_rule, evidence, 1)
+        desk.steps.say(verdict)
+        return verdict

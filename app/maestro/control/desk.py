@@ -1,0 +1,136 @@
+"""desk owns what every part of a running campaign shares: the config, the ports, the ledger, the standings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from maestro.control.files import CampaignFolder
+from maestro.control.ledger import Ledger
+from maestro.control.rules import Policies, Rules
+from maestro.control.standings import Standings
+from maestro.control.steps import Steps
+from maestro_protocol.config import RunConfig
+from maestro_protocol.messages.campaign import CampaignConfig
+from maestro_protocol.messages.plan import Goal, Role
+from maestro_protocol.messages.report import Briefing, TestReport
+from maestro_protocol.ports import Judge, Runner, Statistics
+from maestro_protocol.space import ParameterSpace
+from maestro_protocol.values import as_params
+
+HISTORY = 20
+"""Configurations that a briefing tells of, best first."""
+
+
+class Progress(NamedTuple):
+    """Where a campaign stands, for whoever watches."""
+
+    segment: int
+    segments: int
+    goal: Goal
+    done: int
+    tests: int
+    episodes: int
+    trades: int
+    best_sharpe: float | None
+    best_run: str | None
+    patches_applied: int
+    patches_refused: int
+    note: str = ""
+
+
+Observer = Callable[[Progress], None]
+
+
+@dataclass
+class Desk:
+    """One campaign's shared state. Everything in it follows from the journal."""
+
+    config: CampaignConfig
+    steps: Steps
+    runner: Runner
+    statistics: Statistics
+    judge: Judge | None
+    rules: Rules
+    policies: Policies
+    folder: CampaignFolder
+    observer: Observer
+    ledger: Ledger = field(default_factory=Ledger)
+    tests: list[TestReport] = field(default_factory=list[TestReport])
+    trades: int = 0
+    episodes: int = 0
+    patches_applied: int = 0
+    patches_refused: int = 0
+    notes: list[str] = field(default_factory=list[str])
+    """What roles should know of what happened: reverted patches, killed variations."""
+    turn: int = 0
+
+    def __post_init__(self) -> None:
+        self.standings = Standings(self.runner.pool)
+        methods = tuple(self.runner.methods())
+        self.root = RunConfig(
+            run_id="root",
+            campaign=self.config.campaign,
+            seed=self.config.seed,
+            data=self.config.data,
+            methods=methods[:1],
+            params=as_params(self.runner.space(methods[:1]).defaults()),
+            costs=self.config.costs,
+            sizing=self.config.sizing,
+        )
+
+    def space(self, methods: Sequence[str] | None = None) -> ParameterSpace:
+        return self.runner.space(methods or self.runner.methods())
+
+    def incumbent(self) -> RunConfig:
+        """The best configuration so far, by train Sharpe; the root before anything ran."""
+        ranked = self.standings.ranked("train", minimum=5)
+        return self.standings.config(ranked[0].run_id) if ranked else self.root
+
+    def round_trip_cost(self) -> float:
+        """Fees and slippage of one trade at the run's notional, USD, both sides taker."""
+        costs = self.config.costs
+        return float(self.config.sizing.notional_usd) * 2 * (costs.taker_bps + costs.slippage_bps) / 1e4
+
+    def briefing(self, role: Role, wants: str, segment: int, goal: Goal, tests: int, **more: object) -> Briefing:
+        """What *role* may know to say *wants*. Train phase only; nothing of the holdout is reachable from here."""
+        self.turn += 1
+        fields: dict[str, object] = {
+            "role": role,
+            "wants": wants,
+            "turn": self.turn,
+            "segment": segment,
+            "segments": self.config.segments,
+            "goal": goal,
+            "data": self.config.data,
+            "round_trip_cost_usd": self.round_trip_cost(),
+            "tests": tests,
+            "space": self.space().specs,
+            "methods": tuple(self.runner.methods()),
+            "targets": self.config.targets,
+            "history": tuple(self.standings.ranked("train")[:HISTORY]),
+            "notes": tuple(self.notes[-10:]),
+        }
+        return Briefing.model_validate(fields | more)
+
+    def watch(self, segment: int, goal: Goal, note: str = "") -> None:
+        """Tell the observer where the campaign stands."""
+        ranked = self.standings.ranked("train", minimum=5)
+        best = ranked[0] if ranked else None
+        self.observer(
+            Progress(
+                segment=segment,
+                segments=self.config.segments,
+                goal=goal,
+                done=len(self.tests),
+                tests=self.config.tests,
+                episodes=self.episodes,
+                trades=self.trades,
+                best_sharpe=best.metrics.sharpe if best else None,
+                best_run=best.run_id if best else None,
+                patches_applied=self.patches_applied,
+                patches_refused=self.patches_refused,
+                note=note,
+            )
+        )

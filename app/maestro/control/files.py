@@ -1,0 +1,127 @@
+"""files owns the campaign's folder: every file of it, written whole, and durable a batch at a time."""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from maestro.control.standings import LEADERBOARD
+from maestro_protocol.config import RunConfig
+from maestro_protocol.envelope import Envelope
+from maestro_protocol.errors import StoreError
+from maestro_protocol.messages.campaign import CampaignConfig
+from maestro_protocol.ports import TestOutcome
+
+
+class CampaignFolder:
+    """``runs/<campaign>``: what a person opens, and what another machine can be handed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def campaign(self, config: CampaignConfig) -> None:
+        self._write("campaign.yaml", _yaml(config))
+
+    def plan(self, segment: int, plan: BaseModel) -> None:
+        self._write(f"segment_{segment}/segment_plan.json", _json(plan))
+
+    def results(self, segment: int, finished: BaseModel) -> None:
+        self._write(f"segment_{segment}/segment_results.json", _json(finished))
+
+    def template(self, segment: int, config: RunConfig) -> None:
+        """A run that no test is, but tests descend from."""
+        self._write(f"segment_{segment}/lineage/{config.run_id}.yaml", _yaml(config))
+
+    def page(self, after_segment: int, plan: BaseModel) -> None:
+        self._write(f"segment_{after_segment}/one_page_plan.json", _json(plan))
+
+    def tests(self, segment: int, batch: Sequence[tuple[int, RunConfig, TestOutcome]]) -> None:
+        """A batch of tests: their numbers, configs and outcomes. Durable when it returns."""
+        for number, config, outcome in batch:
+            folder = f"segment_{segment}/test_{number:03d}"
+            self._write(f"{folder}/run.yaml", _yaml(config))
+            self._write(f"{folder}/trades.jsonl", outcome.trades_jsonl)
+            self._write(f"{folder}/scores.jsonl", outcome.scores_jsonl)
+        self.sync()
+
+    def leaderboard(self, rows: Iterable[Mapping[str, object]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, LEADERBOARD, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _cell(row[name]) for name in LEADERBOARD} for row in rows)
+        self._write("leaderboard.csv", text.getvalue().encode())
+
+    def metrics(self, finished: BaseModel) -> None:
+        self._write("metrics_global.json", _json(finished))
+
+    def journal(self, envelopes: Iterable[Envelope]) -> None:
+        """The journal's export: one envelope a line, in order."""
+        self._write("journal.jsonl", b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes))
+
+    def text(self, name: str, content: str) -> None:
+        self._write(name, content.encode())
+
+    def sync(self) -> None:
+        """Wait until everything written so far is on the disk: one call for the whole batch of files."""
+        try:
+            _sync_file_system(self.path)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be made durable ({error.strerror})") from None
+
+    def _write(self, name: str, content: bytes) -> None:
+        target = self.path / name
+        temporary = target.with_name(f".{target.name}.new")
+        try:
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content)
+            temporary.replace(target)
+        except OSError as error:
+            raise StoreError(
+                f"{target}: cannot be written ({error.strerror}); free some space or choose --out"
+            ) from None
+
+
+def _sync_file_system(path: Path) -> None:
+    """Flush the file system that *path* is on: Linux's syncfs, elsewhere all of them."""
+    if not sys.platform.startswith("linux"):
+        os.sync()
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)
+
+
+def _yaml(model: BaseModel) -> bytes:
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    data: Any = model.model_dump(mode="json")
+    text: str = yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True, width=118)
+    return text.encode()
+
+
+def _json(model: BaseModel) -> bytes:
+    return (json.dumps(model.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _cell(value: object) -> object:
+    """Unknown is an empty cell; exact amounts and full floats otherwise."""
+    if value is None:
+        return ""
+    return f"{value:f}" if isinstance(value, Decimal) else value

@@ -1,0 +1,166 @@
+"""lineup owns the variations of a segment: which hold, in which order they run, what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from maestro.control import patcher
+from maestro.control.desk import Desk
+from maestro.control.ledger import Fate
+from maestro_protocol.config import RunConfig
+from maestro_protocol.errors import UsageError
+from maestro_protocol.ids import MessageId, segment_run
+from maestro_protocol.messages.campaign import TrialRecorded
+from maestro_protocol.messages.plan import Critique, Jitter, Proposal, RunConfigDraft, SegmentPlan, Variation
+from maestro_protocol.values import Change, as_mapping
+
+
+@dataclass
+class Candidate:
+    """One variation that holds: every parameter known and inside its bounds."""
+
+    name: str
+    config: RunConfig
+    proposal: Proposal
+    critique: Critique | None = None
+    jitter: tuple[Jitter, ...] = ()
+
+    def adopt(self, draft: RunConfigDraft, because: MessageId, desk: Desk) -> None:
+        """Take the implementer's parameters and jitter. Raises ParameterError where they do not hold."""
+        if set(draft.methods) != set(self.config.methods):
+            raise UsageError(
+                f"the draft trades {'+'.join(draft.methods)}, chosen was {'+'.join(self.config.methods)}"
+            )
+        space = desk.space(self.config.methods)
+        values = self.config.values() | as_mapping(draft.params)
+        drafted = patcher.derive(self.config, self.config.run_id, self.config.methods, values, space, because)
+        desk.runner.check(drafted)
+        for item in draft.jitter:
+            _ = space[item.parameter]
+        lineage = {change.parameter: change for change in self.config.changes_from_parent}
+        lineage |= {change.parameter: change for change in drafted.changes_from_parent}
+        self.config = drafted.model_copy(
+            update={"parent_run": self.config.parent_run, "changes_from_parent": tuple(lineage.values())}
+        )
+        self.jitter = draft.jitter
+
+
+class LineUp:
+    """The variations of a segment, the chosen one first."""
+
+    def __init__(self, desk: Desk, segment: int, plan: SegmentPlan) -> None:
+        self._desk = desk
+        self._segment = segment
+        self.plan = plan
+        self.parent = desk.incumbent()
+        self._waiting: list[Candidate] = []
+        self._round: list[Candidate | None] = []
+        self._started = 0
+        self._proposal: Proposal | None = None
+
+    def take(self, proposal: Proposal, because: MessageId) -> None:
+        """Add a proposal's variations; those that do not hold are counted as rejected, with the reason."""
+        self._proposal = proposal
+        self._round = [self._candidate(variation, proposal, because) for variation in proposal.variations]
+
+    def _candidate(self, variation: Variation, proposal: Proposal, because: MessageId) -> Candidate | None:
+        desk = self._desk
+        try:
+            space = desk.space(variation.methods)
+            values = as_mapping(variation.params)
+            config = patcher.derive(self.parent, f"seg{self._segment}", variation.methods, values, space, because)
+            desk.runner.check(config)
+        except UsageError as error:
+            self._refuse(variation, str(error), because)
+            return None
+        return Candidate(variation.name, config, proposal)
+
+    def _refuse(self, variation: Variation, reason: str, because: MessageId) -> None:
+        self._desk.ledger.proposals += 1
+        self._desk.steps.say(
+            TrialRecorded(
+                run_id=f"seg{self._segment}-refused",
+                segment=self._segment,
+                proposed_by="strategist",
+                methods=variation.methods,
+                params=variation.params,
+                fate="rejected",
+                reason=reason[:300],
+            ),
+            because=because,
+        )
+
+    def judge(self, critique: Critique) -> None:
+        """Attach the critique: for a variation that was not chosen, as if it had been, without the changes."""
+        for place, candidate in enumerate(self._round):
+            if candidate is not None:
+                other = {"chosen": place, "proposed_change": ()}
+                candidate.critique = critique if place == critique.chosen else critique.model_copy(update=other)
+
+    def choose(self, index: int, changes: Sequence[Change], because: MessageId) -> None:
+        """Put the chosen variation first, with the critic's changes where they hold; the others wait behind it."""
+        chosen = self._round[index]
+        if chosen is not None and changes:
+            space = self._desk.space(chosen.config.methods)
+            values = chosen.config.values() | {change.parameter: change.new for change in changes}
+            try:
+                changed = patcher.derive(
+                    self.parent, chosen.config.run_id, chosen.config.methods, values, space, because
+                )
+                self._desk.runner.check(changed)
+                chosen.config = changed
+            except UsageError as error:
+                self._desk.notes.append(f"segment {self._segment}: the critic's change was refused: {error}"[:4000])
+        rest = [c for place, c in enumerate(self._round) if place != index and c is not None]
+        self._waiting = ([chosen] if chosen is not None else []) + rest + self._waiting
+        self._round = []
+
+    def reject(self, critique: Critique, last: bool) -> None:
+        """The critic wants none of them; the last round's stay in line, since something has to run."""
+        for candidate in self._round:
+            if candidate is None:
+                continue
+            if last:
+                self._waiting.append(candidate)
+            else:
+                self.count(candidate, "rejected", critique.next_step)
+        self._round = []
+
+    def settle(self) -> None:
+        """With nothing left that holds, the incumbent runs again."""
+        if not self._waiting and self._proposal is not None:
+            config = self.parent.model_copy(
+                update={
+                    "run_id": f"seg{self._segment}",
+                    "parent_run": self.parent.run_id,
+                    "changes_from_parent": (),
+                }
+            )
+            self._waiting.append(Candidate("incumbent", config, self._proposal))
+
+    def candidates(self) -> list[Candidate]:
+        return list(self._waiting)
+
+    def configs(self) -> list[RunConfig]:
+        return [candidate.config for candidate in self._waiting]
+
+    def start(self, candidate: Candidate) -> None:
+        """Make *candidate* the next to run."""
+        self._waiting.remove(candidate)
+        self._waiting.insert(0, candidate)
+
+    def next(self) -> Candidate | None:
+        """The next variation to run, under its own run id; null when none is left."""
+        if not self._waiting:
+            return None
+        candidate = self._waiting.pop(0)
+        self._started += 1
+        run_id = segment_run(self._segment, self._started)
+        candidate.config = candidate.config.model_copy(update={"run_id": run_id})
+        return candidate
+
+    def count(self, candidate: Candidate, fate: Fate, reason: str = "") -> None:
+        record = self._desk.ledger.count(candidate.config, self._segment, "strategist", fate, reason)
+        if record is not None:
+            self._desk.steps.say(record)

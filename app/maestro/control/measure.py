@@ -1,0 +1,73 @@
+"""measure owns the judgement of a patch: the same windows with and without it, paired, by sign-flip permutation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from maestro.control.rules import Measure
+from maestro_protocol.config import RunConfig
+from maestro_protocol.messages.plan import MetricChange
+from maestro_protocol.messages.report import TestReport
+from maestro_protocol.ports import Statistics
+from maestro_protocol.values import as_params
+
+READ: dict[str, Callable[[TestReport], float | None]] = {
+    "total_pnl": lambda test: float(test.train.total_pnl),
+    "score": lambda test: test.train.score,
+    "sharpe": lambda test: test.train.sharpe,
+}
+
+
+def paired(
+    patched: Sequence[TestReport],
+    without: Sequence[TestReport],
+    groups: Sequence[int],
+    rule: Measure,
+    statistics: Statistics,
+    seed: int,
+) -> tuple[MetricChange, bool]:
+    """The metric without and with the patch over their common windows, and whether the patch is to be kept.
+
+    *groups* says which windows overlap: differences of one group share a sign when signs are flipped, because
+    they are differences of the same days.
+    """
+    read = READ[rule.metric]
+    pairs = [
+        (before, after, group)
+        for before, after, group in zip(map(read, without), map(read, patched), groups, strict=True)
+        if before is not None and after is not None
+    ]
+    n = len(pairs)
+    if n == 0:
+        return MetricChange(metric=rule.metric, before=None, after=None, p_value=None, windows=0), False
+    differences = [after - before for before, after, _ in pairs]
+    p_value = statistics.sign_flip(differences, [group for _, _, group in pairs], seed)
+    change = MetricChange(
+        metric=rule.metric,
+        before=sum(before for before, _, _ in pairs) / n,
+        after=sum(after for _, after, _ in pairs) / n,
+        p_value=p_value,
+        windows=n,
+    )
+    helps = n >= rule.min_windows and p_value is not None and p_value <= rule.p_max
+    return change, helps
+
+
+def twins(configs: Sequence[RunConfig], patched: RunConfig, without: RunConfig) -> list[RunConfig]:
+    """The same tests without the patch: *without*'s values, with each test's own jitter where both agree."""
+    old, new = without.values(), patched.values()
+    return [
+        config.model_copy(
+            update={
+                "params": as_params(
+                    {name: value if old[name] == new[name] else old[name] for name, value in config.values().items()}
+                )
+            }
+        )
+        for config in configs
+    ]
+
+
+def window_groups(configs: Sequence[RunConfig], window_ms: int) -> list[int]:
+    """The calendar block of each config's window: windows of one block overlap."""
+    return [config.window.first_ms // window_ms if config.window else 0 for config in configs]

@@ -1,0 +1,167 @@
+"""steps owns durable execution: what a campaign said and did is in the journal before anyone acts on it.
+
+The campaign is ordinary code that says, asks and runs through here. Started again after a crash it walks the same
+path; as long as the journal holds the next step, the step is read instead of done: no test runs twice, no role is
+asked twice. Where the code and the journal differ, it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from maestro_protocol.base import money
+from maestro_protocol.config import RunConfig
+from maestro_protocol.envelope import Envelope
+from maestro_protocol.errors import AgentError, BudgetExceeded, JournalMismatch
+from maestro_protocol.ids import CampaignId, MessageId, message_id
+from maestro_protocol.messages import Message
+from maestro_protocol.messages.events import BatchFinished
+from maestro_protocol.messages.plan import RoleFellBack
+from maestro_protocol.messages.report import Briefing
+from maestro_protocol.ports import Bus, Clock, Runner, Store, Stored, Subscription, TestOutcome
+
+REPLIES = "control"
+"""The topic on which roles answer."""
+
+
+class Steps:
+    """One campaign's path, walked or walked again."""
+
+    def __init__(self, campaign: CampaignId, store: Store, bus: Bus, runner: Runner, clock: Clock) -> None:
+        self.campaign = campaign
+        self._store = store
+        self._bus = bus
+        self._runner = runner
+        self._clock = clock
+        self._past: list[Envelope] = []
+        self._place = 0
+        self._pending: list[Envelope] = []
+        self._replies: Subscription | None = None
+        self.answer_seconds = 1_800.0
+
+    async def open(self) -> None:
+        """Read what the journal holds of the campaign, and listen for replies."""
+        self._past = [envelope async for envelope in self._store.journal(self.campaign)]
+        self._replies = await self._bus.subscribe(REPLIES, f"campaign.{self.campaign}")
+
+    @property
+    def walking_again(self) -> bool:
+        return self._place < len(self._past)
+
+    def say(self, body: Message, sender: str = "control", because: MessageId | None = None) -> Envelope:
+        """Journal *body*. It is durable before the next thing that acts: an ask, a run, the end."""
+        return self._take(body, sender, "campaign", because)
+
+    def _take(self, body: Message, sender: str, topic: str, because: MessageId | None) -> Envelope:
+        if self.walking_again:
+            past = self._past[self._place]
+            if past.body != body:
+                raise JournalMismatch(
+                    f"{self.campaign}: the journal has a {past.body.type} as {past.id} where this run says "
+                    f"a {body.type}; the data, the code or the settings have changed since"
+                )
+            self._place += 1
+            return past
+        seq = self._place + 1 + len(self._pending)
+        envelope = Envelope(
+            id=message_id(seq),
+            seq=seq,
+            time=self._clock.now_ms(),
+            campaign=self.campaign,
+            sender=sender,
+            topic=topic,
+            causation=because,
+            body=body,
+        )
+        self._pending.append(envelope)
+        return envelope
+
+    def told(self) -> Sequence[Envelope]:
+        """The journal so far."""
+        return self._past
+
+    async def flush(self, results: Sequence[Stored] = ()) -> None:
+        """Make what was said durable, with the results it speaks of, in one transaction."""
+        if self._pending:
+            await self._store.commit(self.campaign, self._pending, results)
+            self._past.extend(self._pending)
+            self._place = len(self._past)
+            self._pending = []
+
+    async def ask(self, briefing: Briefing, because: MessageId | None = None) -> Envelope:
+        """The role's answer. Everything it reports on the way (calls, fallbacks) is journalled with it."""
+        asked = self._take(briefing, "control", f"agent.{briefing.role}", because)
+        if not self.walking_again:
+            await self.flush()
+        if self.walking_again:
+            return self._recorded_answer(asked, briefing)
+        await self._bus.publish(asked)
+        try:
+            async with asyncio.timeout(self.answer_seconds):
+                replies = await self._collect(asked, briefing.wants)
+        except TimeoutError:
+            raise AgentError(
+                f"{briefing.role}: no answer in {self.answer_seconds:g} s; is its agent running? "
+                "The campaign is kept and can be resumed"
+            ) from None
+        taken = [self._take(reply.body, reply.sender, REPLIES, asked.id) for reply in replies]
+        await self.flush()
+        return taken[-1]
+
+    def _recorded_answer(self, asked: Envelope, briefing: Briefing) -> Envelope:
+        while self.walking_again:
+            past = self._past[self._place]
+            if past.causation != asked.id:
+                break
+            self._place += 1
+            if past.body.type == briefing.wants:
+                return past
+        raise JournalMismatch(
+            f"{self.campaign}: {asked.id} asks {briefing.role}, and the journal has no answer to it"
+        )
+
+    async def _collect(self, asked: Envelope, wants: str) -> list[Envelope]:
+        assert self._replies is not None
+        replies: list[Envelope] = []
+        async for reply in self._replies:
+            if reply.causation != asked.id:
+                continue
+            replies.append(reply)
+            if reply.body.type == wants:
+                return replies
+            if isinstance(reply.body, RoleFellBack) and reply.body.brain == "offline":
+                raise AgentError(f"{reply.body.role}: its offline rules failed: {reply.body.reason}")
+            if isinstance(reply.body, RoleFellBack) and reply.body.brain == "budget":
+                raise BudgetExceeded(f"{reply.body.role}: {reply.body.reason}")
+        raise AgentError("the bus was closed before the answer came; the campaign is kept and can be resumed")
+
+    async def run(self, configs: Sequence[RunConfig], segment: int, batch: int) -> Sequence[TestOutcome]:
+        """The outcomes of *configs*, computed and kept, or read back where they were kept before."""
+        if self.walking_again:
+            past = self._past[self._place].body
+            if isinstance(past, BatchFinished) and past.tests == tuple(config.run_id for config in configs):
+                stored = await self._store.results(self.campaign, past.tests)
+                self._place += 1
+                return [item.outcome for item in stored]
+            raise JournalMismatch(f"{self.campaign}: batch {batch} of segment {segment} is not what the journal has")
+        outcomes = await asyncio.to_thread(self._runner.run, configs)
+        self.say(_finished(outcomes, segment, batch))
+        await self.flush([Stored(c.run_id, c, outcome) for c, outcome in zip(configs, outcomes, strict=True)])
+        return outcomes
+
+
+def _finished(outcomes: Sequence[TestOutcome], segment: int, batch: int) -> BatchFinished:
+    digest = hashlib.sha256()
+    for outcome in outcomes:
+        digest.update(outcome.trades_jsonl)
+        digest.update(outcome.scores_jsonl)
+    return BatchFinished(
+        segment=segment,
+        batch=batch,
+        tests=tuple(outcome.report.test_id for outcome in outcomes),
+        trades=sum(outcome.n_trades for outcome in outcomes),
+        total_pnl=sum((outcome.report.whole.total_pnl for outcome in outcomes), money(0)),
+        digest=digest.hexdigest(),
+    )
