@@ -1,0 +1,1 @@
+"""binance owns the Binance clients, spot and USD-M perpetuals."""

@@ -1,0 +1,1 @@
+"""bitunix owns the Bitunix perpetual futures client."""

@@ -1,0 +1,1 @@
+"""live owns what every live feed needs whatever the exchange: reconnecting, watching, REST, time sync."""

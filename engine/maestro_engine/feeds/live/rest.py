@@ -1,0 +1,64 @@
+"""rest owns asking an exchange over HTTPS: one client, retries that honour Retry-After, one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx2
+import numpy as np
+
+from maestro_engine.feeds.port import Clock
+from maestro_protocol.errors import DataError
+
+RETRIED = frozenset({408, 418, 429, 500, 502, 503, 504})
+LONGEST_WAIT_S = 60.0
+"""A Retry-After longer than this is not waited for: the caller learns of it instead."""
+
+
+class Rest:
+    """GET with up to *tries* attempts. ``proxy`` is None (direct) or a URL, ``socks5h://`` included."""
+
+    def __init__(
+        self,
+        base_url: str,
+        clock: Clock,
+        rng: np.random.Generator,
+        *,
+        proxy: str | None = None,
+        tries: int = 4,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self._clock, self._rng, self._tries = clock, rng, tries
+        # trust_env off: only the settings decide on a proxy, never a variable somebody left in the environment.
+        self._http = httpx2.AsyncClient(base_url=base_url, proxy=proxy, timeout=timeout_s, trust_env=False)
+
+    async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> bytes:
+        """The body of a 2xx answer. Raises :class:`DataError` when there is none after all attempts."""
+        why = ""
+        for attempt in range(self._tries):
+            wait: float | None = 0.5 * 2.0**attempt * float(self._rng.uniform(0.5, 1.0))
+            try:
+                answer = await self._http.get(path, params=dict(params or {}))
+            except httpx2.RequestError as error:
+                why = f"{type(error).__name__} {error}".strip()
+            else:
+                if answer.is_success:
+                    return answer.content
+                why = f"HTTP {answer.status_code} {answer.text[:120]}".strip()
+                wait = _wait_s(answer, wait)
+            if wait is None or attempt + 1 == self._tries:
+                break
+            await self._clock.sleep(wait)
+        raise DataError(f"{self._http.base_url}{path}: {why}; is the exchange up and the address right?")
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def _wait_s(answer: httpx2.Response, backoff_s: float | None) -> float | None:
+    """Seconds before asking again, or None when it is no use."""
+    if answer.status_code not in RETRIED or backoff_s is None:
+        return None
+    asked = answer.headers.get("retry-after", "")
+    wait = max(backoff_s, float(asked)) if asked.isdecimal() else backoff_s
+    return wait if wait <= LONGEST_WAIT_S else None

@@ -1,0 +1,62 @@
+"""timesync owns exchange time against local time: the offset, and whether a message's stamp is sane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+TOLERANCE_MS = 60_000.0
+"""A stamp further than this from exchange time is not believed."""
+DOUBTS = 20
+"""So many unbelievable stamps in a row ask for a new measurement: perhaps it is the offset that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSample:
+    """One question for the time: sent and answered (local, nanoseconds), and the exchange's answer (UTC ms)."""
+
+    sent_ns: int
+    answered_ns: int
+    server_ms: int
+
+    @property
+    def round_trip_ms(self) -> float:
+        return (self.answered_ns - self.sent_ns) / 1e6
+
+    @property
+    def offset_ms(self) -> float:
+        """Exchange minus local clock, the answer assumed to be given half a round trip before it arrived."""
+        return self.server_ms - (self.sent_ns + self.answered_ns) / 2e6
+
+
+def best_offset_ms(samples: Iterable[TimeSample]) -> float:
+    """Offset of the sample with the shortest round trip, whose error is at most half of it (NTP's choice)."""
+    return min(samples, key=lambda sample: sample.round_trip_ms).offset_ms
+
+
+class TimeGuard:
+    """Says whether an exchange stamp is sane, once the offset is known."""
+
+    __slots__ = ("_doubtful", "_doubts", "offset_ms")
+
+    def __init__(self) -> None:
+        self.offset_ms: float | None = None
+        self._doubts = 0
+        self._doubtful = False
+
+    def set(self, offset_ms: float) -> None:
+        self.offset_ms = offset_ms
+        self._doubts = 0
+
+    def sane(self, event_ms: int, local_ns: int) -> bool:
+        if self.offset_ms is None or abs(event_ms - self.offset_ms - local_ns / 1e6) <= TOLERANCE_MS:
+            self._doubts = 0
+            return True
+        self._doubts += 1
+        self._doubtful = self._doubtful or self._doubts % DOUBTS == 0
+        return False
+
+    def wants_sync(self) -> bool:
+        """Whether the offset itself is in doubt; told once per ``DOUBTS`` doubts."""
+        doubtful, self._doubtful = self._doubtful, False
+        return doubtful
