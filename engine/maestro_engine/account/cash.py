@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from maestro_engine.account.money import ZERO, exact
 from maestro_engine.account.position import Lot, Position
 from maestro_engine.venue.events import Fill
+from maestro_engine.venue.money import ZERO, exact
 from maestro_engine.venue.orders import Side
 from maestro_engine.venue.state import Plain, check_version, dump, load
 from maestro_protocol.errors import ConfigError, DataError

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from maestro_engine.account.money import ZERO
+from maestro_engine.venue.money import ZERO
 from maestro_protocol.errors import ConfigError
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from maestro_engine.account.margin import MarginTable, bankruptcy_price
-from maestro_engine.account.money import CENT, ZERO, charged, exact
 from maestro_engine.account.position import Lot, Position
 from maestro_engine.venue.events import Fill, Liquidity
 from maestro_engine.venue.lifecycle import OrderState
+from maestro_engine.venue.money import CENT, ZERO, charged, exact
 from maestro_engine.venue.orders import Order, Side
 from maestro_engine.venue.state import Plain, check_version, dump, load
 from maestro_protocol.errors import ConfigError, DataError

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from maestro_engine.account.money import ZERO, exact
+from maestro_engine.venue.money import ZERO, exact
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from decimal import (
     ROUND_CEILING,
+    ROUND_FLOOR,
     Clamped,
     Context,
     Decimal,
@@ -30,3 +31,8 @@ def exact() -> AbstractContextManager[Context]:
 def charged(amount: Decimal) -> Decimal:
     """*amount* rounded up to :data:`CENT`: a cost grows, a rebate shrinks, never in the client's favour."""
     return amount.quantize(CENT, ROUND_CEILING)
+
+
+def adverse(price: Decimal, buying: bool) -> Decimal:
+    """*price* on the grid of :data:`CENT`, rounded against the taker; never below it."""
+    return max(price.quantize(CENT, ROUND_CEILING if buying else ROUND_FLOOR), CENT)
