@@ -16,7 +16,7 @@ MessageId = Id
 
 
 def segment_run(segment: int, variation: int = 1, patches: int = 0) -> RunId:
-    """The run config that a segment's tests descend from: ``seg1``, ``seg1-v2`` (its second variation), ``seg1-p1``."""
+    """The run a segment's tests descend from: ``seg1``, ``seg1-v2`` (second variation), ``seg1-p1`` (patched)."""
     return f"seg{segment}" + (f"-v{variation}" if variation > 1 else "") + (f"-p{patches}" if patches else "")
 
 

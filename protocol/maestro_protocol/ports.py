@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.ids import CampaignId, RunId
-from maestro_protocol.messages.campaign import Verdict
+from maestro_protocol.messages.campaign import Exhibits, Verdict
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.report import Metrics, TestReport
 from maestro_protocol.space import ParameterSpace
@@ -176,7 +176,7 @@ class Judge(Protocol):
         """First bar and number of bars of the sealed part."""
         ...
 
-    def open_and_rule(self, evidence: Evidence, opening: int) -> Verdict:
+    def open_and_rule(self, evidence: Evidence, opening: int) -> tuple[Verdict, Exhibits]:
         """Open the sealed part for the finalists and rule. Journal the opening first."""
         ...
 

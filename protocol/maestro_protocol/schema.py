@@ -54,3 +54,8 @@ def write(folder: Path) -> list[str]:
         else:
             (folder / name).unlink()
     return changed
+
+
+def canonical(model: BaseModel) -> bytes:
+    """The one JSON text of *model*: keys sorted, no spaces. What hashes are taken of."""
+    return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()

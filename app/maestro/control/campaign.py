@@ -98,6 +98,7 @@ class Campaign:
             )
             desk.steps.say(opened)
             await desk.steps.flush()
-        verdict = await asyncio.to_thread(desk.judge.open_and_rule, evidence, 1)
+        verdict, exhibits = await asyncio.to_thread(desk.judge.open_and_rule, evidence, 1)
         desk.steps.say(verdict)
+        desk.folder.exhibits(exhibits)
         return verdict

@@ -65,6 +65,9 @@ class CampaignFolder:
     def metrics(self, finished: BaseModel) -> None:
         self._write("metrics_global.json", _json(finished))
 
+    def exhibits(self, exhibits: BaseModel) -> None:
+        self._write("exhibits.json", _json(exhibits))
+
     def journal(self, envelopes: Iterable[Envelope]) -> None:
         """The journal's export: one envelope a line, in order."""
         self._write("journal.jsonl", b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes))

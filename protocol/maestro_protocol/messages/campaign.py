@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from maestro_protocol.base import Frozen, Line, Money, Name, Text
+from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
 from maestro_protocol.config import Costs, DataRef, Sizing
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.plan import Role, Target
@@ -127,6 +127,45 @@ class Verdict(Frozen):
     finalists: tuple[Finalist, ...]
     figures: tuple[Figure, ...]
     sample_needed: Line = ""
+
+
+class Curve(Frozen):
+    """A finalist's PnL per period after costs, USD, from the open part on into the sealed one."""
+
+    run_id: RunId
+    start_ms: UtcMs
+    period_ms: int
+    pnl: tuple[float, ...]
+    sealed_from: int
+    """Index of the first period of the sealed part; ``len(pnl)`` where it was not opened."""
+
+
+class Histogram(Frozen):
+    """Counts between edges: one edge more than counts."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class NullModel(Frozen):
+    """A finalist's Sharpe beside those of random entries with the same exits."""
+
+    run_id: RunId
+    observed: float | None
+    values: tuple[float, ...]
+
+
+class Exhibits(Frozen):
+    """What the report draws beside the verdict: ``exhibits.json``. Sharpe ratios are annualised."""
+
+    version: Literal[1] = 1
+    trial_sharpes: tuple[float, ...]
+    """Of every distinct variant over the whole open part; the undefined are left out."""
+    expected_maximum: float | None
+    """What the best of so many independent trials of pure noise would show."""
+    pbo_logits: Histogram | None
+    nulls: tuple[NullModel, ...]
+    curves: tuple[Curve, ...]
 
 
 class CampaignFinished(Frozen):

@@ -1,0 +1,1 @@
+"""The command line: parses, shows, exits. It decides nothing and keeps nothing."""

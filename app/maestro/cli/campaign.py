@@ -1,0 +1,176 @@
+"""campaign owns the commands that run a campaign and show what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maestro.cli.show import emit, table
+from maestro_protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from maestro.settings import Settings
+    from maestro.wiring import CampaignRequest
+    from maestro_protocol.messages.campaign import BrainChoice
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run a campaign of micro-backtests, and read it.")
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")]
+CampaignArg = Annotated[str, typer.Argument(help="Id of the campaign, as `maestro campaign list` shows it.")]
+
+
+@app.command("run")
+def run(
+    data: Annotated[
+        Path | None, typer.Option(help="Parquet or CSV file of bars; a simulated market without.")
+    ] = None,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of the data, where its file name does not say.")] = None,
+    market: Annotated[
+        str,
+        typer.Option(help="Simulated market: mixed, noise, trending, mean_reverting, volatility_clusters, planted."),
+    ] = "mixed",
+    tests: Annotated[int, typer.Option(min=1, max=100_000, help="Micro-backtests in all; 10 is the pilot.")] = 500,
+    segments: Annotated[int, typer.Option(min=1, max=100, help="Segments the tests are shared out to.")] = 5,
+    segment: Annotated[int | None, typer.Option(min=1, help="Run this segment only.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads; the answer does not depend on it.")] = 2,
+    brain: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=BRAIN[:MODEL], e.g. critic=openai:gpt-6-sol. Brains: offline, anthropic, openai."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same data: same answer.")] = 7,
+    policy: Annotated[str, typer.Option(help="Trigger policy of the rules: sequential or streak.")] = "sequential",
+    notional: Annotated[float, typer.Option(min=1, max=200_000, help="Size of a position, USD.")] = 100_000,
+    taker_bps: Annotated[float, typer.Option(min=0, max=1000, help="Taker fee, bps a side.")] = 5.0,
+    maker_bps: Annotated[float, typer.Option(min=0, max=1000, help="Maker fee, bps a side.")] = 2.0,
+    slippage_bps: Annotated[float, typer.Option(min=0, max=1000, help="Slippage of a taker fill, bps.")] = 1.0,
+    blind: Annotated[bool, typer.Option("--blind", help="Prompts without dates, symbols or prices.")] = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Run a campaign: 500 micro-backtests in 5 segments that learn while they run, and a verdict."""
+    from maestro.wiring import CampaignRequest
+    from maestro_protocol.config import Costs, Sizing
+
+    request = CampaignRequest.model_validate(
+        {
+            "data": data,
+            "symbol": symbol,
+            "market": market,
+            "tests": tests,
+            "segments": segments,
+            "only_segment": _inside(segment, segments),
+            "jobs": jobs,
+            "seed": seed,
+            "policy": _one_of("--policy", policy, ("sequential", "streak")),
+            "blind": blind,
+            "brains": tuple(parse_brain(text) for text in brain or ()),
+            "costs": Costs(maker_bps=maker_bps, taker_bps=taker_bps, slippage_bps=slippage_bps),
+            "sizing": Sizing.model_validate({"notional_usd": str(notional)}),
+        }
+    )
+    _run(request, settings_with(out), as_json)
+
+
+def _run(request: CampaignRequest, settings: Settings, as_json: bool) -> None:
+    from maestro.cli.progress import watching
+    from maestro.wiring import run_campaign
+
+    with watching(request.tests, quiet=as_json) as observer:
+        done = asyncio.run(run_campaign(request, settings, observer))
+    if as_json:
+        emit({"campaign": done.campaign, "folder": str(done.folder), **done.finished.model_dump(mode="json")})
+        return
+    from maestro.cli.show import campaign_end
+
+    campaign_end(done.campaign, done.folder, done.finished)
+
+
+@app.command("list")
+def list_(out: Out = None, as_json: Json = False) -> None:
+    """List the campaigns kept here, oldest first."""
+    from maestro.cli.show import campaigns_in
+
+    rows = campaigns_in(settings_with(out).runs)
+    if as_json:
+        emit(rows)
+    elif rows:
+        table("Campaigns", ["campaign", "status", "tests", "total_pnl", "verdict"], rows)
+    else:
+        sys.stdout.write("No campaigns yet. Start one with: maestro campaign run\n")
+
+
+@app.command("show")
+def show(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> None:
+    """Show one campaign: its verdict, its segments and the best of its leaderboard."""
+    from maestro.cli.show import campaign_page
+
+    campaign_page(campaign_folder(settings_with(out), campaign), as_json)
+
+
+@app.command("report")
+def report(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> None:
+    """Write a campaign's summary.md and summary.html anew, and say where they are."""
+    from maestro.report.pages import write_report
+
+    folder = campaign_folder(settings_with(out), campaign)
+    paths = [str(path) for path in write_report(folder)]
+    if as_json:
+        emit({"campaign": campaign, "files": paths})
+    else:
+        sys.stdout.write("".join(f"{path}\n" for path in paths))
+
+
+def settings_with(out: Path | None) -> Settings:
+    """The environment's settings, with ``--out`` in place of the runs folder."""
+    from maestro.settings import Settings
+
+    return Settings() if out is None else Settings(runs=out)
+
+
+def campaign_folder(settings: Settings, campaign: str) -> Path:
+    """The folder of a campaign that exists. Raises UsageError naming the nearest one."""
+    from maestro.cli.show import campaigns_in
+
+    known = [str(row["campaign"]) for row in campaigns_in(settings.runs)]
+    if campaign not in known:
+        import difflib
+
+        near = difflib.get_close_matches(campaign, known, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}?" if near else f"none is kept in {settings.runs}"
+        raise UsageError(f"campaign {campaign[:80]!r} is not known; {hint}")
+    return settings.runs / campaign
+
+
+def parse_brain(text: str) -> BrainChoice:
+    """``ROLE=BRAIN[:MODEL]``. Raises UsageError."""
+    from pydantic import ValidationError
+
+    from maestro_protocol.messages.campaign import BrainChoice
+
+    role, equals, brain = text.partition("=")
+    name, _, model = brain.partition(":")
+    try:
+        if not equals or name not in ("offline", "anthropic", "openai"):
+            raise UsageError(f"--brain {text[:80]!r}: write ROLE=BRAIN[:MODEL] with offline, anthropic or openai")
+        return BrainChoice.model_validate({"role": role, "brain": name, "model": model or None})
+    except ValidationError:
+        raise UsageError(
+            f"--brain {text[:80]!r}: unknown role; known: maestro, strategist, critic, implementer"
+        ) from None
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UsageError(f"{option} {value[:40]!r} is not known; choose one of: {', '.join(known)}")
+    return value
+
+
+def _inside(segment: int | None, segments: int) -> int | None:
+    if segment is not None and segment > segments:
+        raise UsageError(f"--segment {segment}: there are {segments} segments")
+    return segment

@@ -1,0 +1,46 @@
+"""main owns the command tree and the end of every command: one line for a person, an exit code for a program."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from maestro.cli import campaign, data, things
+from maestro_protocol.errors import MaestroError
+
+app = typer.Typer(
+    name="maestro",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Role agents that search for trading edges on an embedded engine, and an honest verdict at the end.",
+)
+app.add_typer(campaign.app, name="campaign")
+app.add_typer(data.app, name="data")
+app.command("methods")(things.methods)
+app.command("schema")(things.schema)
+app.command("version")(things.version)
+
+
+@app.callback()
+def _root(debug: bool = typer.Option(False, "--debug", help="Show the whole trace of an error.")) -> None:
+    """Options that every command knows; ``run`` reads ``--debug`` itself, since it handles what commands raise."""
+
+
+def run() -> None:
+    """The console script: any error of ours is one line on standard error and its own exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        app(standalone_mode=True)
+    except MaestroError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"maestro: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("maestro: stopped\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(1) from None

@@ -1,0 +1,59 @@
+"""things owns the commands about the product itself: its methods, its schemas, its version."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maestro.cli.show import emit, table
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+def methods(
+    method: Annotated[str | None, typer.Argument(help="Only this method's parameters.")] = None, as_json: Json = False
+) -> None:
+    """List the methods and their parameters: defaults, bounds, units."""
+    from maestro_engine import methods as registry
+
+    chosen = registry.all_methods() if method is None else (registry.get(method),)
+    groups = [(m.name, m.about, m.specs) for m in chosen] + [
+        ("shared", "exits, gates and voting, which every method has", registry.COMMON)
+    ]
+    if as_json:
+        emit({n: {"about": a, "parameters": [s.model_dump(mode="json") for s in specs]} for n, a, specs in groups})
+        return
+    columns = ["parameter", "default", "low", "high", "step", "unit", "about"]
+    for name, about, specs in groups:
+        rows = [{"parameter": s.name, **s.model_dump(mode="json")} for s in specs]
+        table(f"{name}: {about}", columns, rows)
+
+
+def schema(
+    write: Annotated[Path | None, typer.Option(help="Bring the schema files in this folder up to date.")] = None,
+    check: Annotated[Path | None, typer.Option(help="Exit with 1 when the files in this folder are stale.")] = None,
+) -> None:
+    """Print the JSON Schemas of all messages, or write or check the files in a folder."""
+    from maestro_protocol import schema as schemas
+
+    if write is not None:
+        sys.stdout.write("".join(f"{name}\n" for name in schemas.write(write)) or "up to date\n")
+    elif check is not None:
+        stale = schemas.drift(check)
+        sys.stdout.write("".join(f"{name}\n" for name in stale) or "up to date\n")
+        raise typer.Exit(1 if stale else 0)
+    else:
+        emit(dict(schemas.schemas()))
+
+
+def version(as_json: Json = False) -> None:
+    """Print the version."""
+    from importlib.metadata import version as of
+
+    if as_json:
+        emit({"maestro": of("maestro"), "python": sys.version.split()[0]})
+    else:
+        sys.stdout.write(f"maestro {of('maestro')}\n")
