@@ -222,7 +222,7 @@ class _Examination:
         above = taker > volume
         if not above.any():
             return
-        rounding = above & (taker <= volume * (1 + _ROUNDING))
+        rounding = above & (taker * (1 - _ROUNDING) <= volume)
         self._find("taker_above", "fatal", above & ~rounding, "taker_buy_volume is above volume; correct the bar")
         text = "taker_buy_volume above volume by a rounding error: cut to volume"
         if self._find("taker_rounding", "repaired", rounding, text):

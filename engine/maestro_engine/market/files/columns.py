@@ -60,7 +60,9 @@ def match_columns(names: Sequence[str]) -> dict[str, int]:
 
     Raises DataError when one is there twice, since which of the two is meant cannot be known.
     """
-    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) or "unnamed0" for name in names]
+    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    if plain and not plain[0]:
+        plain[0] = "unnamed0"  # pandas writes an index without a name so
     found: dict[str, int] = {}
     for column, aliases in ALIASES.items():
         alias = next((alias for alias in aliases.split() if alias in plain), None)

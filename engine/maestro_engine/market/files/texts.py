@@ -32,7 +32,8 @@ from maestro_protocol.errors import DataError
 _HEAD_BYTES = 65_536
 _HEADER_WITHIN = 5
 """A header may stand below a few lines of a publisher's own."""
-_UNPACK_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, *ARROW_ERRORS)
+_UNPACK_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, csv.Error, *ARROW_ERRORS)
+_WRONG_WIDTH = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _TIME_LIKE = re.compile(r"\d{8,19}(\.\d*)?|\d{4}-\d\d-\d\d.*")
 
 
@@ -62,11 +63,11 @@ def read_csv(path: Path) -> RawBars:
         table = _table(path, layout, kinds)
         if table is None:  # some cell is not of its column's kind: as text, the cell can be named
             table = _table(path, layout, dict.fromkeys(layout.found, pa.string()))
+        if table is None:
+            raise DataError("not UTF-8 text; export it again as UTF-8 CSV")
+        return raw_from_arrow({column: table.column(column) for column in layout.found})
     except _UNPACK_ERRORS as error:
         raise DataError(f"damaged or not CSV ({one_line(error)}); fetch or export it again") from error
-    if table is None:
-        raise DataError("not UTF-8 text; export it again as UTF-8 CSV")
-    return raw_from_arrow({column: table.column(column) for column in layout.found})
 
 
 class _Bounded:
@@ -117,13 +118,16 @@ def _layout(head: bytes) -> _Layout:
         raise DataError("empty; fetch or export it again")
     if b"\x00" in head:
         raise DataError("neither Parquet nor text; give a Parquet file or a CSV file in UTF-8")
-    lines = head.decode("utf-8-sig", errors="replace").splitlines()[: _HEADER_WITHIN + 1]
+    # Split as bytes: text would also split at separators that no CSV reader takes for an end of line.
+    lines = [line.decode("utf-8-sig", errors="replace") for line in head.splitlines()[: _HEADER_WITHIN + 1]]
     for row, line in enumerate(lines[:_HEADER_WITHIN]):
         delimiter, cells = _split(line)
         found = match_columns(cells)
         if "close" in found and len(found) > 1:
             require_columns(found, cells)
-            after = _split(lines[row + 1])[1] if row + 1 < len(lines) else []
+            if not any(line.strip() for line in lines[row + 1 :]):
+                raise DataError("a header and no bars below it; fetch or export it again")
+            after = _split(lines[row + 1])[1]
             return _Layout(delimiter, row + 1, len(cells), found, _whole(after, found["open_time"]))
     delimiter, cells = _split(lines[0])
     return _headerless(delimiter, cells)
@@ -153,13 +157,6 @@ def _table(path: Path, layout: _Layout, kinds: dict[str, pa.DataType]) -> pa.Tab
     names = [f"unused {i}" for i in range(layout.width)]
     for column, index in layout.found.items():
         names[index] = column
-    wrong: list[str] = []
-
-    def refuse(row: pacsv.InvalidRow) -> str:
-        at = "" if row.number is None else f"line {row.number}: "
-        wrong.append(f"{at}{row.actual_columns} columns where {row.expected_columns} are expected; mend the line")
-        return "error"
-
     batches: list[pa.RecordBatch] = []
     rows = 0
     try:
@@ -167,7 +164,7 @@ def _table(path: Path, layout: _Layout, kinds: dict[str, pa.DataType]) -> pa.Tab
             reader = pacsv.open_csv(
                 pa.PythonFile(stream, mode="r"),
                 read_options=pacsv.ReadOptions(use_threads=False, column_names=names, skip_rows=layout.skip),
-                parse_options=pacsv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=refuse),
+                parse_options=pacsv.ParseOptions(delimiter=layout.delimiter),
                 convert_options=pacsv.ConvertOptions(
                     column_types=kinds, include_columns=list(kinds), strings_can_be_null=True
                 ),
@@ -178,8 +175,9 @@ def _table(path: Path, layout: _Layout, kinds: dict[str, pa.DataType]) -> pa.Tab
                     raise DataError(f"over {MAX_ROWS:,} rows; split the file")
                 batches.append(batch)
     except pa.ArrowInvalid as error:
-        if wrong:
-            raise DataError(wrong[0]) from error
+        if width := _WRONG_WIDTH.search(str(error)):
+            line, expected, there = width.groups()
+            raise DataError(f"line {line}: {there} columns where {expected} are expected; mend the line") from error
         if "conversion error" in str(error):
             return None
         raise
