@@ -1,0 +1,49 @@
+"""faults owns how trouble with a database is told: one line with the place, what is wrong and what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from maestro_protocol.errors import StoreError
+
+_ADVICE = (
+    ("database is locked", "another program has held it for too long; close that program and try again"),
+    ("lock timeout", "another program has held it for too long; close that program and try again"),
+    ("database or disk is full", "the disk is full; free some space and resume"),
+    ("disk i/o error", "the disk cannot be written or read (full, over quota, or failing); mend it and resume"),
+    ("no space left", "the database server's disk is full; free some space and resume"),
+    ("readonly database", "it may not be written; give this user write permission to the file and its folder"),
+    ("unable to open database file", "it cannot be opened; check that its folder exists and may be written"),
+    ("not a database", "the file is damaged or no SQLite database; move it away, or restore a copy"),
+    ("malformed", "the file is damaged; move it away, or restore a copy"),
+    ("no such table", "a table is missing; the file was changed by something else: restore a copy"),
+    ("password authentication", "the server refuses this user or password; check the store's URL"),
+    ("does not exist", "the server does not know what was asked for; check the database's name in the store's URL"),
+    ("connect", "the server cannot be reached; check that it runs and the store's URL, then resume"),
+    ("connection", "the connection to the server was lost; check that it runs, then resume"),
+)
+
+
+@contextmanager
+def told(place: str) -> Generator[None]:
+    """Raise a :class:`StoreError` about *place* for any trouble that the database's driver reports inside."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise StoreError(f"{place}: stored already, so nothing was written ({_first_line(error)})") from error
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StoreError(f"{place}: {_advice(error)}; nothing was written ({_first_line(error)})") from error
+
+
+def _first_line(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0][:200]
+
+
+def _advice(error: BaseException) -> str:
+    text = f"{type(error).__name__} {_first_line(error)}".lower()
+    return next((advice for sign, advice in _ADVICE if sign in text), "the database could not do it; see --debug")

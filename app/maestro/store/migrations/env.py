@@ -1,0 +1,15 @@
+"""env owns how Alembic meets the store: on a connection it is given, inside that connection's transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from maestro.store.tables import Row
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Row.metadata,
+    render_as_batch=True,  # SQLite cannot alter a column in place
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,127 @@
+"""tables owns the shape of the database: SQLModel tables, and the views that people query.
+
+Money is whole micro-USD in BIGINT: neither SQLite (which would make a REAL of a DECIMAL) nor PostgreSQL rounds it.
+Times are UTC milliseconds. JSON is text, kept to the byte. A change here needs a migration; a test compares both.
+
+The trades and scores of a test stay the JSON lines they were said in, one blob per test. As rows through core
+inserts a campaign of 500 tests took 0.55 s, as lines 0.08 s; the views ``trades`` and ``scores`` read them in SQL.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+HEAD = "0001"
+"""The revision of the schema below: what an up-to-date database is stamped with."""
+
+
+class Row(SQLModel):
+    """Base of all tables, with a catalogue of its own."""
+
+    metadata = MetaData()
+
+
+class Campaigns(Row, table=True):
+    """One row per campaign; ``last_seq`` is the lock on which two writers of one journal meet."""
+
+    number: int | None = Field(default=None, primary_key=True)
+    campaign: str = Field(sa_type=Text, unique=True)
+    started_ms: int = Field(sa_type=BigInteger)
+    last_seq: int
+
+
+class Journal(Row, table=True):
+    """Every envelope, in order, as it was said."""
+
+    __table_args__ = (UniqueConstraint("campaign", "id"),)
+
+    campaign: str = Field(sa_type=Text, primary_key=True)
+    seq: int = Field(primary_key=True)
+    id: str = Field(sa_type=Text)
+    type: str = Field(sa_type=Text)
+    time_ms: int = Field(sa_type=BigInteger)
+    json_text: str = Field(sa_type=Text)
+
+
+class Runs(Row, table=True):
+    """Every run config that was made, with its lineage."""
+
+    campaign: str = Field(sa_type=Text, primary_key=True)
+    run_id: str = Field(sa_type=Text, primary_key=True)
+    parent_run: str | None = Field(sa_type=Text)
+    because: str | None = Field(sa_type=Text)
+    engine: str = Field(sa_type=Text)
+    config: str = Field(sa_type=Text)
+
+
+class Results(Row, table=True):
+    """What a finished test left. ``seq`` is the journal's last message when it was kept."""
+
+    campaign: str = Field(sa_type=Text, primary_key=True)
+    run_id: str = Field(sa_type=Text, primary_key=True)
+    seq: int
+    n_trades: int
+    total_pnl_micros: int = Field(sa_type=BigInteger)
+    report: str = Field(sa_type=Text)
+    episodes: str = Field(sa_type=Text)
+    score_lines: bytes = Field(sa_type=LargeBinary)
+    trade_lines: bytes = Field(sa_type=LargeBinary)
+
+
+class Calls(Row, table=True):
+    """Every request to a model, one row per attempt; what it cost is filled in when the journal says so."""
+
+    __table_args__ = (Index("ix_calls_campaign_key", "campaign", "key"),)
+
+    number: int | None = Field(default=None, primary_key=True)
+    campaign: str = Field(sa_type=Text)
+    key: str = Field(sa_type=Text)
+    role: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    model: str | None = Field(sa_type=Text)
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    cost_micros: int | None = Field(sa_type=BigInteger)
+    reason: str = Field(sa_type=Text)
+    request: str = Field(sa_type=Text)
+    reply: str | None = Field(sa_type=Text)
+
+
+class Gates(Row, table=True):
+    """Every question to a human: pending, then approved, rejected, expired or void, once and for good."""
+
+    gate_id: str = Field(sa_type=Text, primary_key=True)
+    campaign: str | None = Field(sa_type=Text)
+    state: str = Field(sa_type=Text, index=True)
+    bound_to: str = Field(sa_type=Text)
+    expires_ms: int = Field(sa_type=BigInteger)
+    request: str = Field(sa_type=Text)
+    decided: str | None = Field(sa_type=Text)
+
+
+class Votes(Row, table=True):
+    """Every attempt to answer a gate; ``refused`` says why it did not count, null when it did."""
+
+    number: int | None = Field(default=None, primary_key=True)
+    gate_id: str = Field(sa_type=Text, index=True)
+    who: str = Field(sa_type=Text)
+    approve: bool
+    at_ms: int = Field(sa_type=BigInteger)
+    vote: str = Field(sa_type=Text)
+    refused: str | None = Field(sa_type=Text)
+
+
+_of = Row.metadata.tables
+CAMPAIGNS, JOURNAL, RUNS, RESULTS = _of["campaigns"], _of["journal"], _of["runs"], _of["results"]
+CALLS, GATES, VOTES = _of["calls"], _of["gates"], _of["votes"]
+
+
+def views(dialect: str, revision: str = HEAD) -> list[str]:
+    """The statements that create the views of *revision* on ``sqlite`` or ``postgresql``."""
+    file = resources.files("maestro.store") / "migrations" / f"views_{revision}_{dialect}.sql"
+    return [part.strip() for part in file.read_text(encoding="utf-8").split(";") if part.strip()]
