@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ N = 400
 CLEAN = simulate_bars("noise", seed=11, n=N)
 
 
-def raw(index: object = slice(None), **changed: object) -> RawBars:
+def raw(index: Any = slice(None), **changed: Any) -> RawBars:
     names = ("open_time", "open", "high", "low", "close", "volume", "taker_buy_volume")
     columns = {name: getattr(CLEAN, name)[index].copy() for name in names}
     return RawBars(**{**columns, **changed})
