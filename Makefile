@@ -1,0 +1,45 @@
+# Everything a newcomer needs: each target makes the environment it wants, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help run test check format bench clean
+
+help:
+	@echo "make run    a whole campaign on the built-in simulated market, with offline agents"
+	@echo "make test   the tests"
+	@echo "make check  lint, types, layers"
+	@echo "make bench  speed, against named peers"
+	@echo "make clean  throw the environments away"
+
+$(VENV)/.runs: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.develops: $(VENV)/.runs
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+run: $(VENV)/.runs
+	$(BIN)/maestro campaign run
+
+test: $(VENV)/.develops
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.develops
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.develops
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.develops
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) .bench-venv .pytest_cache .ruff_cache .hypothesis
