@@ -67,7 +67,7 @@ def sharpes(returns: npt.ArrayLike) -> Floats:
     """Sharpe ratio per period of each column of ``(periods, trials)``; NaN where undefined."""
     x = matrix(returns)
     if len(x) < 2:
-        return np.full(x.shape[1], np.nan)
+        return np.array([np.nan] * x.shape[1])
     flat = np.ptp(x, axis=0) <= FLAT * np.max(np.abs(x), axis=0)
     mean: Floats = x.mean(axis=0)
     std: Floats = x.std(axis=0, ddof=1)
