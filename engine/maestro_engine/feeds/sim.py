@@ -1,0 +1,312 @@
+"""sim owns the simulated source: a seeded market that speaks the same events. It proves plumbing, never an edge.
+
+Prices follow a random walk whose volatility itself wanders (its logarithm is an AR(1) by minute); trades arrive as
+a Poisson process and take the best bid or ask of a book one tick wide. Same seed, same events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from msgspec import Struct
+
+from maestro_engine.feeds.candles import CandleMaker, fold
+from maestro_engine.feeds.port import (
+    BookTicker,
+    Clock,
+    Counters,
+    DepthSnapshot,
+    DepthUpdate,
+    Event,
+    Filters,
+    Kline,
+    Level,
+    MarkPrice,
+    Subscription,
+    Trade,
+)
+from maestro_engine.feeds.recording import split_symbol
+from maestro_protocol.errors import DataError
+
+MINUTE_MS = 60_000
+FUNDING_MS = 8 * 3_600_000
+HISTORY_MINUTES = 3_000
+LEVELS = 10
+SECONDS_A_YEAR = 31_536_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimSettings:
+    """What is simulated. Prices in quote currency, quantities in base currency."""
+
+    seed: int
+    symbol: str = "BTCUSDT"
+    start_ms: int = 1_767_225_600_000
+    """First moment, UTC milliseconds (the default is 2026-01-01T00:00Z); a whole minute."""
+    price: float = 60_000.0
+    tick: Decimal = Decimal("0.1")
+    lot: Decimal = Decimal("0.001")
+    trades_per_s: float = 5.0
+    volatility: float = 0.6
+    """Standard deviation of a year's log return."""
+    funding_rate: float = 0.0001
+
+
+class Simulation:
+    """The market itself: ``events`` is endless; every iteration starts anew and gives the same."""
+
+    def __init__(self, settings: SimSettings) -> None:
+        self.settings = settings
+        self._places = max(0, -int(settings.tick.as_tuple().exponent))
+        self._qty_places = max(0, -int(settings.lot.as_tuple().exponent))
+
+    def filters(self) -> Filters:
+        s = self.settings
+        base, quote = split_symbol(s.symbol)
+        return Filters(s.symbol, base, quote, s.tick, s.lot, s.lot, Decimal(5))
+
+    def events(self) -> Iterator[Event]:
+        """A snapshot, then trades, quotes, depth updates and mark prices in the order of time."""
+        s = self.settings
+        rng = np.random.default_rng([s.seed, 1])
+        book = _Ladder(self, rng)
+        mid_ticks, log_vol, trade_id = s.price / float(s.tick), 0.0, 1
+        yield book.snapshot(s.start_ms, round(mid_ticks))
+        start_ms = s.start_ms
+        while True:
+            log_vol = 0.97 * log_vol + 0.1 * float(rng.standard_normal())
+            count = int(rng.poisson(s.trades_per_s * 60))
+            offsets = np.sort(rng.integers(0, MINUTE_MS, count)).tolist()
+            path = mid_ticks * np.exp(np.cumsum(self._steps(rng, count, log_vol)))
+            sells = (rng.random(count) < 0.5).tolist()
+            lots = np.maximum(1, np.rint(rng.lognormal(3.0, 1.2, count))).astype(int).tolist()
+            marks = iter(range(0, MINUTE_MS, 1_000))
+            mark_at = next(marks, None)
+            for offset, ticks, sold, size in zip(offsets, path.tolist(), sells, lots, strict=True):
+                while mark_at is not None and mark_at <= offset:
+                    yield self._mark(start_ms + mark_at, mid_ticks)
+                    mark_at = next(marks, None)
+                mid_ticks, now_ms = ticks, start_ms + offset
+                yield from book.move(now_ms, math.floor(ticks))
+                best = book.bid_ticks if sold else book.bid_ticks + 1
+                yield Trade(s.symbol, now_ms, ns(now_ms), trade_id, self.price(best), self.qty(size), sold)
+                trade_id += 1
+            for rest in (mark_at, *marks) if mark_at is not None else ():
+                yield self._mark(start_ms + rest, mid_ticks)
+            start_ms += MINUTE_MS
+
+    def history(self, minutes: int = HISTORY_MINUTES) -> list[Kline]:
+        """Closed minutes that end where ``events`` starts, oldest first; made from the same seed."""
+        s = self.settings
+        rng = np.random.default_rng([s.seed, 2])
+        sigma = s.volatility / math.sqrt(SECONDS_A_YEAR / 60)
+        back = np.cumsum(sigma * rng.standard_normal(minutes))[::-1]
+        levels = s.price * np.exp(np.append(back, 0.0))  # minutes + 1 prices; the last is where the events start
+        reach = np.exp(np.abs(sigma * 0.6 * rng.standard_normal((minutes, 2))))
+        volume = s.trades_per_s * 60 * float(s.lot) * 41.0 * rng.lognormal(0.0, 0.4, minutes)
+        taken = rng.beta(20, 20, minutes)
+        return [
+            self._minute(s.start_ms - (minutes - i) * MINUTE_MS, levels[i : i + 2], reach[i], volume[i], taken[i])
+            for i in range(minutes)
+        ]
+
+    def price(self, ticks: float) -> float:
+        return round(ticks * float(self.settings.tick), self._places)
+
+    def qty(self, lots: float) -> float:
+        return round(lots * float(self.settings.lot), self._qty_places)
+
+    def _steps(self, rng: np.random.Generator, count: int, log_vol: float) -> np.typing.NDArray[np.float64]:
+        s = self.settings
+        per_trade = s.volatility * math.exp(log_vol) / math.sqrt(SECONDS_A_YEAR * s.trades_per_s)
+        return per_trade * rng.standard_normal(count)
+
+    def _mark(self, now_ms: int, mid_ticks: float) -> MarkPrice:
+        due = (now_ms // FUNDING_MS + 1) * FUNDING_MS
+        price = round(mid_ticks * float(self.settings.tick), 8)
+        return MarkPrice(self.settings.symbol, now_ms, ns(now_ms), price, price, self.settings.funding_rate, due)
+
+    def _minute(
+        self,
+        open_ms: int,
+        ends: np.typing.NDArray[np.float64],
+        reach: np.typing.NDArray[np.float64],
+        volume: float,
+        taken: float,
+    ) -> Kline:
+        tick = float(self.settings.tick)
+        first, last = (self.price(round(float(end) / tick)) for end in ends)
+        high = self.price(math.ceil(max(first, last) * float(reach[0]) / tick))
+        low = self.price(math.floor(min(first, last) / float(reach[1]) / tick))
+        traded = self.qty(round(float(volume) / float(self.settings.lot)))
+        return Kline(
+            symbol=self.settings.symbol,
+            time_ms=open_ms + MINUTE_MS,
+            local_ns=ns(open_ms + MINUTE_MS),
+            interval="1m",
+            open_ms=open_ms,
+            close_ms=open_ms + MINUTE_MS - 1,
+            open=first,
+            high=high,
+            low=low,
+            close=last,
+            volume=traded,
+            quote_volume=traded * (first + last) / 2,
+            trades=round(self.settings.trades_per_s * 60),
+            taker_buy_volume=traded * float(taken),
+            closed=True,
+        )
+
+
+class _Ladder:
+    """A book of ``LEVELS`` prices a side, one tick apart; it follows the price and redraws what is new."""
+
+    def __init__(self, sim: Simulation, rng: np.random.Generator) -> None:
+        self._sim, self._rng = sim, rng
+        self._symbol = sim.settings.symbol
+        self._bids: dict[int, float] = {}
+        self._asks: dict[int, float] = {}
+        self._last_id = 1
+        self.bid_ticks = 0
+
+    def snapshot(self, now_ms: int, bid_ticks: int) -> DepthSnapshot:
+        self._follow(bid_ticks)
+        price = self._sim.price
+        bids = tuple((price(t), q) for t, q in sorted(self._bids.items(), reverse=True))
+        asks = tuple((price(t), q) for t, q in sorted(self._asks.items()))
+        return DepthSnapshot(self._symbol, now_ms, ns(now_ms), self._last_id, bids, asks)
+
+    def move(self, now_ms: int, bid_ticks: int) -> tuple[DepthUpdate, BookTicker]:
+        bids, asks = self._follow(bid_ticks)
+        first, self._last_id = self._last_id + 1, self._last_id + len(bids) + len(asks)
+        update = DepthUpdate(self._symbol, now_ms, ns(now_ms), first, self._last_id, bids, asks)
+        bid, ask = self.bid_ticks, self.bid_ticks + 1
+        price = self._sim.price
+        quote = BookTicker(
+            self._symbol,
+            now_ms,
+            ns(now_ms),
+            self._last_id,
+            price(bid),
+            self._bids[bid],
+            price(ask),
+            self._asks[ask],
+        )
+        return update, quote
+
+    def _follow(self, bid_ticks: int) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        """Both best quantities are redrawn, levels out of reach go, new ones come; gives what changed."""
+        self.bid_ticks = bid_ticks
+        bids = self._side(self._bids, range(bid_ticks - LEVELS + 1, bid_ticks + 1), bid_ticks)
+        asks = self._side(self._asks, range(bid_ticks + 1, bid_ticks + LEVELS + 1), bid_ticks + 1)
+        return bids, asks
+
+    def _side(self, levels: dict[int, float], reach: range, best: int) -> tuple[Level, ...]:
+        gone = [ticks for ticks in levels if ticks not in reach]
+        new = [ticks for ticks in reach if ticks not in levels or ticks == best]
+        for ticks in gone:
+            del levels[ticks]
+        for ticks, lots in zip(new, self._rng.integers(1, 5_000, len(new)).tolist(), strict=True):
+            levels[ticks] = self._sim.qty(lots)
+        price = self._sim.price
+        return (*((price(t), 0.0) for t in gone), *((price(t), levels[t]) for t in new))
+
+
+class SimFeed:
+    """A simulation as a feed. It waits on *clock* for each event's time; without a clock it never waits.
+
+    *until_ms*: where it ends (UTC milliseconds); None goes on for ever.
+    """
+
+    def __init__(
+        self,
+        settings: SimSettings,
+        subscriptions: Sequence[Subscription],
+        clock: Clock | None = None,
+        *,
+        until_ms: int | None = None,
+    ) -> None:
+        self.name = f"sim-{settings.seed}"
+        self.counters = Counters()
+        self._sim, self._clock, self._until_ms = Simulation(settings), clock, until_ms
+        self._streams = {each.stream for each in subscriptions if each.symbol == settings.symbol}
+        self._makers = {
+            each.interval: CandleMaker(settings.symbol, each.interval)
+            for each in subscriptions
+            if each.stream == "kline" and each.symbol == settings.symbol
+        }
+        self._told_ms: dict[str, int] = {}
+
+    async def events(self) -> AsyncIterator[Event]:
+        began_ns = self._clock.monotonic_ns() if self._clock is not None else 0
+        start_ns = ns(self._sim.settings.start_ms)
+        self._seed_candles()
+        for count, event in enumerate(self._sim.events()):
+            now_ns = event.local_ns
+            if self._until_ms is not None and now_ns >= ns(self._until_ms):
+                return
+            if self._clock is not None:
+                ahead_ns = now_ns - start_ns - (self._clock.monotonic_ns() - began_ns)
+                if ahead_ns > 0:
+                    await self._clock.sleep(ahead_ns / 1e9)
+            elif count % 256 == 0:
+                await asyncio.sleep(0)
+            for told in self._told(event):
+                self.counters.events += 1
+                yield told
+
+    async def history(self, symbol: str, interval: str, limit: int) -> list[Kline]:
+        if symbol != self._sim.settings.symbol:
+            return []
+        return [kline for kline in fold(self._sim.history(), interval) if kline.closed][-limit:]
+
+    async def filters(self, symbol: str) -> Filters:
+        if symbol != self._sim.settings.symbol:
+            raise DataError(f"{symbol}: this simulation trades {self._sim.settings.symbol}")
+        return self._sim.filters()
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    def _seed_candles(self) -> None:
+        history = self._sim.history()
+        for interval, maker in self._makers.items():
+            folded = fold(history, interval)
+            if folded:
+                maker.seed(folded[-1])
+
+    def _told(self, event: Event) -> list[Event]:
+        """The event if it is subscribed to, behind the candles it closes; the forming candle once a second."""
+        out: list[Event] = []
+        now_ms = event.local_ns // 1_000_000
+        for interval, maker in self._makers.items():
+            if isinstance(event, Trade):
+                out += maker.take(event)
+            else:
+                out += maker.close_until(now_ms, event.local_ns)
+            forming = maker.current
+            if forming is not None and now_ms - self._told_ms.get(interval, 0) >= 1_000:
+                self._told_ms[interval] = now_ms
+                out.append(forming)
+        if _STREAMS.get(type(event)) in self._streams:
+            out.append(event)
+        return out
+
+
+_STREAMS: dict[type[Struct], str] = {
+    Trade: "trade",
+    BookTicker: "book_ticker",
+    DepthSnapshot: "depth",
+    DepthUpdate: "depth",
+    MarkPrice: "mark_price",
+}
+
+
+def ns(ms: int) -> int:
+    """Nanoseconds of *ms* milliseconds."""
+    return ms * 1_000_000
