@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
@@ -25,12 +25,21 @@ from maestro_protocol.base import Frozen
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.config import Costs, Sizing
 from maestro_protocol.errors import UsageError
-from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig, CampaignFinished, Policy, WindowPlan
+from maestro_protocol.messages.campaign import (
+    ORIGIN_TARGETS,
+    BrainChoice,
+    CampaignConfig,
+    CampaignFinished,
+    Policy,
+    WindowPlan,
+)
+from maestro_protocol.messages.plan import Target
 from maestro_protocol.ports import Bus, Clock
 from maestro_protocol.schema import canonical
 
 if TYPE_CHECKING:
     from maestro.store.opening import SqlStore
+    from maestro_engine.market.simulate import Kind
 
 ROLES = ("maestro", "strategist", "critic", "implementer")
 MARKET_DAYS = 180
@@ -56,6 +65,7 @@ class CampaignRequest(Frozen):
     costs: Costs = Costs()
     sizing: Sizing = Sizing()
     windows: WindowPlan = WindowPlan()
+    targets: tuple[Target, ...] = ORIGIN_TARGETS
 
 
 @dataclass(frozen=True)
@@ -76,8 +86,10 @@ def open_request_market(request: CampaignRequest) -> Market:
         bars, _ = load_bars(request.data, symbol=request.symbol)
     else:
         step_ms = 300_000
-        bars = simulate_bars(request.market, request.seed, MARKET_DAYS * 86_400_000 // step_ms, step_ms=step_ms)
-    return open_market(bars, request.windows, jobs=request.jobs, seed=request.seed)
+        bars = simulate_bars(
+            cast("Kind", request.market), request.seed, MARKET_DAYS * 86_400_000 // step_ms, step_ms=step_ms
+        )
+    return open_market(bars, request.windows, request.targets, jobs=request.jobs, seed=request.seed)
 
 
 def resolve(request: CampaignRequest, market: Market) -> CampaignConfig:
@@ -94,6 +106,7 @@ def resolve(request: CampaignRequest, market: Market) -> CampaignConfig:
         windows=request.windows,
         costs=request.costs,
         sizing=request.sizing,
+        targets=request.targets,
         brains=tuple(brains.get(role, BrainChoice(role=role)) for role in ROLES),
         versions=versions(),
     )

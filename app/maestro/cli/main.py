@@ -16,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Role agents that search for trading edges on an embedded engine, and an honest verdict at the end.",
+    epilog="--debug, anywhere, shows the whole trace of an error.",
 )
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(data.app, name="data")
@@ -24,16 +25,15 @@ app.command("schema")(things.schema)
 app.command("version")(things.version)
 
 
-@app.callback()
-def _root(debug: bool = typer.Option(False, "--debug", help="Show the whole trace of an error.")) -> None:
-    """Options that every command knows; ``run`` reads ``--debug`` itself, since it handles what commands raise."""
-
-
 def run() -> None:
-    """The console script: any error of ours is one line on standard error and its own exit code."""
-    debug = "--debug" in sys.argv
+    """The console script: any error of ours is one line on standard error and its own exit code.
+
+    ``--debug`` may stand anywhere and shows the whole trace.
+    """
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
     try:
-        app(standalone_mode=True)
+        app(arguments)
     except MaestroError as error:
         if debug:
             raise

@@ -17,9 +17,14 @@ from maestro_protocol.values import Change
 
 Suggest = Callable[[Rule], tuple[Change, ...]]
 
+
+def _payoff(e: EpisodeScore) -> float | None:
+    return (e.gross_win / e.wins) / (-e.gross_loss / e.losses) if e.wins and e.losses else None
+
+
 READ: dict[str, Callable[[EpisodeScore], float | None]] = {
-    "hit": lambda e: e.hit,
-    "payoff": lambda e: e.payoff,
+    "hit": lambda e: e.wins / e.n_trades if e.n_trades else None,
+    "payoff": _payoff,
     "maxdd": lambda e: e.maxdd if e.n_trades else None,
     "blunders_per_100": lambda e: 100.0 * e.blunders / e.n_trades if e.n_trades else None,
     "high_vol_share": lambda e: None if e.high_vol is None else float(e.high_vol),
@@ -28,33 +33,54 @@ READ: dict[str, Callable[[EpisodeScore], float | None]] = {
 """How a rule's metric is read from one episode; null where the episode cannot tell."""
 
 
+def _payoff_shortfall(e: EpisodeScore, target: float) -> float | None:
+    """Mean win less *target* mean losses, USD: below 0 where the payoff is below target, without a ratio's tails."""
+    return (e.gross_win / e.wins + target * e.gross_loss / e.losses) / 1e6 if e.wins and e.losses else None
+
+
 @dataclass
 class _Streak:
-    """The origin's trigger: so many episodes in a row beyond the line."""
+    """The origin's trigger: so many values in a row beyond the line."""
 
     rule: Rule
     policy: Streak
     run: int = 0
-    total: float = 0.0
     n: int = 0
 
     def update(self, value: float) -> Look:
         self.run = self.run + 1 if self.rule.when.crossed(value) else 0
-        self.total += value
         self.n += 1
-        return Look(self.n, self.total / self.n, math.nan, self.run >= self.policy.episodes)
+        return Look(self.n, value, math.nan, self.run >= self.policy.episodes)
 
 
 @dataclass
 class _Watch:
+    """One rule's metric over the episodes so far, and the test of it."""
+
     rule: Rule
     test: Sequential
+    as_difference: bool
     look: Look | None = None
+    total: float = 0.0
+    n: int = 0
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.n if self.n else math.nan
 
     def feed(self, episode: EpisodeScore) -> None:
         value = READ[self.rule.metric](episode)
-        if value is not None:
-            self.look = self.test.update(value)
+        if value is None:
+            return
+        self.total += value
+        self.n += 1
+        tested = _payoff_shortfall(episode, self.rule.on_target) if self.as_difference else value
+        if tested is not None:
+            self.look = self.test.update(tested)
+
+    @property
+    def speaks(self) -> bool:
+        return self.look is not None and self.look.rejects and self.rule.when.crossed(self.mean)
 
 
 @dataclass
@@ -73,17 +99,19 @@ class Analyzer:
     _counted: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
     def __post_init__(self) -> None:
-        self._watches = [_Watch(rule, self._test(rule)) for rule in self.rules if rule.metric in READ]
+        self._watches = [self._watch(rule) for rule in self.rules if rule.metric in READ]
 
-    def _test(self, rule: Rule) -> Sequential:
+    def _watch(self, rule: Rule) -> _Watch:
         if isinstance(self.policy, Streak):
-            return _Streak(rule, self.policy)
-        return self.statistics.sequential(
-            rule.on_target,
+            return _Watch(rule, _Streak(rule, self.policy), as_difference=False)
+        as_difference = rule.metric == "payoff"
+        test = self.statistics.sequential(
+            0.0 if as_difference else rule.on_target,
             below=rule.when.below is not None,
             alpha=self.policy.alpha,
             min_n=self.policy.min_episodes,
         )
+        return _Watch(rule, test, as_difference)
 
     def feed(self, test: str, episodes: Iterable[EpisodeScore], suggest: Suggest) -> tuple[Alert, ...]:
         """Take in one test's episodes; give the alerts of the first look at which a rule speaks."""
@@ -105,27 +133,26 @@ class Analyzer:
         return all(episode.end_ms <= start or episode.start_ms >= end for start, end in self._counted)
 
     def _look(self, suggest: Suggest) -> tuple[Alert, ...]:
-        return tuple(
-            self._alert(watch.rule, watch.look, suggest)
-            for watch in self._watches
-            if watch.look is not None and watch.look.rejects and watch.rule.when.crossed(watch.look.mean)
-        )
+        return tuple(self._alert(watch, suggest) for watch in self._watches if watch.speaks)
 
-    def _alert(self, rule: Rule, look: Look, suggest: Suggest) -> Alert:
+    def _alert(self, watch: _Watch, suggest: Suggest) -> Alert:
+        rule, look = watch.rule, watch.look
+        assert look is not None
         side = "below" if rule.when.below is not None else "above"
         if isinstance(self.policy, Streak):
             evidence = f"{self.policy.episodes} episodes in a row {side} {rule.when.line:g}"
         else:
+            tested = "mean win less target times mean loss, USD" if watch.as_difference else rule.metric
             evidence = (
-                f"mean {look.mean:.4g} over {look.n} episodes; anytime-valid bound {look.bound:.4g} is {side} "
-                f"the target {rule.on_target:g} (error rate {self.policy.alpha:g})"
+                f"mean {watch.mean:.4g} over {watch.n} episodes; {tested}: anytime-valid bound {look.bound:.4g} is "
+                f"{side} {0.0 if watch.as_difference else rule.on_target:g} (error rate {self.policy.alpha:g})"
             )
         return Alert(
             rule=rule.name,
             metric=rule.metric,
-            value=look.mean,
+            value=watch.mean,
             line=rule.when.line,
-            episodes=look.n,
+            episodes=watch.n,
             evidence=evidence,
             change=suggest(rule),
         )

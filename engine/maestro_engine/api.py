@@ -1,0 +1,78 @@
+"""api owns the engine's one door: bars in; a runner, the statistics and a judge out.
+
+The runner gets the open part of the data and nothing else; only the judge holds the sealed part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from maestro_engine.figures import Figures
+from maestro_engine.market.bars import Bars
+from maestro_engine.market.timeframes import name_of
+from maestro_engine.market.windows import Window, rolling_windows
+from maestro_engine.runner import BacktestRunner
+from maestro_engine.statistics import EngineStatistics
+from maestro_protocol.config import DataRef, Timeframe, WindowRef
+from maestro_protocol.messages.campaign import WindowPlan
+from maestro_protocol.messages.plan import Target
+from maestro_protocol.ports import Judge
+
+
+@dataclass(frozen=True)
+class Market:
+    """One data set, ready for a campaign."""
+
+    runner: BacktestRunner
+    statistics: EngineStatistics
+    judge: Judge | None
+
+
+def open_market(bars: Bars, plan: WindowPlan, targets: Sequence[Target], *, jobs: int = 1, seed: int = 0) -> Market:
+    """Cut *bars* into windows and seal their last share. Raises DataError where there are too few of them."""
+    windows, sealed = rolling_windows(
+        len(bars),
+        bars.step_ms,
+        window_days=plan.window_days,
+        train_days=plan.train_days,
+        validation_days=plan.validation_days,
+        step_days=plan.step_days,
+        warmup_bars=plan.warmup_bars,
+        holdout_share=plan.holdout_share,
+    )
+    data = data_ref(bars)
+    figures = Figures(targets, bars.step_ms)
+    opened = bars.slice(0, sealed.start if len(sealed) else len(bars))
+    refs = [_window_ref(index, window, bars) for index, window in enumerate(windows)]
+    runner = BacktestRunner(opened, data, refs, figures, jobs)
+    return Market(runner, EngineStatistics(), None)
+
+
+def data_ref(bars: Bars) -> DataRef:
+    """What a config says of the data: enough to notice that it has changed."""
+    return DataRef(
+        source=bars.source[:300],
+        symbol=bars.symbol,
+        timeframe=cast("Timeframe", name_of(bars.step_ms)),
+        bars=len(bars),
+        digest=bars.digest,
+        first_ms=int(bars.open_time[0]),
+        last_ms=int(bars.open_time[-1]),
+        simulated=bars.simulated,
+        has_taker_volume=bars.taker_buy_volume is not None,
+    )
+
+
+def _window_ref(index: int, window: Window, bars: Bars) -> WindowRef:
+    return WindowRef(
+        index=index,
+        start=window.start,
+        first=window.first,
+        train_end=window.train_end,
+        val_start=window.val_start,
+        end=window.end,
+        first_ms=int(bars.open_time[window.first]),
+        end_ms=int(bars.open_time[window.end - 1]) + bars.step_ms,
+    )
