@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from maestro_protocol.base import Frozen, Line, Name
 from maestro_protocol.errors import ParameterError
 
-Value = int | float | bool
-"""The value of a parameter. Booleans switch gates; everything else is a number."""
+Value = StrictInt | StrictFloat | StrictBool
+"""The value of a parameter. Booleans switch gates; everything else is a number, and text is neither."""
 
 Unit = Literal["bars", "usd", "x_atr", "z", "ratio", "bps", "votes", "switch"]
 
@@ -26,7 +27,7 @@ class ParameterSpec(Frozen):
     low: float = 0.0
     high: float = 1.0
     """Both bounds belong to the space. A switch has 0 and 1."""
-    step: float = 1.0
+    step: Annotated[float, Field(ge=1e-6)] = 1.0
     """The smallest change worth trying; jitter and proposals move in whole steps."""
     unit: Unit
     about: Line
@@ -34,7 +35,11 @@ class ParameterSpec(Frozen):
     """The data column without which the parameter has no meaning."""
 
     @model_validator(mode="after")
-    def _default_is_inside(self) -> Self:
+    def _holds_together(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"{self.name}: its lower bound {self.low} is above its upper bound {self.high}")
+        if self.kind == "int" and any(n % 1 for n in (self.low, self.high, self.step)):
+            raise ValueError(f"{self.name}: bounds and step of a whole number are whole numbers")
         self.check(self.default)
         return self
 
@@ -43,24 +48,30 @@ class ParameterSpec(Frozen):
         if self.kind == "bool":
             if isinstance(value, bool) or value in (0, 1):
                 return bool(value)
-            raise ParameterError(f"{self.name}: {value!r} is not true or false")
+            raise ParameterError(f"{self.name}: {value!r:.40} is not true or false")
         if isinstance(value, bool) or value != value:
             raise ParameterError(f"{self.name}: {value!r} is not a number")
-        if self.kind == "int" and value != int(value):
-            raise ParameterError(f"{self.name}: {value!r} is not a whole number of {self.unit}")
         if not self.low <= value <= self.high:
             raise ParameterError(
-                f"{self.name}: {value:g} is outside its bounds {self.low:g} .. {self.high:g} ({self.unit})"
+                f"{self.name}: {value!r:.40} is outside its bounds {self.low:g} .. {self.high:g} ({self.unit})"
             )
+        if self.kind == "int" and value != int(value):
+            raise ParameterError(f"{self.name}: {value!r} is not a whole number of {self.unit}")
         return int(value) if self.kind == "int" else float(value)
 
     def clip(self, value: float) -> Value:
-        """The nearest value inside the bounds on the parameter's grid of steps, counted from ``low``."""
+        """The nearest value inside the bounds on the parameter's grid of steps, counted from ``low``.
+
+        Raises :class:`ParameterError` for what is not a number: nothing is near it.
+        """
+        if value != value:
+            raise ParameterError(f"{self.name}: {value!r} is not a number")
         if self.kind == "bool":
             return value >= 0.5
-        steps = round((min(max(value, self.low), self.high) - self.low) / self.step)
-        inside = min(self.low + steps * self.step, self.high)
-        return round(inside) if self.kind == "int" else round(inside, 9)
+        last = math.floor((self.high - self.low) / self.step + 1e-9)
+        steps = min(round((min(max(value, self.low), self.high) - self.low) / self.step), last)
+        inside = min(max(round(self.low + steps * self.step, 9), self.low), self.high)
+        return round(inside) if self.kind == "int" else inside
 
 
 class ParameterSpace(Frozen):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from maestro_protocol.base import Frozen, Name
 from maestro_protocol.space import Value
@@ -29,6 +29,9 @@ class Change(Frozen):
     new: Value
 
 
+_Named = TypeVar("_Named", NamedValue, Change)
+
+
 def _values_from_mapping(given: object) -> object:
     if isinstance(given, Mapping):
         pairs = cast("Mapping[str, object]", given)
@@ -42,12 +45,12 @@ def _values_to_mapping(values: Sequence[NamedValue]) -> dict[str, Value]:
 
 def _one_change(parameter: str, step: object) -> dict[str, Any]:
     if not isinstance(step, str) or ARROW not in step:
-        raise ValueError(f"{parameter}: a change is written 'old -> new'")
+        raise ValueError(f"{parameter:.64}: a change is written 'old -> new'")
     old, new = step.split(ARROW, 1)
     try:
         return {"parameter": parameter, "old": json.loads(old), "new": json.loads(new)}
-    except ValueError:
-        raise ValueError(f"{parameter}: {step[:40]!r} is not two numbers or switches") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{parameter:.64}: {step[:40]!r} is not two numbers or switches") from None
 
 
 def _changes_from_mapping(given: object) -> object:
@@ -61,9 +64,18 @@ def _changes_to_mapping(changes: Sequence[Change]) -> dict[str, str]:
     return {c.parameter: f"{json.dumps(c.old)}{ARROW}{json.dumps(c.new)}" for c in changes}
 
 
+def _once(given: tuple[_Named, ...]) -> tuple[_Named, ...]:
+    names = [item.parameter if isinstance(item, Change) else item.name for item in given]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"named twice: {', '.join(twice)}")
+    return given
+
+
 Params = Annotated[
     tuple[NamedValue, ...],
     Field(max_length=64),
+    AfterValidator(_once),
     BeforeValidator(_values_from_mapping),
     PlainSerializer(_values_to_mapping),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": ["number", "boolean"]}}, mode="serialization"),
@@ -73,6 +85,7 @@ Params = Annotated[
 Changes = Annotated[
     tuple[Change, ...],
     Field(max_length=16),
+    AfterValidator(_once),
     BeforeValidator(_changes_from_mapping),
     PlainSerializer(_changes_to_mapping),
     WithJsonSchema(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from maestro_protocol.messages.campaign import (
     CampaignConfig,
@@ -30,6 +30,7 @@ from maestro_protocol.messages.plan import (
     RunConfigDraft,
     SegmentPlan,
 )
+from maestro_protocol.messages.portuguese import typed
 from maestro_protocol.messages.report import Briefing, SegmentFinished
 from maestro_protocol.messages.work import TaskAssigned, TaskSpec
 
@@ -59,5 +60,6 @@ Message = Annotated[
     | TrialRecorded
     | Verdict,
     Field(discriminator="type"),
+    BeforeValidator(typed),
 ]
 """Everything that can be said on the bus or stand in the journal."""

@@ -7,6 +7,7 @@ from typing import Literal
 from maestro_protocol.base import Frozen, Line, Money, UtcMs
 from maestro_protocol.config import Phase, Timeframe
 from maestro_protocol.ids import Id, RunId
+from maestro_protocol.messages.portuguese import Heard
 
 Side = Literal["long", "short"]
 ExitReason = Literal["stop", "target", "timeout", "end"]
@@ -22,7 +23,7 @@ class GateReadings(Frozen):
     vhf: float | None
 
 
-class TradeEvent(Frozen):
+class TradeEvent(Heard):
     """One closed trade, after all costs."""
 
     type: Literal["TradeEvent"] = "TradeEvent"
@@ -52,7 +53,7 @@ class TradeEvent(Frozen):
     blunder: bool
 
 
-class ScoreEvent(Frozen):
+class ScoreEvent(Heard):
     """One micro-episode's result, after all costs. What is undefined is null."""
 
     type: Literal["ScoreEvent"] = "ScoreEvent"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
 from maestro_protocol.ids import Id
-from maestro_protocol.messages.portuguese import translate
+from maestro_protocol.messages.portuguese import Heard
 from maestro_protocol.patch import Patch
 from maestro_protocol.values import Changes, Params
 
@@ -29,16 +29,11 @@ MetricName = Literal[
 Turn = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
-class Spoken(Frozen):
+class Spoken(Heard):
     """What a role says. Keys of older logs, in Portuguese, are understood."""
 
     agent: Role
     turn: Turn
-
-    @model_validator(mode="before")
-    @classmethod
-    def _understand_portuguese(cls, given: object) -> object:
-        return translate(given)
 
 
 class Target(Frozen):
@@ -75,11 +70,6 @@ class Variation(Frozen):
     methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
     params: Params
     rationale: Text
-
-    @model_validator(mode="before")
-    @classmethod
-    def _understand_portuguese(cls, given: object) -> object:
-        return translate(given)
 
 
 class Expectation(Frozen):

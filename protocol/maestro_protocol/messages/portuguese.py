@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from pydantic import model_validator
+
+from maestro_protocol.base import Frozen
 
 KEYS: Mapping[str, str] = {
     "acao": "action",
@@ -55,14 +59,44 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "action": {"ajustar": "adjust", "manter": "keep", "matar": "kill", "reverter": "revert"},
 }
 
+DEPTH = 8
+"""Deeper than any message goes; what lies below is not looked at."""
 
-def translate(given: object) -> object:
-    """*given* with Portuguese keys and closed-set words in English; anything else as it came."""
-    if not isinstance(given, Mapping):
+
+def translate(given: object, depth: int = DEPTH) -> object:
+    """*given* with Portuguese keys and closed-set words in English, all the way down; anything else as it came.
+
+    A key that would say again what another key says stays as it is, to be refused as unknown.
+    """
+    if depth and isinstance(given, list | tuple):
+        return [translate(item, depth - 1) for item in cast("Sequence[object]", given)]
+    if not depth or not isinstance(given, Mapping):
         return given
-    out: dict[str, Any] = {}
-    for key, value in cast("Mapping[str, Any]", given).items():
-        name = KEYS.get(key, key)
-        known = isinstance(value, str) and name in WORDS
-        out.setdefault(name, WORDS[name].get(value.lower(), value) if known else value)
+    pairs = cast("Mapping[str, object]", given)
+    out: dict[str, object] = {}
+    for key, value in pairs.items():
+        english = KEYS.get(key, key)
+        name = key if english in pairs or english in out else english
+        out[name] = _word(name, value) if isinstance(value, str) else translate(value, depth - 1)
     return out
+
+
+def _word(name: str, value: str) -> str:
+    return WORDS.get(name, {}).get(value.lower(), value)
+
+
+def typed(given: object) -> object:
+    """*given* with the key that tells messages apart in English."""
+    pairs = cast("Mapping[str, object]", given)
+    if isinstance(given, Mapping) and "tipo" in pairs and "type" not in pairs:
+        return {"type" if key == "tipo" else key: value for key, value in pairs.items()}
+    return cast("object", given)
+
+
+class Heard(Frozen):
+    """A message that older logs hold: its keys, and those of what it holds, are understood in Portuguese too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand_portuguese(cls, given: object) -> object:
+        return translate(given)
