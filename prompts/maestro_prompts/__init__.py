@@ -1,1 +1,1 @@
-"""Prompt templates (Jinja2) and their rendering; knows nobody."""
+"""The prompts: Jinja2 templates, how they are rendered, what a blind prompt hides, what models may remember."""

@@ -1,0 +1,84 @@
+"""base owns what a brain is: a request in, the model's words out. Everything else happens around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field, SecretStr
+
+from maestro_protocol.base import Frozen
+
+StopReason = Literal["end", "max_tokens", "refusal", "tool_use", "context", "other"]
+"""Why the model stopped, in one vocabulary for all vendors."""
+
+ANSWER_BYTES = 64 * 1024
+"""The longest answer that is read; a role's message is a few KB."""
+
+
+class Said(Frozen):
+    """One message of the conversation with a model."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class BrainRequest(Frozen):
+    """One request to a model, complete: what it depends on and nothing else."""
+
+    model: str
+    system: str
+    messages: tuple[Said, ...]
+    answer: str
+    """Wire name of the message wanted."""
+    json_schema: Mapping[str, Any]
+    """JSON Schema of the answer: closed objects, everything required."""
+    max_tokens: int
+    temperature: float | None = None
+
+
+class Usage(Frozen):
+    """Tokens as the vendor counted them. ``input_tokens`` holds all that was read, from a cache too."""
+
+    input_tokens: Annotated[int, Field(ge=0)] = 0
+    output_tokens: Annotated[int, Field(ge=0)] = 0
+    cache_read_tokens: Annotated[int, Field(ge=0)] = 0
+    cache_write_tokens: Annotated[int, Field(ge=0)] = 0
+
+
+class BrainReply(Frozen):
+    """What a model said, complete: a cut answer is an error of the brain, not a reply."""
+
+    text: str
+    stop_reason: StopReason
+    usage: Usage
+    model: str
+    """The model that answered, as the vendor names it."""
+
+
+class Brain(Protocol):
+    """Asks one vendor's model, once. Retries, records, budget and judgement lie outside."""
+
+    @property
+    def provider(self) -> str:
+        """``anthropic``, ``openai``, ``scripted``, ...: half of what a request is filed under."""
+        ...
+
+    async def ask(self, request: BrainRequest) -> BrainReply:
+        """The model's answer. Raises :class:`BrainError`, ``retryable`` when asking again may help."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class ClientOptions(Frozen):
+    """How to reach a vendor. The key comes from whoever builds the agent and is shown nowhere."""
+
+    api_key: SecretStr
+    base_url: str | None = None
+    """Another server that speaks the vendor's language; null is the vendor itself."""
+    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 120.0
+    """Longest silence within one attempt."""
+    proxy: str | None = None

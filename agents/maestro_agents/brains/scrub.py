@@ -1,0 +1,16 @@
+"""scrub owns what never leaves a brain: keys, by value and by the shape vendors give them."""
+
+from __future__ import annotations
+
+import re
+
+_SHAPES = re.compile(r"(?i)\b(?:sk|rk|pk|xai|gsk)-[a-z0-9_\-]{8,}[*a-z0-9_\-]*|\bbearer\s+[a-z0-9._\-]{8,}")
+HIDDEN = "[hidden key]"
+
+
+def scrub(text: str, *secrets: str) -> str:
+    """*text* without the given secrets and without anything shaped like a vendor's key."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, HIDDEN)
+    return _SHAPES.sub(HIDDEN, text)

@@ -1,0 +1,58 @@
+"""conversation owns the words a model is asked in: the prompts of a question, and the round that mends an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from maestro_agents.answers import answer_schema
+from maestro_agents.brains.base import BrainRequest, Said
+from maestro_agents.brains.scrub import scrub
+from maestro_agents.questions import shown
+from maestro_agents.roles.base import Question, wanted
+from maestro_prompts.render import PromptFault, Prompts
+from maestro_protocol.errors import ConfigError
+from maestro_protocol.messages.plan import Role
+
+ECHO = 8_000
+"""Characters of a broken answer that its author is shown again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """How one role puts its questions: which model, how long, how warm, from which templates."""
+
+    prompts: Prompts
+    model: str
+    max_tokens: int
+    temperature: float | None
+    blind: bool = False
+
+    def opening(self, question: Question, role: Role) -> BrainRequest:
+        """The first request of a turn. Raises :class:`ConfigError` when a template does not render."""
+        wants = wanted(question)
+        context = shown(question, role, blind=self.blind)
+        try:
+            system = self.prompts.render(f"system_{role}.md.j2", context)
+            turn = self.prompts.render(f"turn_{wants}.md.j2", context)
+        except PromptFault as error:
+            raise ConfigError(str(error)) from None
+        return BrainRequest(
+            model=self.model,
+            system=scrub(system),
+            messages=(Said(role="user", text=scrub(turn)),),
+            answer=wants,
+            json_schema=answer_schema(wants),
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+        )
+
+    def repair(self, request: BrainRequest, answer: str, found: Sequence[str]) -> BrainRequest:
+        """*request* continued by its broken answer and what is wrong with it."""
+        try:
+            told = self.prompts.render("repair.md.j2", {"problems": list(found)})
+        except PromptFault as error:
+            raise ConfigError(str(error)) from None
+        said = Said(role="assistant", text=answer[:ECHO].strip() or "(empty)")
+        mend = Said(role="user", text=scrub(told))
+        return request.model_copy(update={"messages": (request.messages[0], said, mend)})

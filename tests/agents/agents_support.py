@@ -1,0 +1,199 @@
+"""agents_support owns what tests of this room share: a small market, briefings about it, a clock, a call log in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from maestro_protocol.config import DataRef
+from maestro_protocol.envelope import Envelope
+from maestro_protocol.messages.campaign import ORIGIN_TARGETS
+from maestro_protocol.messages.plan import SegmentPlan
+from maestro_protocol.messages.report import Briefing, Metrics, VariationReport
+from maestro_protocol.ports import Exchange
+from maestro_protocol.space import ParameterSpec, Value
+from maestro_protocol.values import as_params
+
+NOW_MS = 1_790_000_000_000
+
+
+def number(name: str, default: float, low: float, high: float, step: float, unit: Any) -> ParameterSpec:
+    return ParameterSpec(
+        name=name, kind="float", default=default, low=low, high=high, step=step, unit=unit, about=f"about {name}"
+    )
+
+
+def length(name: str, default: int, low: int, high: int, unit: Any = "bars") -> ParameterSpec:
+    return ParameterSpec(name=name, kind="int", default=default, low=low, high=high, unit=unit, about=f"about {name}")
+
+
+def switch(name: str, needs: Any = None) -> ParameterSpec:
+    return ParameterSpec(name=name, kind="bool", default=False, unit="switch", about=f"about {name}", needs=needs)
+
+
+SPACE = (
+    length("macd_fast", 12, 4, 40),
+    length("macd_slow", 26, 10, 120),
+    length("ema_fast", 20, 3, 100),
+    length("ema_slow", 80, 10, 300),
+    length("breakout_bars", 48, 10, 288),
+    length("atr_bars", 14, 5, 50),
+    number("atr_stop_mult", 1.5, 0.5, 5.0, 0.1, "x_atr"),
+    number("hard_tp_usd", 300, 50, 5_000, 50, "usd"),
+    length("timeout_bars", 120, 12, 576),
+    switch("gate_cvd", "taker_volume"),
+    switch("gate_vhf"),
+    number("vhf_min", 0.3, 0.1, 0.8, 0.05, "ratio"),
+    switch("gate_atrz"),
+    number("atr_z_min", 0.0, -2.0, 3.0, 0.25, "z"),
+    length("quorum", 1, 1, 8, "votes"),
+    length("quorum_bars", 3, 1, 20),
+)
+METHODS = ("ema_crossover", "macd_trend", "trend_breakout")
+COST = 120.0
+
+DATA = DataRef(
+    source="simulated:trend:seed=7",
+    symbol="BTCUSDT",
+    timeframe="5m",
+    bars=51_840,
+    digest="0" * 64,
+    first_ms=1_735_689_600_000,
+    last_ms=1_751_241_300_000,
+    simulated=True,
+    has_taker_volume=True,
+)
+
+
+def metrics(n_trades: int = 400, expectancy: float | None = -30.0, **given: Any) -> Metrics:
+    total = Decimal(str(round((expectancy or 0.0) * n_trades, 2)))
+    base: dict[str, Any] = {
+        "n_trades": n_trades,
+        "wins": round(n_trades * 0.47),
+        "losses": n_trades - round(n_trades * 0.47),
+        "gross_win": Decimal(n_trades * 100),
+        "gross_loss": Decimal(n_trades * -110),
+        "hit": 0.47,
+        "payoff": 1.05,
+        "total_pnl": total,
+        "maxdd": Decimal("-3100.5"),
+        "blunders": 9,
+        "blunders_per_100": 2.25,
+        "high_vol_share": 0.34,
+        "sharpe": -0.8,
+        "profit_factor": 0.93,
+        "expectancy": expectancy,
+        "exposure": 0.4,
+        "score": 71.0,
+    }
+    return Metrics(**(base | given))
+
+
+def report(
+    run_id: str,
+    methods: Sequence[str] = ("macd_trend",),
+    params: dict[str, Value] | None = None,
+    *,
+    segment: int = 1,
+    fate: Any = "finished",
+    tests: int = 100,
+    **given: Any,
+) -> VariationReport:
+    return VariationReport(
+        run_id=run_id,
+        segment=segment,
+        methods=tuple(methods),
+        params=as_params(params or {}),
+        tests=tests,
+        phase="train",
+        metrics=metrics(**given),
+        fate=fate,
+    )
+
+
+def briefing(role: Any, wants: Any, **given: Any) -> Briefing:
+    base: dict[str, Any] = {
+        "role": role,
+        "wants": wants,
+        "turn": 3,
+        "segment": 1,
+        "segments": 5,
+        "goal": "explore",
+        "data": DATA,
+        "round_trip_cost_usd": COST,
+        "tests": 100,
+        "space": SPACE,
+        "methods": METHODS,
+        "targets": ORIGIN_TARGETS,
+    }
+    return Briefing(**(base | given))
+
+
+def asked(question: Any, id_: str = "m000007", campaign: str = "c1") -> Envelope:
+    role = question.role if isinstance(question, Briefing) else "dispatcher"
+    return Envelope(
+        id=id_, seq=7, time=NOW_MS, campaign=campaign, sender="control", topic=f"agent.{role}", body=question
+    )
+
+
+def plan(methods: Sequence[str] = METHODS, **given: Any) -> SegmentPlan:
+    base: dict[str, Any] = {
+        "agent": "maestro",
+        "turn": 2,
+        "segment": 1,
+        "goal": "explore",
+        "tests": 100,
+        "methods": tuple(methods),
+        "ranges": (),
+        "reason": "a start",
+    }
+    return SegmentPlan(**(base | given))
+
+
+@dataclass
+class HandClock:
+    """Time that moves when a test moves it."""
+
+    ms: int = NOW_MS
+    seconds: float = 0.0
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Waits:
+    """Stands in for sleeping: remembers how long, and does not."""
+
+    seconds: list[float] = field(default_factory=list[float])
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+class MemoryLog:
+    """A call log that forgets when the test ends."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], Exchange] = {}
+
+    async def opened(self, campaign: str, key: str, role: str, request: str) -> None:
+        self.rows[campaign, key] = Exchange(key=key, role=role, request=request, reply=None, state="open")
+
+    async def answered(self, campaign: str, key: str, reply: str) -> None:
+        self.rows[campaign, key] = self.rows[campaign, key]._replace(reply=reply, state="answered")
+
+    async def failed(self, campaign: str, key: str, reason: str) -> None:
+        self.rows[campaign, key] = self.rows[campaign, key]._replace(state="failed", reason=reason)
+
+    async def recall(self, campaign: str, key: str) -> str | None:
+        row = self.rows.get((campaign, key))
+        return row.reply if row and row.state == "answered" else None
+
+    async def exchanges(self, campaign: str) -> Sequence[Exchange]:
+        return [row for (owner, _), row in self.rows.items() if owner == campaign]

@@ -1,0 +1,30 @@
+"""conftest owns how tests of the agents find their helpers, and that no request ever leaves this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytest_httpx2  # noqa: F401 - registers the mocker that sees what the vendors' SDKs send
+import respx
+
+sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
+
+
+@pytest.fixture
+def vendors() -> Iterator[respx.MockRouter]:
+    """Every request of the vendors' SDKs ends here; one that no route expects fails."""
+    with respx.mock(using="httpcore2", assert_all_called=False) as router:
+        yield router
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Without its own routes or a loopback server a test may not send anything."""
+    if {"vendors", "vendor_server"} & set(request.fixturenames):
+        yield
+        return
+    with respx.mock(using="httpcore2", assert_all_called=False):
+        yield
