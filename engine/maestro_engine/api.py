@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from maestro_engine.figures import Figures
+from maestro_engine.judging.judge import CampaignJudge
+from maestro_engine.judging.stretch import Stretch, period_of
 from maestro_engine.market.bars import Bars
 from maestro_engine.market.timeframes import name_of
 from maestro_engine.market.windows import Window, rolling_windows
@@ -27,7 +29,7 @@ class Market:
 
     runner: BacktestRunner
     statistics: EngineStatistics
-    judge: Judge | None
+    judge: Judge
 
 
 def open_market(bars: Bars, plan: WindowPlan, targets: Sequence[Target], *, jobs: int = 1, seed: int = 0) -> Market:
@@ -47,7 +49,15 @@ def open_market(bars: Bars, plan: WindowPlan, targets: Sequence[Target], *, jobs
     opened = bars.slice(0, sealed.start if len(sealed) else len(bars))
     refs = [_window_ref(index, window, bars) for index, window in enumerate(windows)]
     runner = BacktestRunner(opened, data, refs, figures, jobs)
-    return Market(runner, EngineStatistics(), None)
+    return Market(runner, EngineStatistics(), _judge(bars, sealed, plan.warmup_bars, figures, jobs, seed))
+
+
+def _judge(bars: Bars, sealed: range, warmup: int, figures: Figures, jobs: int, seed: int) -> CampaignJudge:
+    end = sealed.start if len(sealed) else len(bars)
+    period = period_of(len(sealed) or end, bars.step_ms)
+    opened = Stretch(bars.slice(0, end), 0, warmup, end, period, jobs)
+    hidden = Stretch(bars, end - warmup, end, len(bars), period, jobs) if len(sealed) else None
+    return CampaignJudge(opened, hidden, figures, seed)
 
 
 def data_ref(bars: Bars) -> DataRef:

@@ -106,6 +106,11 @@ class Figures:
             self._of_row(result.totals[place], pnl, per_year),
         )
 
+    def of_span(self, result: BatchResult, place: int) -> Metrics:
+        """Metrics of the *place*-th test over all of its window; the Sharpe is of the result's episodes."""
+        pnl = result.episodes(place)["mtm_micros"] / 1e6
+        return self._of_row(result.totals[place], pnl, YEAR_MS / (self._step_ms * result.episode_bars))
+
     def _of_row(self, row: np.void, pnl: Floats, per_year: float) -> Metrics:
         return self._metrics(
             n_trades=int(row["n_trades"]),

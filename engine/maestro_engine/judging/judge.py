@@ -1,0 +1,252 @@
+"""judge owns the answer to "did anything survive?": it weighs the open part, then opens the sealed part, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from maestro_engine.backtest.result import BatchResult
+from maestro_engine.figures import YEAR_MS, Figures
+from maestro_engine.judging import wording
+from maestro_engine.judging.stretch import Stretch
+from maestro_engine.market.bars import Floats
+from maestro_engine.stats import verdict as rules
+from maestro_engine.stats.bootstrap import Intervals, intervals
+from maestro_engine.stats.effective import EffectiveTrials, effective_trials
+from maestro_engine.stats.null import NullTest, null_test
+from maestro_engine.stats.pbo import Overfitting, pbo
+from maestro_engine.stats.sharpe import (
+    Deflated,
+    Moments,
+    annualise,
+    deflated_sharpe,
+    expected_maximum_sharpe,
+    moments,
+    sharpe,
+    sharpes,
+)
+from maestro_protocol.config import RunConfig
+from maestro_protocol.errors import UsageError
+from maestro_protocol.messages.campaign import Curve, Exhibits, Finalist, Histogram, NullModel, Verdict
+from maestro_protocol.messages.report import Metrics
+from maestro_protocol.ports import Evidence
+
+RANDOM_AGENTS = 200
+BINS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Null:
+    """A Sharpe per period beside those of random agents; one that did nothing counts as 0."""
+
+    observed: float | None
+    values: Floats
+    test: NullTest | None
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """One finalist on one stretch."""
+
+    config: RunConfig
+    metrics: Metrics
+    pnl: Floats
+    moments: Moments
+    intervals: Intervals | None
+    null: Null
+    trades: int
+    deflated: Deflated | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What the open part said: of the search as a whole, and of each finalist."""
+
+    ran: int
+    counted: int
+    effective: EffectiveTrials | None
+    expected_maximum: float | None
+    """Per period."""
+    overfitting: Overfitting | None
+    trial_sharpes: Floats
+    finalists: tuple[Weighed, ...]
+
+    @property
+    def effective_count(self) -> float | None:
+        """Independent trials, those that never ran (rejected, crashed) counted in the same proportion."""
+        if self.effective is None or self.ran == 0:
+            return None
+        return self.effective.effective * max(self.counted, self.ran) / self.ran
+
+
+class CampaignJudge:
+    """Judges by the open and the sealed stretch of one data set."""
+
+    def __init__(self, opened: Stretch, hidden: Stretch | None, figures: Figures, seed: int) -> None:
+        self._open = opened
+        self._hidden = hidden
+        self._figures = figures
+        self._seed = seed
+
+    @property
+    def sealed(self) -> tuple[int, int]:
+        return (self._hidden.first, self._hidden.end - self._hidden.first) if self._hidden else (0, 0)
+
+    @property
+    def _per_year(self) -> float:
+        return YEAR_MS / (self._open.period_bars * self._open.bars.step_ms)
+
+    def weigh(self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int) -> Evidence:
+        matrix = self._open.pnl(self._open.run(trials)) if trials else np.zeros((self._open.periods, 0))
+        effective = effective_trials(matrix, seed=self._seed) if trials else None
+        kept = Kept(
+            ran=len(trials),
+            counted=counted,
+            effective=effective,
+            expected_maximum=None,
+            overfitting=pbo(matrix) if len(trials) > 1 else None,
+            trial_sharpes=sharpes(matrix),
+            finalists=(),
+        )
+        count = kept.effective_count
+        best = expected_maximum_sharpe(effective.variance, count) if effective and count and count > 1 else None
+        weighed = tuple(self._deflate(item, kept) for item in self._weigh(self._open, finalists, self._seed))
+        kept = Kept(kept.ran, counted, effective, best, kept.overfitting, kept.trial_sharpes, weighed)
+        return Evidence(trials=counted, finalists=tuple(finalists), kept=kept)
+
+    def open_and_rule(self, evidence: Evidence, opening: int) -> tuple[Verdict, Exhibits]:
+        if not isinstance(evidence.kept, Kept):
+            raise UsageError("judge: this evidence was weighed by another judge")
+        kept = evidence.kept
+        hidden = self._hidden if evidence.finalists else None
+        sealed = self._weigh(hidden, evidence.finalists, self._seed + opening) if hidden else []
+        research = [_evidence(item, sealed[place] if sealed else None) for place, item in enumerate(kept.finalists)]
+        overfitting = kept.overfitting
+        search = rules.Search(
+            None if overfitting is None else overfitting.pbo, None if overfitting is None else overfitting.loss
+        )
+        ruled = rules.decide(research, search)
+        return self._verdict(kept, sealed, ruled), self._exhibits(kept, sealed)
+
+    def _weigh(self, stretch: Stretch, configs: Sequence[RunConfig], seed: int) -> list[Weighed]:
+        if not configs:
+            return []
+        result = stretch.run(configs, keep_trades=True)
+        pnl = stretch.pnl(result)
+        return [self._one(stretch, result, pnl[:, i], i, config, seed) for i, config in enumerate(configs)]
+
+    def _one(
+        self, stretch: Stretch, result: BatchResult, pnl: Floats, place: int, config: RunConfig, seed: int
+    ) -> Weighed:
+        trades = result.trades(place)
+        random = (
+            stretch.random(config, trades, RANDOM_AGENTS, seed * 1_000 + place)
+            if len(trades)
+            else np.zeros((stretch.periods, 0))
+        )
+        observed = sharpe(pnl)
+        values = np.nan_to_num(sharpes(random))
+        test = null_test(observed, values) if observed is not None and len(values) else None
+        return Weighed(
+            config=config,
+            metrics=self._figures.of_span(result, place),
+            pnl=pnl,
+            moments=moments(pnl),
+            intervals=intervals(pnl, seed=seed),
+            null=Null(observed, values, test),
+            trades=len(trades),
+        )
+
+    def _deflate(self, item: Weighed, kept: Kept) -> Weighed:
+        m, count, effective = item.moments, kept.effective_count, kept.effective
+        if m.sharpe is None or m.skewness is None or m.kurtosis is None or count is None or effective is None:
+            deflated = Deflated(None, None, "its results do not vary")
+        else:
+            deflated = deflated_sharpe(m.sharpe, m.n, effective.variance, count, m.skewness, m.kurtosis)
+        return Weighed(item.config, item.metrics, item.pnl, m, item.intervals, item.null, item.trades, deflated)
+
+    def _verdict(self, kept: Kept, sealed: Sequence[Weighed], ruled: rules.Verdict) -> Verdict:
+        finalists = tuple(
+            Finalist(
+                run_id=item.config.run_id,
+                methods=item.config.methods,
+                params=item.config.params,
+                open_part=item.metrics,
+                holdout=sealed[place].metrics if sealed else None,
+                figures=wording.of_finalist(
+                    item, sealed[place] if sealed else None, ruled.findings[place], self._per_year
+                ),
+                survives=_survives(ruled.findings[place].answer),
+            )
+            for place, item in enumerate(kept.finalists)
+        )
+        count = kept.effective_count
+        decisive = ruled.decisive
+        return Verdict(
+            word=ruled.answer.value,
+            sentence=wording.sentence(ruled, self._open.period_bars * self._open.bars.step_ms),
+            trials=kept.counted,
+            effective_trials=wording.rounded(count),
+            finalists=finalists,
+            figures=wording.of_search(kept, self._per_year),
+            sample_needed=wording.sample_needed(decisive, self._open.period_bars * self._open.bars.step_ms),
+        )
+
+    def _exhibits(self, kept: Kept, sealed: Sequence[Weighed]) -> Exhibits:
+        known = kept.trial_sharpes[~np.isnan(kept.trial_sharpes)]
+        return Exhibits(
+            trial_sharpes=wording.all_rounded(annualise(value, self._per_year) for value in np.sort(known).tolist()),
+            expected_maximum=wording.rounded(annualise(kept.expected_maximum, self._per_year)),
+            pbo_logits=None if kept.overfitting is None else _histogram(kept.overfitting.logits),
+            nulls=tuple(
+                NullModel(
+                    run_id=item.config.run_id,
+                    observed=wording.rounded(annualise(item.null.observed, self._per_year)),
+                    values=wording.all_rounded(
+                        annualise(value, self._per_year) for value in np.sort(item.null.values).tolist()
+                    ),
+                )
+                for item in kept.finalists
+            ),
+            curves=tuple(
+                self._curve(item, sealed[place] if sealed else None) for place, item in enumerate(kept.finalists)
+            ),
+        )
+
+    def _curve(self, item: Weighed, sealed: Weighed | None) -> Curve:
+        pnl = item.pnl if sealed is None else np.concatenate([item.pnl, sealed.pnl])
+        bars = self._open.bars
+        return Curve(
+            run_id=item.config.run_id,
+            start_ms=int(bars.open_time[self._open.first]),
+            period_ms=self._open.period_bars * bars.step_ms,
+            pnl=tuple(np.round(pnl, 2).tolist()),
+            sealed_from=len(item.pnl),
+        )
+
+
+def _survives(answer: rules.Answer) -> bool | None:
+    return None if answer is rules.Answer.NOT_ENOUGH_EVIDENCE else answer is rules.Answer.SURVIVES
+
+
+def _evidence(item: Weighed, sealed: Weighed | None) -> rules.Evidence:
+    return rules.Evidence(
+        finalist=item.config.run_id,
+        sealed_periods=0 if sealed is None else len(sealed.pnl),
+        sealed_trades=0 if sealed is None else sealed.trades,
+        sealed_sharpe=None if sealed is None else sealed.moments.sharpe,
+        sealed_p=None if sealed is None or sealed.intervals is None else sealed.intervals.p,
+        null_p=None if sealed is None or sealed.null.test is None else sealed.null.test.p,
+        research_periods=len(item.pnl),
+        dsr=None if item.deflated is None else item.deflated.value,
+    )
+
+
+def _histogram(values: Floats) -> Histogram | None:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return None
+    counts, edges = np.histogram(finite, bins=BINS)
+    return Histogram(edges=wording.all_rounded(edges.tolist()), counts=tuple(counts.tolist()))

@@ -1,0 +1,198 @@
+"""wording owns how the judge's figures are named, rounded and explained to a reader who knows no statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from maestro_engine.stats import verdict as rules
+from maestro_engine.stats.sharpe import annualise, minimum_track_record, psr
+from maestro_protocol.messages.campaign import Figure, VerdictWord
+
+if TYPE_CHECKING:
+    from maestro_engine.judging.judge import Kept, Weighed
+
+Word = VerdictWord
+DAY_MS = 86_400_000
+DIGITS = 6
+"""Significant digits that are kept: more would differ between machines that sum in another order."""
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")
+
+
+def all_rounded(values: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.{DIGITS}g}") for value in values if value is not None)
+
+
+def sentence(ruled: rules.Verdict, period_ms: int) -> str:
+    """The verdict in one sentence, periods told as days."""
+    decisive = ruled.decisive
+    text = ruled.sentence
+    if decisive is not None and decisive.periods_needed is not None:
+        days = _days(decisive.periods_needed, period_ms)
+        text = text.replace(f"about {decisive.periods_needed:,} sealed periods", f"about {days} days of sealed data")
+    return text
+
+
+def sample_needed(decisive: rules.Finding | None, period_ms: int) -> str:
+    """The sealed sample that would decide, in days; empty where none is known."""
+    if decisive is None or decisive.periods_needed is None or decisive.answer is not rules.Answer.NOT_ENOUGH_EVIDENCE:
+        return ""
+    trades = f", about {decisive.trades_needed:,} trades" if decisive.trades_needed is not None else ""
+    return f"about {_days(decisive.periods_needed, period_ms)} days of sealed data{trades}"
+
+
+def _days(periods: int, period_ms: int) -> str:
+    return f"{-(-periods * period_ms // DAY_MS):,}"
+
+
+def of_search(kept: Kept, per_year: float) -> tuple[Figure, ...]:
+    """The figures of the search as a whole."""
+    overfitting = kept.overfitting
+    best = max((s for s in kept.trial_sharpes.tolist() if s == s), default=None)
+    return (
+        Figure(
+            name="variants proposed",
+            value=float(kept.counted),
+            passes=None,
+            threshold="–",
+            about="everything anybody proposed counts, the rejected and killed too",
+        ),
+        Figure(
+            name="effective independent trials",
+            value=rounded(kept.effective_count),
+            passes=None,
+            threshold="–",
+            about="variants that trade alike are one try, not many",
+        ),
+        Figure(
+            name="best trial's Sharpe, open part",
+            value=rounded(annualise(best, per_year)),
+            passes=None if best is None or kept.expected_maximum is None else best > kept.expected_maximum,
+            threshold=_above(annualise(kept.expected_maximum, per_year)),
+            about="wanted: more than the best of as many tries on pure noise would show",
+        ),
+        Figure(
+            name="probability of backtest overfitting",
+            value=None if overfitting is None else rounded(overfitting.pbo),
+            passes=None if overfitting is None else overfitting.pbo < 0.5,
+            threshold="< 0.5",
+            about="how often the best on one half of the data is below average on the other",
+        ),
+        Figure(
+            name="chance that the search's choice loses",
+            value=None if overfitting is None else rounded(overfitting.loss),
+            passes=None if overfitting is None else overfitting.loss < 0.5,
+            threshold="< 0.5",
+            about="over all halves of the open part: the best on one half loses on the other",
+        ),
+    )
+
+
+def of_finalist(item: Weighed, sealed: Weighed | None, finding: rules.Finding, per_year: float) -> tuple[Figure, ...]:
+    """The figures of one finalist, those of the sealed part last."""
+    return (*_open_figures(item, per_year), *_sealed_figures(sealed, per_year), _ruling(finding))
+
+
+def _open_figures(item: Weighed, per_year: float) -> tuple[Figure, ...]:
+    m = item.moments
+    skilled = m.sharpe is not None and m.skewness is not None and m.kurtosis is not None
+    probable = psr(m.sharpe, m.n, 0.0, m.skewness, m.kurtosis) if skilled else None  # pyright: ignore[reportArgumentType]
+    record = minimum_track_record(m.sharpe, 0.0, 0.95, m.skewness, m.kurtosis) if skilled else None  # pyright: ignore[reportArgumentType]
+    deflated = item.deflated
+    value = None if deflated is None else deflated.value
+    null = item.null.test
+    return (
+        _figure("Sharpe, open part", annualise(m.sharpe, per_year), None, "–", "annualised, after all costs"),
+        _figure(
+            "probability that it is above 0",
+            probable,
+            _reaches(probable, 0.95),
+            ">= 0.95",
+            "as if it were the only try",
+        ),
+        _figure(
+            "deflated Sharpe ratio",
+            value,
+            _reaches(value, 0.95),
+            ">= 0.95",
+            "the same, after paying for every try of the search" if value is not None else _why(deflated),
+        ),
+        _figure(
+            "p against random entries, open part",
+            None if null is None else null.p,
+            None if null is None else null.p <= 0.05,
+            "<= 0.05",
+            "random agents with the same exits and exposure that did as well",
+        ),
+        _figure(
+            "minimum track record, periods",
+            record,
+            None if record is None else m.n >= record,
+            f"<= {m.n}",
+            "length at which its Sharpe would be believed, were it the only try",
+        ),
+    )
+
+
+def _sealed_figures(sealed: Weighed | None, per_year: float) -> tuple[Figure, ...]:
+    if sealed is None:
+        return (_figure("sealed part", None, None, "–", "no part of the data was sealed"),)
+    bounds, null = sealed.intervals, sealed.null.test
+    low = None if bounds is None else bounds.sharpe.low
+    return (
+        _figure("trades, sealed part", float(sealed.trades), sealed.trades >= 30, ">= 30", "fewer prove nothing"),
+        _figure(
+            "Sharpe, sealed part",
+            annualise(sealed.moments.sharpe, per_year),
+            None if sealed.moments.sharpe is None else sealed.moments.sharpe > 0,
+            "> 0",
+            "on data that nothing of the search has touched",
+        ),
+        _figure(
+            "its lower 95 % bound",
+            annualise(low, per_year),
+            _reaches(low, 0.0),
+            ">= 0",
+            "by block bootstrap, two-sided",
+        ),
+        _figure(
+            "p of no edge, sealed part",
+            None if bounds is None else bounds.p,
+            None if bounds is None else bounds.p <= 0.05,
+            "<= 0.05",
+            "block bootstrap of the mean",
+        ),
+        _figure(
+            "p against random entries, sealed part",
+            None if null is None else null.p,
+            None if null is None else null.p <= 0.05,
+            "<= 0.05",
+            "random agents with the same exits and exposure that did as well",
+        ),
+    )
+
+
+def _ruling(finding: rules.Finding) -> Figure:
+    survives = None if finding.answer is rules.Answer.NOT_ENOUGH_EVIDENCE else finding.answer is rules.Answer.SURVIVES
+    return _figure(
+        "p, corrected for all finalists", finding.adjusted_p, survives, "<= 0.05", f"{finding.answer}: {finding.text}"
+    )
+
+
+def _figure(name: str, value: float | None, passes: bool | None, threshold: str, about: str) -> Figure:
+    return Figure(name=name, value=rounded(value), passes=passes, threshold=threshold, about=about[:300])
+
+
+def _reaches(value: float | None, line: float) -> bool | None:
+    return None if value is None else value >= line
+
+
+def _above(value: float | None) -> str:
+    return "–" if value is None else f"> {value:.2f}"
+
+
+def _why(deflated: object) -> str:
+    return str(getattr(deflated, "reason", "")) or "undefined"
