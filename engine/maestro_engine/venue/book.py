@@ -31,7 +31,7 @@ class _Half:
             del self.prices[bisect_left(self.prices, price)]
 
     def replace(self, levels: Levels) -> None:
-        self.qty = {price: qty for price, qty in levels if qty > 0}
+        self.qty = {price: qty for price, qty in dict(levels).items() if qty > 0}
         self.prices = sorted(self.qty)
 
     def best_first(self) -> Iterator[Decimal]:
