@@ -59,6 +59,7 @@ def test_equal_correlation_has_a_closed_form(noise: float, trials: int) -> None:
     assert result.effective == pytest.approx(expected, rel=0.08)
 
 
+@pytest.mark.slow
 def test_the_deflation_threshold_is_what_the_best_of_correlated_noise_reaches() -> None:
     """Simulation: over 100 searches the mean best Sharpe equals SR0 from ``effective`` and ``variance``."""
     rng = np.random.default_rng(5)
