@@ -70,7 +70,9 @@ def test_golden_messages_fill_every_field_there_is() -> None:
     there: set[str] = set()
     filled: set[str] = set()
     for part in (part for path in FILES for part in _parts(read(path))):
-        fields: dict[str, Any] = {f"{type(part).__name__}.{name}": getattr(part, name) for name in type(part).model_fields}
+        fields: dict[str, Any] = {
+            f"{type(part).__name__}.{name}": getattr(part, name) for name in type(part).model_fields
+        }
         there |= fields.keys()
         filled |= {name for name, value in fields.items() if value not in (None, ())}
     assert there - filled == set()

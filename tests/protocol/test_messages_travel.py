@@ -1,4 +1,4 @@
-"""Messages through the envelope: exact there and back, one union, nothing unknown, nothing infinite, nothing changed."""
+"""Messages through the envelope: exact there and back, one union, nothing unknown, infinite or changed."""
 
 from __future__ import annotations
 
@@ -99,10 +99,9 @@ def _numbers(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
 
 
 @pytest.mark.parametrize("never", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("name", [name for name in TYPES if _numbers(golden(name)["body"])])
 def test_no_number_of_a_message_may_be_nan_or_infinite(name: str, never: float) -> None:
-    places = _numbers(golden(name)["body"])
-    for place in places:
+    for place in _numbers(golden(name)["body"]):
         wire = golden(name)
         part = wire["body"]
         for step in place[:-1]:

@@ -56,7 +56,7 @@ def test_check_takes_what_is_inside_and_names_what_is_not(
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 10**400, True, 26.5, 4, 201])
 def test_a_whole_number_is_one_and_inside_its_bounds(wrong: Value) -> None:
-    with pytest.raises(ParameterError, match="^slow: ") as caught:
+    with pytest.raises(ParameterError, match=r"^slow: ") as caught:
         number().check(wrong)
     assert len(str(caught.value)) < 120
 
@@ -116,7 +116,7 @@ def test_a_space_names_the_nearest_parameter() -> None:
 def test_a_space_resolves_what_is_given_over_its_defaults() -> None:
     assert SPACE.resolve({}) == {"slow": 26, "atr_stop_mult": 9.5}
     assert SPACE.resolve({"slow": 30}) == {"slow": 30, "atr_stop_mult": 9.5}
-    with pytest.raises(ParameterError, match="slow: 4 is outside its bounds 5 .. 200"):
+    with pytest.raises(ParameterError, match=r"slow: 4 is outside its bounds 5 \.\. 200"):
         SPACE.resolve({"slow": 4})
     with pytest.raises(ParameterError, match="fast"):
         SPACE.resolve({"fast": 12})
