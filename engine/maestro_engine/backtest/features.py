@@ -1,0 +1,158 @@
+"""features owns what the tests on one window share: its columns, its signals and its empty episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from maestro_engine import methods
+from maestro_engine.backtest.hold import Funding, Span
+from maestro_engine.backtest.records import EPISODE, Phase, Records, Regime
+from maestro_engine.backtest.signals import ATRZ_BARS, Basis, Signals, elected, valued
+from maestro_engine.backtest.spec import Forced
+from maestro_engine.indicators.columns import Columns, columns_of
+from maestro_engine.indicators.compiled import compiled, inlined, kernel
+from maestro_engine.indicators.flow import running_total, volume_delta
+from maestro_engine.indicators.trend import path
+from maestro_engine.indicators.volatility import wilder_atr, zscore
+from maestro_engine.market.bars import Bars, Floats, Ints
+
+REGIME_ATR_BARS = 14
+"""The regime belongs to the market, so its ATR has one length whatever a test's own."""
+CALM, WILD = -0.5, 0.5
+_LOW, _MID, _HIGH = int(Regime.LOW), int(Regime.MID), int(Regime.HIGH)
+_UNKNOWN = int(Regime.UNKNOWN)
+_TRAIN, _GAP, _VALIDATION = int(Phase.TRAIN), int(Phase.GAP), int(Phase.VALIDATION)
+
+
+class SignalKey(NamedTuple):
+    """All that decides a test's signals on a window. ``values`` holds each method's parameters, one after another."""
+
+    methods: tuple[str, ...]
+    values: tuple[float, ...]
+    atr_bars: int
+    cvd_bars: int
+    imb_bars: int
+    vhf_bars: int
+    quorum: int
+    quorum_bars: int
+
+
+@compiled
+def basis_of(columns: Columns) -> Basis:
+    """Running totals of a window; those of taker volume stay empty without it."""
+    if len(columns.taker_buy) == 0:
+        return Basis(np.empty(0), np.empty(0), path(columns.close))
+    deltas = running_total(volume_delta(columns.volume, columns.taker_buy))
+    return Basis(deltas, running_total(columns.volume), path(columns.close))
+
+
+@compiled
+def atr_and_z(columns: Columns, bars: int) -> tuple[Floats, Floats]:
+    """The average true range and its z-score among the last :data:`ATRZ_BARS`."""
+    atr = wilder_atr(columns.high, columns.low, columns.close, bars)
+    return atr, zscore(atr, ATRZ_BARS)
+
+
+@inlined
+def regime_of(z: float) -> int:
+    if np.isnan(z):
+        return _UNKNOWN
+    return _LOW if z < CALM else (_HIGH if z > WILD else _MID)
+
+
+@kernel
+def lay_out(frame: Records, span: Span, atrz: Floats) -> None:
+    """Fill in what the episodes of a window are before any trade."""
+    for e in range(len(frame)):
+        first = span.first + e * span.episode_bars
+        stop = min(first + span.episode_bars, span.end)
+        total, known = 0.0, 0
+        for i in range(first, stop):
+            if not np.isnan(atrz[i]):
+                total += atrz[i]
+                known += 1
+        row = frame[e]
+        row["episode"] = e
+        row["first"] = span.origin + first
+        row["bars"] = stop - first
+        row["phase"] = _TRAIN if first < span.train_end else (_GAP if first < span.val_start else _VALIDATION)
+        row["atrz"] = total / known if known else np.nan
+        row["regime"] = regime_of(row["atrz"])
+
+
+class Features:
+    """Columns and signals of the bars of one window, each made at its first use."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self.columns = columns_of(bars)
+        self._basis = basis_of(self.columns)
+        self._atr: dict[int, tuple[Floats, Floats]] = {}
+        self._signals: dict[SignalKey, Signals] = {}
+
+    def atr(self, bars: int) -> tuple[Floats, Floats]:
+        """Average true range over *bars* and its z-score, each ``(n,)``."""
+        if bars not in self._atr:
+            self._atr[bars] = atr_and_z(self.columns, bars)
+        return self._atr[bars]
+
+    def signals(self, key: SignalKey) -> Signals:
+        """Signals of the methods of *key*."""
+        if key not in self._signals:
+            self._signals[key] = self._valued(key, *self._spoken(key))
+        return self._signals[key]
+
+    def forced(self, key: SignalKey, forced: Forced, start: int) -> Signals:
+        """Signals given from outside, their bars counted from *start*; those outside the window are left out."""
+        bar = np.asarray(forced.bars, np.int64) - start
+        inside = (bar >= 0) & (bar < len(self._bars))
+        side = np.asarray(forced.sides, np.int64)
+        return self._valued(key, bar[inside], side[inside], np.zeros(int(inside.sum()), np.int64))
+
+    def _valued(self, key: SignalKey, bar: Ints, side: Ints, mask: Ints) -> Signals:
+        atr, atrz = self.atr(key.atr_bars)
+        spans = np.array((key.cvd_bars, key.imb_bars, key.vhf_bars))
+        return valued(self.columns, self._basis, atr, atrz, bar, side, mask, spans)
+
+    def _spoken(self, key: SignalKey) -> tuple[Ints, Ints, Ints]:
+        n = len(self._bars)
+        room = len(key.methods)
+        bar, side = np.empty((room, n), np.int64), np.empty((room, n), np.int64)
+        counts = np.empty(room, np.int64)
+        at = 0
+        for m, name in enumerate(key.methods):
+            method = methods.get(name)
+            values = np.array(key.values[at : at + len(method.specs)])
+            counts[m] = method.scan(self.columns, values, bar[m], side[m])
+            at += len(method.specs)
+        if room == 1:
+            k = int(counts[0])
+            return bar[0, :k].copy(), side[0, :k].copy(), np.ones(k, np.int64)
+        return elected(bar, side, counts, key.quorum, key.quorum_bars)
+
+    def frame(self, span: Span) -> Records:
+        """The window's episodes before any trade, ``(e,)`` of EPISODE."""
+        count = -(-(span.end - span.first) // span.episode_bars)
+        frame = np.zeros(count, EPISODE)
+        lay_out(frame, span, self.atr(REGIME_ATR_BARS)[1])
+        return frame
+
+    def funding(self) -> Funding:
+        """Bars where funding is due, and what a long of quantity 1 pays there."""
+        rate = self._bars.funding_rate
+        if rate is None:
+            return Funding(np.empty(0, np.int64), np.empty(0))
+        bar = np.flatnonzero(rate)
+        return Funding(bar, rate[bar] * self._bars.open[bar])
+
+
+def pooled(lists: Sequence[Signals]) -> tuple[Signals, Ints]:
+    """Several lists of signals one after another, and where each begins, ``(len(lists) + 1,)``."""
+    starts = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum([len(signals.bar) for signals in lists], out=starts[1:])
+    if len(lists) == 1:
+        return lists[0], starts
+    return Signals(*(np.concatenate(column) for column in zip(*lists, strict=True))), starts

@@ -1,0 +1,150 @@
+"""hold owns an open trade: bar by bar until stop, target, timeout or the window's end, with funding on the way.
+
+Inside a bar the stop is tested before the target, and a gap through either fills at the open.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from maestro_engine.backtest.book import settle
+from maestro_engine.backtest.plan import Plan, Terms, slipped
+from maestro_engine.backtest.records import ExitReason, Records, Row
+from maestro_engine.indicators.columns import Columns
+from maestro_engine.indicators.compiled import inlined
+from maestro_engine.market.bars import Floats, Ints
+
+MICROS = 1e6
+_STOP = int(ExitReason.STOP)
+_TARGET = int(ExitReason.TARGET)
+_TIMEOUT = int(ExitReason.TIMEOUT)
+_END = int(ExitReason.END)
+
+
+class Funding(NamedTuple):
+    """Bars at whose open funding is due, ascending, and what a long of quantity 1 pays there (rate x open)."""
+
+    bar: Ints
+    charge: Floats
+
+
+class Span(NamedTuple):
+    """A window as its kernel sees it: bars counted from ``origin``, its first bar of history."""
+
+    origin: int
+    first: int
+    train_end: int
+    val_start: int
+    end: int
+    episode_bars: int
+
+
+class Exit(NamedTuple):
+    """How a trade ended."""
+
+    bar: int
+    price: float
+    reason: int
+    highest: float
+    """Best and worst prices seen: extremes of the bars held through, and the exit's own price."""
+    lowest: float
+    funding: float
+
+
+class Ledger(NamedTuple):
+    """The rows a test writes."""
+
+    book: Row
+    episodes: Records
+    phases: Records
+    total: Row
+
+
+class Track(NamedTuple):
+    """Extremes of price since the entry, and of equity since the episode began."""
+
+    highest: float
+    lowest: float
+    equity: float
+    peak: float
+    floor: float
+    drop: float
+
+
+@inlined
+def walk(
+    columns: Columns, plan: Plan, begin: int, until: int, base: float, scale: float, track: Track
+) -> tuple[int, Track]:
+    """Go from *begin* to the first bar that touches stop or target, or to *until*; equity is base + scale x close."""
+    highest, lowest, equity, peak, floor, drop = track
+    high, low, close = columns.high, columns.low, columns.close
+    i = begin
+    while i < until and low[i] > plan.lower and high[i] < plan.upper:
+        highest = max(highest, high[i])
+        lowest = min(lowest, low[i])
+        equity = base + scale * close[i]
+        peak = max(peak, equity)
+        floor = min(floor, equity)
+        drop = min(drop, equity - peak)
+        i += 1
+    return i, Track(highest, lowest, equity, peak, floor, drop)
+
+
+@inlined
+def barrier(columns: Columns, terms: Terms, plan: Plan, bar: int) -> tuple[float, int]:
+    """Price and reason of the exit in a bar that touches stop or target."""
+    opened = columns.open[bar]
+    if plan.side > 0:
+        if columns.low[bar] <= plan.stop:
+            return slipped(min(plan.stop, opened), -1, columns, bar, terms), _STOP
+        return max(plan.target, opened), _TARGET
+    if columns.high[bar] >= plan.stop:
+        return slipped(max(plan.stop, opened), 1, columns, bar, terms), _STOP
+    return min(plan.target, opened), _TARGET
+
+
+@inlined
+def hold(
+    columns: Columns, funding: Funding, span: Span, terms: Terms, plan: Plan, timeout: int, ledger: Ledger
+) -> Exit:
+    """Hold *plan* to its end, marking the equity of every bar.
+
+    Funding is due at the instant a bar opens, before any fill of that open: a trade that enters there does not
+    pay it, one that exits there does.
+    """
+    book = ledger.book
+    scale = plan.side * plan.qty * MICROS
+    base = book["realised"] - terms.taker * plan.qty * plan.entry * MICROS - scale * plan.entry
+    deadline = plan.entry_bar + timeout
+    due = np.searchsorted(funding.bar, plan.entry_bar, "right")
+    paid, highest, lowest, i = 0.0, plan.entry, plan.entry, plan.entry_bar
+    while True:
+        if i == span.end:
+            last = i - 1
+            price = slipped(columns.close[last], -plan.side, columns, last, terms)
+            return Exit(last, price, _END, highest, lowest, paid)
+        if i == book["boundary"]:
+            settle(ledger.book, ledger.episodes, ledger.phases, ledger.total, span.episode_bars)
+        if due < len(funding.bar) and funding.bar[due] == i:
+            charge = plan.side * plan.qty * funding.charge[due]
+            paid += charge
+            base -= charge * MICROS
+            due += 1
+        if i == deadline:
+            price = slipped(columns.open[i], -plan.side, columns, i, terms)
+            return Exit(i, price, _TIMEOUT, max(highest, price), min(lowest, price), paid)
+        until = min(span.end, deadline, book["boundary"])
+        if due < len(funding.bar):
+            until = min(until, funding.bar[due])
+        track = Track(highest, lowest, book["equity"], book["peak"], book["floor"], book["drop"])
+        begin = i
+        i, track = walk(columns, plan, begin, until, base, scale, track)
+        highest, lowest = track.highest, track.lowest
+        book["equity"], book["peak"] = track.equity, track.peak
+        book["floor"], book["drop"] = track.floor, track.drop
+        ledger.episodes[book["episode"]]["held_bars"] += i - begin
+        if i < until:
+            price, reason = barrier(columns, terms, plan, i)
+            return Exit(i, price, reason, max(highest, price), min(lowest, price), paid)

@@ -1,0 +1,121 @@
+"""averages owns moving averages: simple, exponential, and the MACD histogram built of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from maestro_engine.indicators.compiled import compiled, inlined
+from maestro_engine.market.bars import Floats
+
+
+class Decay(NamedTuple):
+    """Weight ``a`` of the newest value, and the first four powers of ``1 - a``."""
+
+    a: float
+    k1: float
+    k2: float
+    k3: float
+    k4: float
+
+
+@inlined
+def decay(a: float) -> Decay:
+    k = 1.0 - a
+    return Decay(a, k, k * k, k * k * k, k * k * k * k)
+
+
+@inlined
+def span_decay(span: float) -> Decay:
+    """The usual ``a = 2 / (span + 1)``."""
+    return decay(2.0 / (span + 1.0))
+
+
+@inlined
+def four(d: Decay, last: float, x0: float, x1: float, x2: float, x3: float) -> tuple[float, float, float, float]:
+    """The next four values of the average after *last*.
+
+    ``y += a (x - y)`` makes each value wait for the one before; with the recursion written out over four
+    values only every fourth waits, which is three times as fast.
+    """
+    p0 = d.a * x0
+    p1 = d.k1 * p0 + d.a * x1
+    p2 = d.k1 * p1 + d.a * x2
+    p3 = d.k1 * p2 + d.a * x3
+    return d.k1 * last + p0, d.k2 * last + p1, d.k3 * last + p2, d.k4 * last + p3
+
+
+@inlined
+def at(values: Floats, index: int) -> float:
+    """``values[index]``, or the last one beyond the end: fills up the last group of four."""
+    return values[min(index, len(values) - 1)]
+
+
+@compiled
+def decayed(values: Floats, d: Decay) -> Floats:
+    """The recursion seeded with ``values[0]``, shape ``(n,)``."""
+    n = len(values)
+    out = np.empty(n)
+    if n == 0:
+        return out
+    last = values[0]
+    out[0] = last
+    whole = (n - 1) // 4 * 4
+    for i in range(1, whole + 1, 4):
+        out[i], out[i + 1], out[i + 2], last = four(d, last, values[i], values[i + 1], values[i + 2], values[i + 3])
+        out[i + 3] = last
+    tail = whole + 1
+    rest = four(d, last, at(values, tail), at(values, tail + 1), at(values, tail + 2), at(values, tail + 3))
+    for j in range(n - tail):
+        out[tail + j] = rest[j]
+    return out
+
+
+@compiled
+def ema(values: Floats, span: float) -> Floats:
+    """Exponential moving average, ``a = 2 / (span + 1)``, seeded with the first value; shape ``(n,)``."""
+    return decayed(values, span_decay(span))
+
+
+@compiled
+def sma(values: Floats, bars: int) -> Floats:
+    """Mean of the last *bars* values; NaN before there are as many. Shape ``(n,)``."""
+    n = len(values)
+    out = np.full(n, np.nan)
+    total = 0.0
+    for i in range(n):
+        total += values[i]
+        if i >= bars:
+            total -= values[i - bars]
+        if i >= bars - 1:
+            out[i] = total / bars
+    return out
+
+
+@compiled
+def macd_histogram(close: Floats, fast: float, slow: float, signal: float) -> Floats:
+    """MACD line minus its signal line (Appel): ``m = ema(fast) - ema(slow)``, ``m - ema(m, signal)``.
+
+    Both averages are seeded with the first close, so the histogram starts at 0. Shape ``(n,)``.
+    """
+    n = len(close)
+    out = np.zeros(n + 4)
+    if n == 0:
+        return out[:0]
+    f, s, g = span_decay(fast), span_decay(slow), span_decay(signal)
+    quick, lazy, line = close[0], close[0], 0.0
+    whole = (n - 1) // 4 * 4
+    for i in range(1, n, 4):
+        if i <= whole:
+            x0, x1, x2, x3 = close[i], close[i + 1], close[i + 2], close[i + 3]
+        else:
+            x0, x1, x2, x3 = at(close, i), at(close, i + 1), at(close, i + 2), at(close, i + 3)
+        q0, q1, q2, quick = four(f, quick, x0, x1, x2, x3)
+        l0, l1, l2, lazy = four(s, lazy, x0, x1, x2, x3)
+        g0, g1, g2, line = four(g, line, q0 - l0, q1 - l1, q2 - l2, quick - lazy)
+        out[i] = (q0 - l0) - g0
+        out[i + 1] = (q1 - l1) - g1
+        out[i + 2] = (q2 - l2) - g2
+        out[i + 3] = (quick - lazy) - line
+    return out[:n]
