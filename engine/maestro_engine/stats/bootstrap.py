@@ -195,6 +195,6 @@ def positive_mean_p(returns: npt.ArrayLike, seed: int = 0) -> float | None:
 
 
 def _student_tail(t: float, freedom: int) -> float:
-    """Upper tail of Student's t by Wallace's normal transform (1959), good to 0.2 % from 9 degrees on."""
+    """Upper tail of Student's t by Wallace's normal transform (1959), good to 1 % of itself up to t = 3.5."""
     z = math.sqrt(freedom * math.log1p(t * t / freedom)) * (8 * freedom + 1) / (8 * freedom + 3)
     return 0.5 * math.erfc(math.copysign(z, t) / math.sqrt(2.0))

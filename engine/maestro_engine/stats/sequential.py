@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from maestro_engine.stats.series import FLAT
 from maestro_protocol.errors import DataError, UsageError
 
 HORIZON = 50
@@ -74,12 +75,14 @@ class SequentialTest:
 
         In their unit; None before ``minimum`` values or while they do not vary.
         """
-        if self.n < self.minimum or self.mean is None or self.second <= 0.0:
+        if self.n < self.minimum or self.mean is None:
+            return None
+        scale = math.sqrt(self.second / self.n)
+        if scale <= FLAT * max(abs(self.mean), abs(self.target)):
             return None
         sign = 1.0 if self.direction is Direction.BELOW else -1.0
-        scale = math.sqrt(self.second / self.n)
         # Deviations towards the claim count as positive, so a tail on the far side has skewness < 0 here.
-        skewness = -sign * (self.third / self.n) / scale**3
+        skewness = -sign * self.third / self.n / scale / scale / scale  # the cube could underflow
         width = max(_boundary(self.n, self.alpha), _hall(_boundary(self.n, self.alpha), skewness, self.n))
         return self.mean + sign * width * math.sqrt(self.second / (self.n - 1))
 
