@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from maestro.store.database import Work
 from maestro.store.faults import told
+from maestro_protocol.errors import StoreError
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class PostgresDatabase:
 
     def __init__(self, url: URL, patience: float) -> None:
         self._url = url.set(drivername="postgresql+asyncpg")
+        self._closed = False
         self._options = {
             "timeout": patience,
             "server_settings": {"application_name": "maestro", "lock_timeout": str(int(patience * 1_000))},
@@ -37,6 +39,8 @@ class PostgresDatabase:
         return await self.write(work)
 
     async def write(self, work: Work[T]) -> T:
+        if self._closed:
+            raise StoreError(f"{self.place}: the store is closed")
         with told(self.place):
             async with self._engine.begin() as connection:
                 return await connection.run_sync(work)
@@ -61,4 +65,5 @@ class PostgresDatabase:
         return []  # the server watches over its own pages
 
     async def close(self) -> None:
+        self._closed = True
         await self._engine.dispose()

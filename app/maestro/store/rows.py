@@ -10,7 +10,8 @@ import msgspec
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import ENVELOPE, Envelope
-from maestro_protocol.ids import CampaignId, MessageId
+from maestro_protocol.errors import StoreError
+from maestro_protocol.ids import CampaignId, MessageId, RunId
 from maestro_protocol.messages.report import TestReport
 from maestro_protocol.ports import EpisodeScore, Stored, TestOutcome
 
@@ -30,21 +31,11 @@ class Record(NamedTuple):
         return ENVELOPE.validate_json(self.json)
 
 
-class _Episode(msgspec.Struct, array_like=True, frozen=True):
-    """The wire form of an :class:`EpisodeScore`; floats keep every bit."""
+class _Episodes(msgspec.Struct, frozen=True):
+    """Episodes as arrays under the names of their columns; floats keep every bit."""
 
-    episode: int
-    phase: int
-    n_trades: int
-    hit: float | None
-    payoff: float | None
-    total_pnl: int
-    maxdd: float
-    blunders: int
-    high_vol: bool | None
-
-
-_EPISODES = msgspec.json.Decoder(tuple[_Episode, ...])
+    columns: tuple[str, ...]
+    rows: msgspec.Raw
 
 
 def journal_rows(campaign: CampaignId, entries: Iterable[Envelope]) -> list[dict[str, Any]]:
@@ -84,7 +75,7 @@ def result_rows(campaign: CampaignId, seq: int, results: Sequence[Stored]) -> li
             "n_trades": outcome.n_trades,
             "total_pnl_micros": int(outcome.report.whole.total_pnl * MICRO),
             "report": outcome.report.model_dump_json(),
-            "episodes": msgspec.json.encode(outcome.episodes).decode(),
+            "episodes": _packed(outcome.episodes),
             "score_lines": outcome.scores_jsonl,
             "trade_lines": outcome.trades_jsonl,
         }
@@ -94,12 +85,23 @@ def result_rows(campaign: CampaignId, seq: int, results: Sequence[Stored]) -> li
 
 def stored(config: str, row: dict[str, Any]) -> Stored:
     """The result whose run config is *config* and whose row in ``results`` is *row*."""
-    episodes = _EPISODES.decode(row["episodes"])
     outcome = TestOutcome(
         report=TestReport.model_validate_json(row["report"]),
-        episodes=tuple(EpisodeScore(*msgspec.structs.astuple(one)) for one in episodes),
+        episodes=_unpacked(row["run_id"], row["episodes"]),
         n_trades=row["n_trades"],
         trades_jsonl=bytes(row["trade_lines"]),
         scores_jsonl=bytes(row["score_lines"]),
     )
     return Stored(row["run_id"], RunConfig.model_validate_json(config), outcome)
+
+
+def _packed(episodes: Sequence[EpisodeScore]) -> str:
+    rows = msgspec.Raw(msgspec.json.encode(episodes))
+    return msgspec.json.encode(_Episodes(EpisodeScore._fields, rows)).decode()
+
+
+def _unpacked(run: RunId, packed: str) -> tuple[EpisodeScore, ...]:
+    found = msgspec.json.decode(packed, type=_Episodes)
+    if found.columns != EpisodeScore._fields:
+        raise StoreError(f"run {run}: its episodes were written by another Maestro; read them with that one")
+    return msgspec.json.decode(found.rows, type=tuple[EpisodeScore, ...])

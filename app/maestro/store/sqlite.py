@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +40,7 @@ class SqliteDatabase:
             raise ConfigError("store: SQLite needs a file; write sqlite:////path/maestro.db")
         self._path = Path(path)
         self._file: tuple[int, int] | None = None
+        self._closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._engine = create_engine(
             f"sqlite:///{path}",
@@ -68,15 +69,9 @@ class SqliteDatabase:
                 with connection.execution_options(sqlite_begin=mode).begin():
                     return work(connection)
 
-        return await self._in_thread(transaction)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-        except RuntimeError as error:
-            if "shutdown" in str(error):
-                raise StoreError(f"{self.place}: the store is closed") from None
-            raise
+        if self._closed:
+            raise StoreError(f"{self.place}: the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
 
     def _same_file(self) -> None:
         """A deleted file would take commits to the grave without a word from SQLite."""
@@ -112,8 +107,10 @@ class SqliteDatabase:
         return await self.read(pages)
 
     async def close(self) -> None:
-        await self._in_thread(self._engine.dispose)
-        self._thread.shutdown(wait=False)
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+            self._thread.shutdown(wait=False)
 
 
 def _prepare(connection: Any, _record: object) -> None:
