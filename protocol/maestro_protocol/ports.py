@@ -66,8 +66,11 @@ class EpisodeScore(NamedTuple):
     end_ms: int
     phase: Phase
     n_trades: int
-    hit: float | None
-    payoff: float | None
+    wins: int
+    losses: int
+    gross_win: int
+    """Sum of the winning trades, micro-USD; ``gross_loss`` of the losing ones, <= 0."""
+    gross_loss: int
     total_pnl: int
     maxdd: float
     blunders: int

@@ -55,10 +55,14 @@ class Campaign:
         desk.folder.page(number, cast("OnePagePlan", answer.body))
 
     def finalists(self) -> list[RunConfig]:
-        """The distinct configurations that did best on the validation parts, killed and reverted ones aside."""
+        """The distinct configurations that did best on the validation parts, killed ones aside.
+
+        Those that lost money there are finalists only where none earned any: each finalist costs the others power.
+        """
         ranked = self.desk.standings.ranked("validation", minimum=3)
         alive = [report for report in ranked if report.fate == "finished" and report.metrics.n_trades > 0]
-        return distinct(self.desk.standings.config(report.run_id) for report in alive)[:FINALISTS]
+        earned = [report for report in alive if report.metrics.total_pnl > 0]
+        return distinct(self.desk.standings.config(report.run_id) for report in earned or alive)[:FINALISTS]
 
     async def _finish(self) -> CampaignFinished:
         desk = self.desk

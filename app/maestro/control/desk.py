@@ -11,7 +11,7 @@ from maestro.control.ledger import Ledger
 from maestro.control.rules import Policies, Rules
 from maestro.control.standings import Standings
 from maestro.control.steps import Steps
-from maestro_protocol.config import RunConfig
+from maestro_protocol.config import Phase, RunConfig
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.plan import Goal, Role
 from maestro_protocol.messages.report import Briefing, TestReport
@@ -19,6 +19,9 @@ from maestro_protocol.ports import Judge, Runner, Statistics
 from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import as_params
 
+DAY_MS = 86_400_000
+SEALED_TRADES = 30
+"""Fewer trades in the sealed part prove nothing, either way."""
 HISTORY = 20
 """Configurations that a briefing tells of, best first."""
 
@@ -67,7 +70,7 @@ class Desk:
     turn: int = 0
 
     def __post_init__(self) -> None:
-        self.standings = Standings(self.runner.pool)
+        self.standings = Standings(self.runner.pool, self._phase_days(), self._pace())
         methods = tuple(self.runner.methods())
         self.root = RunConfig(
             run_id="root",
@@ -79,6 +82,17 @@ class Desk:
             costs=self.config.costs,
             sizing=self.config.sizing,
         )
+
+    def _phase_days(self) -> dict[Phase, float]:
+        cut = self.config.windows
+        gap = cut.window_days - cut.train_days - cut.validation_days
+        return {"train": cut.train_days, "gap": gap, "validation": cut.validation_days}
+
+    def _pace(self) -> float:
+        """Trades a day with which a finalist reaches the least number of trades that the sealed part is judged by."""
+        data = self.config.data
+        days = (data.last_ms - data.first_ms) / DAY_MS * self.config.windows.holdout_share
+        return SEALED_TRADES / days if days > 0 else 0.0
 
     def space(self, methods: Sequence[str] | None = None) -> ParameterSpace:
         return self.runner.space(methods or self.runner.methods())

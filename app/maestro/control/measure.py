@@ -12,6 +12,7 @@ from maestro_protocol.ports import Statistics
 from maestro_protocol.values import as_params
 
 READ: dict[str, Callable[[TestReport], float | None]] = {
+    "expectancy": lambda test: test.train.expectancy,
     "total_pnl": lambda test: float(test.train.total_pnl),
     "score": lambda test: test.train.score,
     "sharpe": lambda test: test.train.sharpe,

@@ -71,7 +71,7 @@ class SequentialPolicy(Frozen):
 class Measure(Frozen):
     """How a patch is judged on the same windows with and without it."""
 
-    metric: Literal["total_pnl", "score", "sharpe"]
+    metric: Literal["expectancy", "total_pnl", "score", "sharpe"]
     p_max: Annotated[float, Field(gt=0, le=1)]
     min_windows: Annotated[int, Field(ge=2)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maestro_protocol.config import Phase, RunConfig
@@ -35,8 +35,13 @@ class Entry:
 class Standings:
     """Every configuration's tests so far."""
 
-    def __init__(self, pool: Callable[[Sequence[Metrics]], Metrics]) -> None:
+    def __init__(
+        self, pool: Callable[[Sequence[Metrics]], Metrics], days: Mapping[Phase, float], pace: float = 0.0
+    ) -> None:
+        """*days*: length of each phase of a window; *pace*: trades a day below which nothing can be judged."""
         self._pool = pool
+        self._days = days
+        self._pace = pace
         self._entries: dict[str, Entry] = {}
 
     def add(self, config: RunConfig, segment: int, tests: Iterable[TestReport]) -> None:
@@ -63,9 +68,14 @@ class Standings:
         )
 
     def ranked(self, phase: Phase = "train", minimum: int = 1) -> list[VariationReport]:
-        """Reports of all configurations with at least *minimum* tests, best mean Sharpe first."""
+        """Reports of all configurations with at least *minimum* tests: those that trade often enough first, each
+        part by mean Sharpe. What trades too rarely cannot be judged in the end, however well it looks."""
         reports = [self.report(run, phase) for run, entry in self._entries.items() if len(entry.tests) >= minimum]
-        return sorted(reports, key=lambda r: (-by_value(r.metrics.sharpe), r.run_id))
+        return sorted(reports, key=lambda r: (not self._often_enough(r), -by_value(r.metrics.sharpe), r.run_id))
+
+    def _often_enough(self, report: VariationReport) -> bool:
+        days = report.tests * self._days[report.phase]
+        return report.metrics.n_trades >= self._pace * days
 
     def of_segment(self, segment: int, phase: Phase) -> list[VariationReport]:
         return [report for report in self.ranked(phase) if report.segment == segment]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from maestro_engine.stats.sharpe import (
     deflated_sharpe,
     expected_maximum_sharpe,
     moments,
+    psr,
     sharpe,
     sharpes,
 )
@@ -58,6 +59,9 @@ class Weighed:
     null: Null
     trades: int
     deflated: Deflated | None = None
+    """Against the best of as many trials without skill."""
+    published: float | None = None
+    """Deflated by the published formula, with the variance of the trials' own Sharpe ratios."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +114,10 @@ class CampaignJudge:
             trial_sharpes=sharpes(matrix),
             finalists=(),
         )
-        count = kept.effective_count
-        best = expected_maximum_sharpe(effective.variance, count) if effective and count and count > 1 else None
+        best = _best_of_noise(len(matrix), kept.effective_count)
+        kept = replace(kept, expected_maximum=best)
         weighed = tuple(self._deflate(item, kept) for item in self._weigh(self._open, finalists, self._seed))
-        kept = Kept(kept.ran, counted, effective, best, kept.overfitting, kept.trial_sharpes, weighed)
-        return Evidence(trials=counted, finalists=tuple(finalists), kept=kept)
+        return Evidence(trials=counted, finalists=tuple(finalists), kept=replace(kept, finalists=weighed))
 
     def open_and_rule(self, evidence: Evidence, opening: int) -> tuple[Verdict, Exhibits]:
         if not isinstance(evidence.kept, Kept):
@@ -160,12 +163,20 @@ class CampaignJudge:
         )
 
     def _deflate(self, item: Weighed, kept: Kept) -> Weighed:
-        m, count, effective = item.moments, kept.effective_count, kept.effective
-        if m.sharpe is None or m.skewness is None or m.kurtosis is None or count is None or effective is None:
-            deflated = Deflated(None, None, "its results do not vary")
-        else:
-            deflated = deflated_sharpe(m.sharpe, m.n, effective.variance, count, m.skewness, m.kurtosis)
-        return Weighed(item.config, item.metrics, item.pnl, m, item.intervals, item.null, item.trades, deflated)
+        m, best = item.moments, kept.expected_maximum
+        if m.sharpe is None or m.skewness is None or m.kurtosis is None:
+            return replace(item, deflated=Deflated(None, best, "its results do not vary"))
+        published = None
+        if kept.effective is not None and kept.effective_count is not None:
+            by_spread = deflated_sharpe(
+                m.sharpe, m.n, kept.effective.variance, kept.effective_count, m.skewness, m.kurtosis
+            )
+            published = by_spread.value
+        if best is None:
+            reason = "one effective trial: nothing was selected, so there is nothing to deflate"
+            return replace(item, deflated=Deflated(None, None, reason))
+        value = psr(m.sharpe, m.n, best, m.skewness, m.kurtosis)
+        return replace(item, deflated=Deflated(value, best), published=published)
 
     def _verdict(self, kept: Kept, sealed: Sequence[Weighed], ruled: rules.Verdict) -> Verdict:
         finalists = tuple(
@@ -225,6 +236,16 @@ class CampaignJudge:
             pnl=tuple(np.round(pnl, 2).tolist()),
             sealed_from=len(item.pnl),
         )
+
+
+def _best_of_noise(periods: int, count: float | None) -> float | None:
+    """Sharpe per period that the best of *count* independent trials without skill is expected to show.
+
+    Without skill a trial's Sharpe is at most 0 and differs from it by sampling error, of variance
+    ``1 / (periods - 1)`` (Lo 2002). The published formula puts the observed variance over the trials in its place;
+    here that variance is mostly the spread of trading costs, and of the very edge that is to be judged.
+    """
+    return None if count is None or count <= 1 else expected_maximum_sharpe(1.0 / (periods - 1), count)
 
 
 def _survives(answer: rules.Answer) -> bool | None:

@@ -121,6 +121,13 @@ def _open_figures(item: Weighed, per_year: float) -> tuple[Figure, ...]:
             "the same, after paying for every try of the search" if value is not None else _why(deflated),
         ),
         _figure(
+            "deflated, by the spread of the trials",
+            item.published,
+            None,
+            "–",
+            "the published formula; here the spread is mostly that of costs",
+        ),
+        _figure(
             "p against random entries, open part",
             None if null is None else null.p,
             None if null is None else null.p <= 0.05,

@@ -25,6 +25,7 @@ MetricName = Literal[
     "total_pnl",
     "sharpe",
     "profit_factor",
+    "expectancy",
 ]
 Turn = Annotated[int, Field(ge=0, le=1_000_000)]
 
