@@ -102,10 +102,10 @@ class CandleMaker:
             high=price if first else max(bar.high, price),
             low=price if first else min(bar.low, price),
             close=price,
-            volume=bar.volume + qty,
-            quote_volume=(bar.quote_volume or 0.0) + price * qty,
+            volume=_exact(bar.volume + qty),
+            quote_volume=_exact((bar.quote_volume or 0.0) + price * qty),
             trades=(bar.trades or 0) + 1,
-            taker_buy_volume=(bar.taker_buy_volume or 0.0) + (0.0 if trade.buyer_is_maker else qty),
+            taker_buy_volume=_exact((bar.taker_buy_volume or 0.0) + (0.0 if trade.buyer_is_maker else qty)),
         )
 
 
@@ -136,7 +136,7 @@ def _joined(bar: Kline, part: Kline, done: bool) -> Kline:
         high=max(bar.high, part.high),
         low=min(bar.low, part.low),
         close=part.close,
-        volume=bar.volume + part.volume,
+        volume=_exact(bar.volume + part.volume),
         quote_volume=_sum(bar.quote_volume, part.quote_volume),
         trades=None if bar.trades is None or part.trades is None else bar.trades + part.trades,
         taker_buy_volume=_sum(bar.taker_buy_volume, part.taker_buy_volume),
@@ -145,4 +145,9 @@ def _joined(bar: Kline, part: Kline, done: bool) -> Kline:
 
 
 def _sum(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a + b
+    return None if a is None or b is None else _exact(a + b)
+
+
+def _exact(total: float) -> float:
+    """Exchanges count in eight decimals; rounding there keeps a running sum what an exact one would be."""
+    return round(total, 8)

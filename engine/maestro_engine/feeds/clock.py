@@ -29,14 +29,19 @@ class SuppliedClock:
         await asyncio.sleep(max(seconds, 0.0) / self._speed)
 
 
+SETTLE = 4
+"""Turns of the event loop that whoever was woken gets before virtual time moves on."""
+
+
 class VirtualClock:
-    """Time that passes only when somebody sleeps: the earliest sleeper is woken, in order, at once."""
+    """Time that passes only when everybody sleeps: then the earliest sleepers are woken, at once and in order."""
 
     def __init__(self, start_ms: int = 0) -> None:
         self._start_ns = start_ms * 1_000_000
         self._elapsed_ns = 0
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = 0
+        self._moving = False
 
     def now_ms(self) -> int:
         return (self._start_ns + self._elapsed_ns) // 1_000_000
@@ -49,20 +54,33 @@ class VirtualClock:
         self._elapsed_ns = max(self._elapsed_ns, wall_ns - self._start_ns)
 
     async def sleep(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._count += 1
         heapq.heappush(self._sleepers, (self._elapsed_ns + max(round(seconds * 1e9), 0), self._count, future))
-        loop.call_soon(self._wake)
+        if not self._moving:
+            self._moving = True
+            self._settle(SETTLE)
         await future
 
+    def _settle(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._settle, turns - 1)
+        else:
+            self._wake()
+
     def _wake(self) -> None:
-        while self._sleepers:
-            due, _, future = heapq.heappop(self._sleepers)
+        while self._sleepers and self._sleepers[0][2].done():  # cancelled meanwhile
+            heapq.heappop(self._sleepers)
+        if not self._sleepers:
+            self._moving = False
+            return
+        due = self._sleepers[0][0]
+        self._elapsed_ns = max(self._elapsed_ns, due)
+        while self._sleepers and self._sleepers[0][0] == due:
+            future = heapq.heappop(self._sleepers)[2]
             if not future.done():
-                self._elapsed_ns = max(self._elapsed_ns, due)
                 future.set_result(None)
-                return
+        self._settle(SETTLE)
 
 
 class ReceiveStamps:

@@ -19,6 +19,7 @@ from maestro_engine.feeds.port import Filters
 from maestro_protocol.errors import DataError
 
 HEAD_LINES = 50_000
+CHUNK = 1 << 16
 
 
 class Recorder:
@@ -190,21 +191,34 @@ def split_symbol(symbol: str) -> tuple[str, str]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as probe:
-        zipped = probe.read(2) == b"\x1f\x8b"
-    number = 0
+    number, tail = 0, b""
     try:
-        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
-            for line in file:
+        for chunk in _chunks(path):
+            *lines, tail = (tail + chunk).split(b"\n")
+            for line in lines:
                 number += 1
-                if not line.endswith(b"\n"):
-                    return  # the recorder died within this line
                 stamp, _, raw = line.rstrip().partition(b" ")
                 yield _nanoseconds(stamp), raw
-    except (EOFError, zlib.error):
-        return  # the recorder died within this member; all before it has been given
-    except (ValueError, gzip.BadGzipFile) as error:
+        # What is left in the tail was cut short when its recorder was killed; all before it has been given.
+    except (ValueError, zlib.error) as error:
         raise DataError(f"{path}, line {number}: not '<local time> <message>': {error}") from error
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """The file's content, unzipped member by member if it is gzipped; a member cut short gives what it has."""
+    with path.open("rb") as file:
+        chunk = file.read(CHUNK)
+        zipped = chunk[:2] == b"\x1f\x8b"
+        unzip = zlib.decompressobj(31)
+        while chunk:
+            if not zipped:
+                yield chunk
+            while zipped and chunk:
+                yield unzip.decompress(chunk)
+                chunk = unzip.unused_data
+                if unzip.eof:
+                    unzip = zlib.decompressobj(31)
+            chunk = file.read(CHUNK)
 
 
 def _nanoseconds(stamp: bytes) -> int:

@@ -68,7 +68,7 @@ class Faults:
         self._frames: list[tuple[Fault, int]] = []
         self._http: list[tuple[Fault, int]] = []
         self._skews: list[Fault] = []
-        self._held: dict[int, bytes] = {}
+        self._held: dict[int, tuple[str, bytes]] = {}
         self.fired: dict[str, int] = {}
 
     def due(self, elapsed_s: float) -> list[Fault]:
@@ -88,17 +88,16 @@ class Faults:
                 out.append(fault)
         return out
 
-    def frame(self, stream: str, raw: bytes) -> list[bytes]:
-        """What is sent instead of *raw*."""
-        out = [raw]
+    def frame(self, stream: str, raw: bytes) -> list[tuple[str, bytes]]:
+        """What is sent instead of *raw*: frames, each with its stream."""
+        out = [(stream, raw)]
         for index, (fault, left) in enumerate(self._frames):
-            key = id(fault)
-            if fault.match in stream and key in self._held:
-                out = [*out, self._held.pop(key)]
+            if fault.match in stream and index in self._held:
+                out = [*out, self._held.pop(index)]
             elif fault.match in stream and left:
                 self._frames[index] = (fault, left - 1)
                 self._count(fault)
-                out = self._spoiled(fault, out)
+                out = self._spoiled(index, fault.kind, out)
         return out
 
     def http(self, path: str) -> Fault | None:
@@ -113,16 +112,16 @@ class Faults:
     def skew_ms(self, elapsed_s: float) -> int:
         return sum(f.ms for f in self._skews if not f.seconds or f.after_s <= elapsed_s < f.after_s + f.seconds)
 
-    def _spoiled(self, fault: Fault, frames: list[bytes]) -> list[bytes]:
-        if fault.kind == "gap":
+    def _spoiled(self, index: int, kind: Kind, frames: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        if kind == "gap":
             return []
-        if fault.kind == "duplicate":
+        if kind == "duplicate":
             return [frame for frame in frames for _ in range(2)]
-        if fault.kind == "reorder":
+        if kind == "reorder":
             if frames:
-                self._held[id(fault)] = frames[0]
+                self._held[index] = frames[0]
             return frames[1:]
-        return [self._mangled(frame) for frame in frames]
+        return [(stream, self._mangled(raw)) for stream, raw in frames]
 
     def _mangled(self, raw: bytes) -> bytes:
         """Cut short, or with a character JSON allows nowhere: never a message that means something else."""

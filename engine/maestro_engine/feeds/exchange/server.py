@@ -116,8 +116,7 @@ class Exchange:
                 await self._clock.sleep(ahead_s)
             elif self.sent % 64 == 0:
                 await asyncio.sleep(0)  # behind time, the writers must still get their turn
-            for fault in self._faults.due(self.elapsed_s()):
-                self._strike(fault)
+            self._strike_due()
             self._play(raw, local_ns)
         self.finished.set()
 
@@ -132,11 +131,16 @@ class Exchange:
             self._publish(stream_of(made), made)
 
     def _publish(self, stream: str, raw: bytes) -> None:
+        if not self._listeners(stream):
+            return  # a fault is spent on frames that somebody misses
+        for spoiled_stream, spoiled in self._faults.frame(stream, raw):
+            kind = kind_of(spoiled_stream)
+            for client in self._listeners(spoiled_stream):
+                self._queue(client, _renamed(spoiled, spoiled_stream, client.names[kind]))
+
+    def _listeners(self, stream: str) -> list[_Client]:
         kind = kind_of(stream)
-        listeners = [client for client in self._clients if client.wants(kind)]
-        for spoiled in self._faults.frame(stream, raw):
-            for client in listeners:
-                self._queue(client, _renamed(spoiled, stream, client.names[kind]))
+        return [client for client in self._clients if client.wants(kind)]
 
     def _queue(self, client: _Client, raw: bytes) -> None:
         self.sent += 1
@@ -145,6 +149,10 @@ class Exchange:
             self._spawn(client.socket.close(1008, "slow consumer"))
             return
         client.queue.put_nowait(raw)
+
+    def _strike_due(self) -> None:
+        for fault in self._faults.due(self.elapsed_s()):
+            self._strike(fault)
 
     def _strike(self, fault: Fault) -> None:
         now_s = self.elapsed_s()
@@ -226,6 +234,7 @@ class Exchange:
 
     def request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Every HTTP request passes here: REST is answered, WebSocket handshakes go on unless refused."""
+        self._strike_due()
         path = urlsplit(request.path).path
         if "upgrade" in request.headers.get("Connection", "").lower():
             if self.elapsed_s() < self._refuse_until_s:

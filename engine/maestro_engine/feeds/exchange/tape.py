@@ -12,7 +12,7 @@ import msgspec
 from maestro_engine.feeds.exchange.frames import frame
 from maestro_engine.feeds.port import DepthSnapshot, Filters, Kline
 from maestro_engine.feeds.recording import Head, Recording, stream_of
-from maestro_engine.feeds.sim import SimSettings, Simulation
+from maestro_engine.feeds.sim import HISTORY_MINUTES, MINUTE_MS, SimSettings, Simulation
 from maestro_protocol.errors import DataError
 
 LOOK_AHEAD = 5_000
@@ -160,3 +160,41 @@ class SimTape:
 
     def history(self) -> Sequence[Kline]:
         return Simulation(self.settings).history()
+
+
+class _Priced(msgspec.Struct):
+    p: str | None = None
+    b: object = None
+
+
+class _PricedFrame(msgspec.Struct):
+    data: _Priced
+
+
+def invented_history(recording: Recording, seed: int, minutes: int = HISTORY_MINUTES) -> list[Kline]:
+    """Simulated minutes that end where *recording* starts, at its first price, for every symbol in it.
+
+    A recording of a few minutes has no past, and clients that begin by asking for candles need one. It is made up.
+    """
+    head = recording.head()
+    made: list[Kline] = []
+    for symbol in head.symbols:
+        price = _first_price(recording, symbol)
+        if price is not None:
+            grid = recording.filters(symbol)
+            start_ms = head.first_ns // 1_000_000 // MINUTE_MS * MINUTE_MS
+            made += Simulation(
+                SimSettings(seed, symbol, start_ms, price, tick=grid.tick_size, lot=grid.lot_step)
+            ).history(minutes)
+    return made
+
+
+def _first_price(recording: Recording, symbol: str) -> float | None:
+    name = symbol.lower()
+    for _, raw in islice(recording.lines(), LOOK_AHEAD):
+        if stream_of(raw) in (f"{name}@trade", f"{name}@bookTicker"):
+            data = msgspec.json.decode(raw, type=_PricedFrame).data
+            text = data.p if data.p is not None else data.b
+            if isinstance(text, str):
+                return float(text)
+    return None

@@ -1,0 +1,91 @@
+"""wire owns the shapes of Bitunix's futures messages and what is sane in them.
+
+Source: Bitunix OpenAPI, "WebSocket" and "Market" pages, checked against captured frames of 2026. What to know:
+a ``market_kline_*`` push has neither the candle's open time nor a closed flag, and its ``b``/``q`` are base and
+quote volume of the forming candle; ``depth_book1`` carries the best bid and ask, empty texts when there is none;
+``ticker`` has no bid or ask; nothing is numbered. Keepalive is a JSON ping, a protocol ping as the first frame
+gets the socket closed. REST answers ``{"code":0,"data":...}``, candles newest first, at most 200.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+Price = Annotated[float, Meta(gt=0, lt=1e12)]
+Qty = Annotated[float, Meta(ge=0, lt=1e15)]
+Ms = Annotated[int, Meta(ge=1_262_304_000_000, lt=4_102_444_800_000)]
+
+
+class Push(Struct):
+    """``ch``, ``symbol``, ``ts``, ``data`` for market data; ``op`` for everything else."""
+
+    ch: str = ""
+    symbol: str = ""
+    ts: Ms | None = None
+    data: Raw = Raw()
+    op: str = ""
+
+
+class CandleWire(Struct):
+    open: Price = msgspec.field(name="o")
+    high: Price = msgspec.field(name="h")
+    low: Price = msgspec.field(name="l")
+    close: Price = msgspec.field(name="c")
+    volume: Qty = msgspec.field(name="b")
+    quote_volume: Qty = msgspec.field(name="q")
+
+
+class TickerWire(Struct):
+    last: Price = msgspec.field(name="la")
+
+
+class TopWire(Struct):
+    """Levels as text, because an empty book is ``[["", ""]]``."""
+
+    bids: list[tuple[str, str]] = msgspec.field(name="b")
+    asks: list[tuple[str, str]] = msgspec.field(name="a")
+
+
+class RestCandle(Struct):
+    time: Ms
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Qty = msgspec.field(name="baseVol")
+    quote_volume: Qty = msgspec.field(name="quoteVol")
+
+
+class RestTicker(Struct):
+    symbol: str
+    last: Price = msgspec.field(name="lastPrice")
+
+
+class Pair(Struct):
+    """``trading_pairs``: precisions are decimal places."""
+
+    symbol: str
+    base: str
+    quote: str
+    quantity_places: int = msgspec.field(name="basePrecision")
+    price_places: int = msgspec.field(name="quotePrecision")
+    min_qty: str = msgspec.field(name="minTradeVolume")
+
+
+class Answer(Struct):
+    code: int
+    data: Raw = Raw()
+    msg: str = ""
+
+
+push = msgspec.json.Decoder(Push, strict=False)
+candle = msgspec.json.Decoder(CandleWire, strict=False)
+ticker = msgspec.json.Decoder(TickerWire, strict=False)
+top = msgspec.json.Decoder(TopWire)
+rest_candles = msgspec.json.Decoder(list[RestCandle], strict=False)
+
+BACKFILL = "#backfill"
+"""Ending of the channel of the lines a feed adds itself: candles from REST."""
