@@ -5,14 +5,15 @@ Always: ``equity == cash + market value`` and ``net_pnl == equity - starting_cas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from maestro_engine.account.position import Lot, Position
 from maestro_engine.venue.events import Fill
+from maestro_engine.venue.lifecycle import OrderState
 from maestro_engine.venue.money import ZERO, exact
-from maestro_engine.venue.orders import Side
+from maestro_engine.venue.orders import Order, Side
 from maestro_engine.venue.state import Plain, check_version, dump, load
 from maestro_protocol.errors import ConfigError, DataError
 
@@ -76,6 +77,18 @@ class CashAccount:
         if fill.side is Side.BUY and cash < 0:
             raise DataError(f"{fill.symbol}: a buy leaves {cash} cash; check before ordering")
         return self._book(fill.symbol, fill.signed_qty, fill.price, fill.fee, fill.at)
+
+    def affords(self, order: Order, price: Decimal, fee: Decimal, working: Iterable[OrderState]) -> bool:
+        """Whether cash (for a buy, *fee* included) or shares (for a sale) suffice beside the *working* orders.
+
+        *price* values orders without one of their own. Ask before sending the order.
+        """
+        beside = [(s.order, s.leaves) for s in working if s.order.side is order.side]
+        if order.side is Side.SELL:
+            promised = sum((qty for o, qty in beside if o.symbol == order.symbol), ZERO)
+            return order.qty + promised <= self.position(order.symbol)
+        promised = sum((qty * (o.price or price) for o, qty in beside), ZERO)
+        return order.qty * (order.price or price) + fee + promised <= self.cash
 
     def settle(self, symbol: str, payout: Decimal, at: int) -> Decimal:
         """The market resolved: every share pays *payout* (0 .. 1, free of charge). Gives the profit realised."""

@@ -64,6 +64,7 @@ class RiskGuard:
         """Elapsed times of the orders approved in the last minute."""
         self._trips: dict[str, Trip] = {}
         self._dependencies: dict[str, Dependency] = {}
+        self._news: list[Trip] = []
 
     @property
     def trips(self) -> tuple[Trip, ...]:
@@ -73,7 +74,7 @@ class RiskGuard:
     def check(self, order: Order, exposure: Exposure, plan: TradePlan, now: int) -> Approved | Rejected:
         """The verdict on *order*; an approved one counts as sent."""
         elapsed = self._advance(now)
-        self.on_equity(exposure.equity, now)
+        self._observe(exposure.equity, now)
         reducing = exposure.reduces(order)
         if not reducing:
             rejected = (
@@ -88,31 +89,26 @@ class RiskGuard:
         return Approved(reducing)
 
     def on_equity(self, equity: Decimal, now: int) -> tuple[Trip, ...]:
-        """Tell the equity as often as it changes; gives the breakers that this tripped."""
+        """Tell the equity as often as it changes; gives the breakers that tripped since a method last gave some."""
         self._advance(now)
-        before = self._day.day
-        self._day = self._day.after(equity, now)
-        if self._day.day > before:
-            self._trips.pop(DAILY_LOSS, None)
-        self._drawdown = self._drawdown.after(equity)
-        return (
-            *self._trip(DAILY_LOSS, self._day.tripped(self.limits), now),
-            *self._trip(DRAWDOWN, self._drawdown.tripped(self.limits), now),
-        )
+        self._observe(equity, now)
+        return self._new_trips()
 
     def on_trade(self, pnl: Decimal, now: int) -> tuple[Trip, ...]:
-        """Tell the net result of each trade from flat to flat; gives what it tripped."""
+        """Tell the net result of each trade from flat to flat; gives new trips like :meth:`on_equity`."""
         self._advance(now)
         self._streak = self._streak.after(pnl)
-        return self._trip(LOSING_STREAK, self._streak.tripped(self.limits), now)
+        self._trip(LOSING_STREAK, self._streak.tripped(self.limits), now)
+        return self._new_trips()
 
     def on_error(self, what: str, now: int) -> tuple[Trip, ...]:
-        """Count an error of the session; gives what it tripped."""
+        """Count an error of the session; gives new trips like :meth:`on_equity`."""
         self._advance(now)
         self.errors += 1
         over = self.errors >= self.limits.max_errors
         detail = f"{self.errors} errors (limit {self.limits.max_errors}), the last: {what}"
-        return self._trip(ERRORS, detail if over else None, now)
+        self._trip(ERRORS, detail if over else None, now)
+        return self._new_trips()
 
     def on_kill_sources(self, sources: Mapping[KillSource, bool], now: int) -> bool:
         """Look at the kill switch's sources; True when this switched it on."""
@@ -175,11 +171,23 @@ class RiskGuard:
         self._sent = [t for t in self._sent if elapsed - t < MINUTE_MS]
         return elapsed
 
-    def _trip(self, breaker: str, detail: str | None, now: int) -> tuple[Trip, ...]:
-        if detail is None or breaker in self._trips:
-            return ()
-        self._trips[breaker] = Trip(breaker, detail, now)
-        return (self._trips[breaker],)
+    def _observe(self, equity: Decimal, now: int) -> None:
+        before = self._day.day
+        self._day = self._day.after(equity, now)
+        if self._day.day > before:
+            self._trips.pop(DAILY_LOSS, None)
+        self._drawdown = self._drawdown.after(equity)
+        self._trip(DAILY_LOSS, self._day.tripped(self.limits), now)
+        self._trip(DRAWDOWN, self._drawdown.tripped(self.limits), now)
+
+    def _trip(self, breaker: str, detail: str | None, now: int) -> None:
+        if detail is not None and breaker not in self._trips:
+            self._trips[breaker] = Trip(breaker, detail, now)
+            self._news.append(self._trips[breaker])
+
+    def _new_trips(self) -> tuple[Trip, ...]:
+        news, self._news = tuple(self._news), []
+        return news
 
     def _stopped(self) -> Rejected | None:
         if self.kill_switch.on:

@@ -11,8 +11,8 @@ Inside a bar only open, high, low and close are known, so the order of events is
    whether the price was there before or after the entry is unknown.
 
 A bar shows no size: whatever quantity is ordered executes. Send orders with the time of the close that
-they were decided on, and no latency: an order that comes after the open waits for the next bar. To close at the
-last close there is, give a last bar that opens and closes at it, with the high and low of the bar before.
+they were decided on, and no latency: an order that comes after the open waits for the next bar. To close
+without one (the last bar of all, a kill switch), give a bar of no length: it opens and closes at the last price.
 """
 
 from __future__ import annotations
@@ -51,25 +51,23 @@ class BarMatching:
             return
         self._opening(news, venue)
         self._stops(news, venue)
-        for resting in _of(venue, OrderType.TAKE_PROFIT):
+        for resting in _of(venue, OrderType.TAKE_PROFIT, news):
             if _reached(resting.order, news, touch_is_enough=True):
                 _make(resting, news, venue, gap_at_open=True)
-        for resting in _of(venue, OrderType.LIMIT):
+        for resting in _of(venue, OrderType.LIMIT, news):
             if _reached(resting.order, news, touch_is_enough=False):
                 _make(resting, news, venue, gap_at_open=False)
         self._stops(news, venue)
 
     def _opening(self, bar: Bar, venue: Executor) -> None:
-        for resting in venue.active():
-            if not venue.is_active(resting):
-                continue
+        for resting in _there(venue, bar):
             if resting.taking:
                 self._take(resting, bar.open, bar, bar.open_at, venue)
             if resting.order.tif in (TimeInForce.IOC, TimeInForce.FOK) and venue.is_active(resting):
                 venue.expire(resting, f"{resting.order.tif}: not marketable at the open", bar.open_at)
 
     def _stops(self, bar: Bar, venue: Executor) -> None:
-        for resting in _of(venue, OrderType.STOP_MARKET):
+        for resting in _of(venue, OrderType.STOP_MARKET, bar):
             stop = resting.order.price
             assert stop is not None
             if resting.order.side is Side.SELL and bar.low <= stop:
@@ -89,9 +87,13 @@ class BarMatching:
         venue.execute(resting, resting.leaves, price, Liquidity.TAKER, at)
 
 
-def _of(venue: Executor, kind: OrderType) -> Iterator[Resting]:
-    """Active orders of one type; those that an earlier execution ended are passed over."""
-    return (r for r in venue.active() if r.order.type is kind and venue.is_active(r))
+def _there(venue: Executor, bar: Bar) -> Iterator[Resting]:
+    """Orders that were there at the open; those that an earlier execution ended are passed over."""
+    return (r for r in venue.active() if r.arrived <= bar.open_at and venue.is_active(r))
+
+
+def _of(venue: Executor, kind: OrderType, bar: Bar) -> Iterator[Resting]:
+    return (r for r in _there(venue, bar) if r.order.type is kind)
 
 
 def _make(resting: Resting, bar: Bar, venue: Executor, *, gap_at_open: bool) -> None:

@@ -149,13 +149,10 @@ class BookMatching:
             resting.traded += trade.qty
             if resting.front is None:
                 return ZERO
-            resting.front -= left
-            reached = min(max(-resting.front, ZERO), left)
+            ahead = min(max(resting.front, ZERO), left)
+            resting.front -= ahead
+            left -= ahead
         else:
-            resting.front, reached = ZERO, left
-        reached = venue.instrument.round_qty(min(reached, resting.leaves))
-        if reached <= 0:
-            return ZERO
-        done = venue.execute(resting, reached, price, Liquidity.MAKER, trade.at)
-        resting.front += done if price == trade.price else ZERO
-        return done
+            resting.front = ZERO
+        reached = venue.instrument.round_qty(min(left, resting.leaves))
+        return venue.execute(resting, reached, price, Liquidity.MAKER, trade.at)

@@ -6,6 +6,7 @@ collected with :meth:`PaperExchange.poll`. One connection carries messages in or
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,13 +47,12 @@ class _Saved:
     last_price: Decimal | None
     fills: int
     last_in: int
-    last_out: int
     orders: list[Resting]
     held: list[str]
     ended: list[tuple[str, Decimal]]
     inbox: list[tuple[int, dict[str, object]]]
     outbox: list[tuple[int, dict[str, object]]]
-    rng: dict[str, object]
+    rng: str
 
 
 class PaperExchange:
@@ -83,7 +83,6 @@ class PaperExchange:
         self._inbox: deque[tuple[int, Command]] = deque()
         self._outbox: deque[tuple[int, OrderEvent]] = deque()
         self._last_in = 0
-        self._last_out = 0
 
     # the client's side
 
@@ -101,10 +100,7 @@ class PaperExchange:
         self._receive(news.at)
 
     def poll(self, now: int) -> list[OrderEvent]:
-        """What the client has heard by *now* and not collected yet, in order.
-
-        With bars, poll *after* giving the bar that covers *now*: messages are acted on when they are due.
-        """
+        """What the client has heard by *now* and not collected yet, in order."""
         self._receive(now)
         heard: list[OrderEvent] = []
         while self._outbox and self._outbox[0][0] <= now:
@@ -172,9 +168,9 @@ class PaperExchange:
             return
         self._tell(OrderAccepted(key, at))
         if order.attached_to is not None and not self._filled(order.attached_to):
-            self._held[key] = Resting(order)
+            self._held[key] = Resting(order, at)
         else:
-            self._rest(Resting(order), at)
+            self._rest(Resting(order, at), at)
 
     def _refusal(self, order: Order) -> str | None:
         filters = self.instrument.refusal(order, self.last_price)
@@ -234,9 +230,7 @@ class PaperExchange:
                 self.expire(resting, "reduce_only: the position is closed", at)
 
     def _tell(self, event: OrderEvent) -> None:
-        due = max(self._last_out, event.at + self._latency.response_ms(self._rng))
-        self._last_out = due
-        self._outbox.append((due, event))
+        self._outbox.append((event.at + self._latency.response_ms(self._rng), event))
 
     # state
 
@@ -249,13 +243,12 @@ class PaperExchange:
                 self.last_price,
                 self._fills,
                 self._last_in,
-                self._last_out,
                 [*self._orders.values(), *self._held.values()],
                 list(self._held),
                 list(self._ended.items()),
                 [(due, dump_event(command)) for due, command in self._inbox],
                 [(due, dump_event(event)) for due, event in self._outbox],
-                dict(self._rng.bit_generator.state),
+                json.dumps(self._rng.bit_generator.state),  # as text: its integers have 128 bits
             )
         )
 
@@ -264,14 +257,14 @@ class PaperExchange:
         check_version(plain, VERSION, "paper exchange")
         saved = load(plain, _Saved, "paper exchange")
         self.net, self.last_price, self._fills = saved.net, saved.last_price, saved.fills
-        self._last_in, self._last_out = saved.last_in, saved.last_out
+        self._last_in = saved.last_in
         for resting in saved.orders:
             key = resting.order.client_order_id
             (self._held if key in saved.held else self._orders)[key] = resting
         self._ended = dict(saved.ended)
         self._inbox = deque((due, _command(load_event(event))) for due, event in saved.inbox)
         self._outbox = deque((due, load_event(event)) for due, event in saved.outbox)
-        self._rng.bit_generator.state = saved.rng
+        self._rng.bit_generator.state = json.loads(saved.rng)
 
 
 def _command(event: OrderEvent) -> Command:

@@ -17,6 +17,8 @@ class Resting:
     """An order at the venue. The exchange changes ``filled``; the rest is the matching model's."""
 
     order: Order
+    arrived: int
+    """When the venue accepted it, UTC milliseconds."""
     filled: Decimal = ZERO
     front: Decimal | None = None
     """Quantity ahead of us at our price; None while unknown."""

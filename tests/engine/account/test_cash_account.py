@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from maestro_engine.account.cash import CashAccount
-from maestro_engine.venue.events import Fill, Liquidity
-from maestro_engine.venue.orders import Side
+from maestro_engine.venue.events import Fill, Liquidity, OrderSubmitted
+from maestro_engine.venue.lifecycle import submitted
+from maestro_engine.venue.orders import Order, OrderType, Side
 from maestro_protocol.errors import DataError
 
 START = Decimal(1_000)
@@ -73,3 +74,19 @@ class SharesAgainstMoneyInMoneyOut(RuleBasedStateMachine):
 
 
 TestSharesAgainstMoneyInMoneyOut = SharesAgainstMoneyInMoneyOut.TestCase
+
+
+def test_what_works_already_is_promised() -> None:
+    mine = CashAccount(START)
+    mine.fill(Fill("o", "f", "YES", Side.BUY, Decimal(10), Decimal("0.5"), Decimal(0), Liquidity.MAKER, 0))
+    half, fee = Decimal("0.5"), Decimal(1)
+
+    def order(name: str, side: Side, qty: int, token: str = "YES") -> Order:
+        return Order(name, token, side, OrderType.LIMIT, Decimal(qty), half)
+
+    working = [submitted(OrderSubmitted(order("w", side, qty), 0)) for side, qty in ((Side.SELL, 4), (Side.BUY, 990))]
+    assert mine.affords(order("a", Side.SELL, 6), half, fee, working)
+    assert not mine.affords(order("a", Side.SELL, 7), half, fee, working)
+    assert not mine.affords(order("a", Side.SELL, 1, "NO"), half, fee, working)
+    assert mine.affords(order("a", Side.BUY, 998), half, fee, working)
+    assert not mine.affords(order("a", Side.BUY, 999), half, fee, working)

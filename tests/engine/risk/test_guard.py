@@ -190,6 +190,13 @@ def test_a_win_ends_a_losing_streak_and_a_person_clears_a_tripped_one() -> None:
         mine.reset("losing_streak")
 
 
+def test_a_breaker_that_trips_while_an_order_is_checked_is_told_of_next_time() -> None:
+    mine = guard()
+    assert limit_of(mine.check(order(), exposure(equity=EQUITY - 50), GOOD, 5)) == "daily_loss"
+    assert [t.breaker for t in mine.on_equity(EQUITY, 6)] == ["daily_loss"]
+    assert mine.on_equity(EQUITY, 7) == ()
+
+
 def test_drawdown_counts_from_the_highest_equity_and_anew_after_a_reset() -> None:
     mine = guard(RiskLimits.of({"max_drawdown_fraction": "0.002"}))
     mine.on_equity(EQUITY + 1_000, 1)

@@ -11,7 +11,14 @@ from maestro_engine.venue.bar_matching import BarMatching
 from maestro_engine.venue.effects.fees import NotionalFees
 from maestro_engine.venue.effects.latency import ConstantLatency
 from maestro_engine.venue.effects.slippage import BpsSlippage
-from maestro_engine.venue.events import Fill, Liquidity, OrderExpired, OrderRejected, OrderSubmitted
+from maestro_engine.venue.events import (
+    Fill,
+    Liquidity,
+    OrderAccepted,
+    OrderExpired,
+    OrderRejected,
+    OrderSubmitted,
+)
 from maestro_engine.venue.exchange import PaperExchange
 from maestro_engine.venue.market import Bar, Trade
 from maestro_engine.venue.orders import Instrument, Order, OrderType, Side, TimeInForce
@@ -155,6 +162,27 @@ def test_an_order_that_comes_after_the_open_waits_for_the_next_bar() -> None:
     bars.at = 0
     assert bars.bar(100, 101, 99, 100) == []
     assert bars.bar(102, 103, 101, 102) == [("late", 102, False)]
+
+
+def test_polling_in_mid_bar_does_not_let_an_order_see_the_open_it_missed() -> None:
+    bars = Bars()
+    bars.at = 50
+    bars.send("late", BUY)
+    assert [type(e) for e in bars.venue.poll(60)] == [OrderAccepted]
+    bars.at = 0
+    assert bars.bar(100, 101, 99, 100) == []
+    assert bars.bar(102, 103, 101, 102) == [("late", 102, False)]
+
+
+def test_a_bar_of_no_length_closes_at_the_last_price() -> None:
+    bars = Bars()
+    bars.enter(BUY, 95, 105)
+    bars.bar(100, 101, 99, 100)
+    bars.send("out", SELL, to="in")
+    now = Decimal(100)
+    bars.venue.on_market(Bar(bars.at, bars.at, now, now, now, now))
+    assert bars.venue.net == 0
+    assert not bars.venue.active()
 
 
 def test_a_timeout_leaves_at_the_open_before_the_stop_is_looked_at() -> None:

@@ -36,6 +36,19 @@ def d(number: str | float) -> Decimal:
     return Decimal(str(number))
 
 
+class Slowing(ConstantLatency):
+    """Entries take what is listed, one after the other; the rest is at once."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, entries: tuple[int, ...]) -> None:
+        super().__init__()
+        object.__setattr__(self, "left", list(entries))
+
+    def entry_ms(self, rng: np.random.Generator) -> int:
+        return self.left.pop(0)
+
+
 class Desk:
     """A venue without latency, and short words for what happens at it."""
 
@@ -185,6 +198,13 @@ def test_an_order_deeper_than_the_quotes_waits_behind_what_shows_up_there() -> N
     assert desk.trade(99.9, 1, SELL) == [(d(99.9), d(1))]
 
 
+def test_one_ask_meets_only_one_of_our_bids(desk: Desk) -> None:
+    desk.order(BUY, 2, 99.9)
+    desk.order(BUY, 2, 99.9)
+    desk.book({99.8: 1}, {99.9: 3, 100.0: 4})
+    assert desk.fills() == [(d(99.9), d(2)), (d(99.9), d(1))]
+
+
 def test_an_ask_at_our_bid_would_have_met_us(desk: Desk) -> None:
     desk.order(BUY, 2, 99.9)
     desk.book({99.8: 1}, {99.9: 0.5, 100.0: 4})
@@ -250,6 +270,14 @@ def test_messages_take_their_time_and_keep_their_order(desk: Desk) -> None:
     events = slow.venue.poll(15)
     assert [(type(e), e.at) for e in events] == [(OrderAccepted, 10), (Fill, 10)]
     assert slow.venue.next_due() is None
+
+
+def test_a_cancel_never_overtakes_its_order() -> None:
+    desk = Desk(latency=Slowing((40, 0)))
+    desk.book({100.0: 1}, {100.1: 1})
+    desk.venue.send(OrderSubmitted(Order("a", "X", BUY, OrderType.LIMIT, d(1), d(99.0)), 0))
+    desk.venue.send(CancelRequested("a", 1))
+    assert [(type(e), e.at) for e in desk.venue.poll(40)] == [(OrderAccepted, 40), (OrderCancelled, 40)]
 
 
 def test_a_taken_or_cancelled_order_takes_no_more_cancels(desk: Desk) -> None:
