@@ -47,6 +47,7 @@ class _Saved:
     last_price: Decimal | None
     fills: int
     last_in: int
+    clock: int
     orders: list[Resting]
     held: list[str]
     ended: list[tuple[str, Decimal]]
@@ -83,11 +84,13 @@ class PaperExchange:
         self._inbox: deque[tuple[int, Command]] = deque()
         self._outbox: deque[tuple[int, OrderEvent]] = deque()
         self._last_in = 0
+        self._clock = 0
 
     # the client's side
 
     def send(self, command: Command) -> None:
         """Put an order or a cancel on the wire at ``command.at``. Sent twice, an order is still one order."""
+        self._look_at_clock(command.at)
         due = max(self._last_in, command.at + self._latency.entry_ms(self._rng))
         self._last_in = due
         self._inbox.append((due, command))
@@ -101,6 +104,7 @@ class PaperExchange:
 
     def poll(self, now: int) -> list[OrderEvent]:
         """What the client has heard by *now* and not collected yet, in order."""
+        self._look_at_clock(now)
         self._receive(now)
         heard: list[OrderEvent] = []
         while self._outbox and self._outbox[0][0] <= now:
@@ -148,6 +152,15 @@ class PaperExchange:
         self._end(resting, at)
 
     # inside
+
+    def _look_at_clock(self, now: int) -> None:
+        """Where the client's clock was set back, what is under way still arrives after its latency, not later."""
+        back = self._clock - now
+        if back > 0:
+            self._inbox = deque((due - back, command) for due, command in self._inbox)
+            self._outbox = deque((due - back, event) for due, event in self._outbox)
+            self._last_in -= back
+        self._clock = now
 
     def _receive(self, now: int) -> None:
         while self._inbox and self._inbox[0][0] <= now:
@@ -243,6 +256,7 @@ class PaperExchange:
                 self.last_price,
                 self._fills,
                 self._last_in,
+                self._clock,
                 [*self._orders.values(), *self._held.values()],
                 list(self._held),
                 list(self._ended.items()),
@@ -257,7 +271,7 @@ class PaperExchange:
         check_version(plain, VERSION, "paper exchange")
         saved = load(plain, _Saved, "paper exchange")
         self.net, self.last_price, self._fills = saved.net, saved.last_price, saved.fills
-        self._last_in = saved.last_in
+        self._last_in, self._clock = saved.last_in, saved.clock
         for resting in saved.orders:
             key = resting.order.client_order_id
             (self._held if key in saved.held else self._orders)[key] = resting

@@ -280,6 +280,18 @@ def test_a_cancel_never_overtakes_its_order() -> None:
     assert [(type(e), e.at) for e in desk.venue.poll(40)] == [(OrderAccepted, 40), (OrderCancelled, 40)]
 
 
+def test_a_clock_set_back_does_not_hold_messages_up() -> None:
+    hour = 3_600_000
+    desk = Desk(latency=ConstantLatency(entry=10, response=5))
+    desk.book({100.0: 9}, {100.1: 9})
+    desk.venue.send(OrderSubmitted(Order("a", "X", BUY, OrderType.MARKET, d(1)), hour))
+    assert desk.venue.poll(hour + 12) == []
+    assert len(desk.venue.poll(15)) == 0
+    assert [type(e) for e in desk.venue.poll(18)] == [OrderAccepted, Fill]
+    desk.venue.send(OrderSubmitted(Order("b", "X", SELL, OrderType.MARKET, d(1)), 20))
+    assert [type(e) for e in desk.venue.poll(35)] == [OrderAccepted, Fill]
+
+
 def test_a_taken_or_cancelled_order_takes_no_more_cancels(desk: Desk) -> None:
     desk.order(BUY, 1)
     desk.venue.send(CancelRequested("o1", 0))

@@ -147,6 +147,11 @@ class BadLine(RuleBasedStateMachine):
             assert fill.fill_id not in self.truth
             self.truth[fill.fill_id] = fill
 
+    @rule(ms=st.integers(1, 500))
+    def clock_is_set_back(self, ms: int) -> None:
+        self.now = max(0, self.now - ms)
+        self.collect()
+
     @rule(which=st.integers(0, 10_000), twice=st.booleans())
     def hear(self, which: int, twice: bool) -> None:
         if self.line:
