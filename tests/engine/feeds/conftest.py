@@ -29,8 +29,14 @@ ALL = (
 OpenDouble = Callable[..., AbstractAsyncContextManager[tuple[Exchange, LiveFeed]]]
 
 
-def fast_clock(speed: float) -> SuppliedClock:
+def clock_of(speed: float) -> SuppliedClock:
     return SuppliedClock(time.time_ns, time.monotonic_ns, speed)
+
+
+@pytest.fixture
+def fast_clock() -> Callable[[float], SuppliedClock]:
+    """Makes the machine's clock run so many times as fast, sleeping included."""
+    return clock_of
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def double() -> OpenDouble:
         limits: WatchLimits | None = None,
         **options: object,
     ) -> AsyncIterator[tuple[Exchange, LiveFeed]]:
-        clock, rng = fast_clock(speed), np.random.default_rng(5)
+        clock, rng = clock_of(speed), np.random.default_rng(5)
         tape = tape or SimTape(SimSettings(seed=7))
         async with serve(tape, clock, rng, faults=faults) as exchange:
             feed = binance_feed(

@@ -69,6 +69,10 @@ class BinanceParser:
         self.view: dict[str, Heard] = {}
         """What was heard last, by symbol and kind (``btcusdt@depth``), for the REST witness."""
 
+    @property
+    def offset_ms(self) -> float | None:
+        return self._time.offset_ms
+
     def take(self, raw: bytes, local_ns: int) -> list[Event]:
         """Events of one line received at *local_ns*. Garbage is counted and told, never raised."""
         self.counters.frames += 1

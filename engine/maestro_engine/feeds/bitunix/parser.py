@@ -63,6 +63,10 @@ class BitunixParser:
         self._forming: dict[tuple[str, str], Kline] = {}
         self._wants: list[Want] = []
 
+    @property
+    def offset_ms(self) -> float | None:
+        return self._time.offset_ms
+
     def take(self, raw: bytes, local_ns: int) -> list[Event]:
         self.counters.frames += 1
         self.heard = ""

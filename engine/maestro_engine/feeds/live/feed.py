@@ -42,7 +42,14 @@ class Parser(Protocol):
     def counters(self) -> Counters: ...
 
     @property
-    def heard(self) -> str: ...
+    def heard(self) -> str:
+        """Stream of the last frame taken, empty when it was refused."""
+        ...
+
+    @property
+    def offset_ms(self) -> float | None:
+        """Exchange minus local clock, as told by a time line or measured by the frames."""
+        ...
 
     def take(self, raw: bytes, local_ns: int) -> list[Event]: ...
 
@@ -150,7 +157,6 @@ class LiveFeed:
         self._stamps = ReceiveStamps(clock)
         self._parser = venue.parser
         self._outbox = _Outbox()
-        self._offset_ms: float | None = None
         self._pending: set[Want] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
@@ -166,7 +172,7 @@ class LiveFeed:
     @property
     def offset_ms(self) -> float | None:
         """Exchange minus local clock in milliseconds; None while unknown."""
-        return self._offset_ms
+        return self._parser.offset_ms
 
     @property
     def deepest_queue(self) -> int:
@@ -175,7 +181,7 @@ class LiveFeed:
 
     def server_now_ms(self) -> int:
         """The exchange's time as far as known, UTC milliseconds."""
-        return round(self._stamps.now_ns() / 1e6 + (self._offset_ms or 0.0))
+        return round(self._stamps.now_ns() / 1e6 + (self.offset_ms or 0.0))
 
     async def events(self) -> AsyncIterator[Event]:
         """Connect and give events until the consumer leaves or an outage outlasts the policy's patience."""
@@ -191,7 +197,7 @@ class LiveFeed:
 
     async def history(self, symbol: str, interval: str, limit: int) -> list[Kline]:
         """The newest *limit* closed candles, oldest first. Raises :class:`DataError` when REST has none."""
-        if self._offset_ms is None:
+        if self.offset_ms is None:
             await self._sync()
         return await self._venue.klines(symbol, interval, limit, self.server_now_ms())
 
@@ -203,7 +209,7 @@ class LiveFeed:
         await self._venue.aclose()
 
     async def _run(self) -> None:
-        if self._offset_ms is None:
+        if self.offset_ms is None:
             await self._sync()
         self._spawn(self._keep_time())
         owner = LineOwner(self._inlet, self._status, self._outbox.room, self._moved)
@@ -284,8 +290,7 @@ class LiveFeed:
                 return
         finally:
             self._pending.discard(Want("time"))
-        self._offset_ms = best_offset_ms(samples)
-        self._inlet(self._venue.time_line(self._offset_ms), self._stamps.now_ns())
+        self._inlet(self._venue.time_line(best_offset_ms(samples)), self._stamps.now_ns())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

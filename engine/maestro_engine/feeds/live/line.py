@@ -91,7 +91,11 @@ class Line:
                 max_queue=64,
             ) as socket:
                 self.owner.on_status("connected", self.spec.url, "")
-                await self._talk(socket, backoff)
+                try:
+                    await self._talk(socket, backoff)
+                except asyncio.CancelledError:
+                    await socket.close()  # leaving is no error, and the exchange should not read it as one
+                    raise
         except (OSError, TimeoutError, WebSocketException) as error:
             return f"{type(error).__name__}: {error}"
         return "closed by the exchange"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 import httpx2
 import numpy as np
 
 from maestro_engine.feeds.port import Clock
-from maestro_protocol.errors import DataError
+from maestro_protocol.errors import ConfigError, DataError
 
 RETRIED = frozenset({408, 418, 429, 500, 502, 503, 504})
 LONGEST_WAIT_S = 60.0
@@ -28,6 +29,7 @@ class Rest:
         tries: int = 4,
         timeout_s: float = 10.0,
     ) -> None:
+        check_proxy(proxy)
         self._clock, self._rng, self._tries = clock, rng, tries
         # trust_env off: only the settings decide on a proxy, never a variable somebody left in the environment.
         self._http = httpx2.AsyncClient(base_url=base_url, proxy=proxy, timeout=timeout_s, trust_env=False)
@@ -53,6 +55,17 @@ class Rest:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+
+def check_proxy(proxy: str | None) -> None:
+    """Raises :class:`ConfigError` for a proxy that cannot be used, before anything is connected."""
+    if proxy is None:
+        return
+    if not proxy.startswith(("http://", "https://", "socks5://", "socks5h://")):
+        raise ConfigError(f"proxy {proxy!r}: give http://, https://, socks5:// or socks5h://host:port")
+    missing = [name for name in ("python_socks", "socksio") if find_spec(name) is None]
+    if proxy.startswith("socks") and missing:
+        raise ConfigError(f"proxy {proxy!r}: SOCKS needs the packages python-socks and httpx2[socks]; install them")
 
 
 def _wait_s(answer: httpx2.Response, backoff_s: float | None) -> float | None:

@@ -1,0 +1,143 @@
+"""Connections that misbehave: dropping at once, not answering, never coming back, proxies that cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as sockets
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+from websockets.asyncio.server import serve
+
+from maestro_engine.feeds.binance.client import Endpoints, binance_feed, stream_name
+from maestro_engine.feeds.live.backoff import ReconnectPolicy
+from maestro_engine.feeds.live.watchdog import WatchLimits
+from maestro_engine.feeds.port import FeedStatus, Subscription
+from maestro_protocol.errors import ConfigError
+
+TRADES = (Subscription("BTCUSDT", "trade"),)
+
+
+def refused_port() -> int:
+    """A loopback port nobody listens on."""
+    with sockets.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def feed_at(websocket_port: int, clock, **options: object):
+    rest = f"http://127.0.0.1:{refused_port()}"
+    base = f"ws://127.0.0.1:{websocket_port}"
+    return binance_feed(
+        "spot", TRADES, clock, np.random.default_rng(1), endpoints=Endpoints(rest, base, base), **options
+    )
+
+
+async def said(feed, enough) -> list[FeedStatus]:
+    told: list[FeedStatus] = []
+    async with aclosing(feed.events()) as stream:
+        async for event in stream:
+            told.append(event)
+            if enough(told):
+                break
+    await feed.aclose()
+    return told
+
+
+def count(told: list[FeedStatus], state: str) -> int:
+    return sum(each.state == state for each in told)
+
+
+async def test_an_exchange_that_accepts_and_drops_is_not_hammered(fast_clock):
+    async def drop(socket) -> None:
+        await socket.close()
+
+    clock = fast_clock(200.0)
+    async with serve(drop, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        began = clock.monotonic_ns()
+        told = await said(feed_at(port, clock), lambda told: count(told, "connected") == 9)
+    seconds = (clock.monotonic_ns() - began) / 1e9
+    assert seconds > (0.5 + 1 + 2 + 4 + 8 + 16 + 30 + 30) / 2, "nine connections take a minute or more"
+    assert count(told, "reconnecting") == 8
+
+
+async def test_ten_minutes_without_an_exchange_are_outlasted_and_then_it_is_lost(fast_clock):
+    clock = fast_clock(1_000.0)
+    policy = ReconnectPolicy(patience_s=600.0)
+    began = clock.monotonic_ns()
+    told = await said(feed_at(refused_port(), clock, policy=policy), lambda _: False)
+    assert told[-1].state == "lost"
+    assert (clock.monotonic_ns() - began) / 1e9 > 600
+    assert count(told, "reconnecting") > 15
+    assert all("Error" in each.detail or "refused" in each.detail for each in told if each.state == "disconnected")
+
+
+async def test_a_peer_that_answers_no_ping_is_dead_and_replaced(fast_clock):
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A WebSocket handshake by hand, and then nothing, not even pongs."""
+        import base64
+        import hashlib
+
+        request = await reader.readuntil(b"\r\n\r\n")
+        if b"Sec-WebSocket-Key: " not in request:
+            writer.close()
+            return
+        key = request.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        writer.write(head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    limits = WatchLimits(stale_s=4, ping_s=2, pong_s=6)
+    told = await said(feed_at(port, fast_clock(50.0), limits=limits), lambda told: count(told, "connected") == 2)
+    server.close()
+    await server.wait_closed()
+    states = [each.state for each in told]
+    assert states.index("disconnected") > states.index("connected")
+    assert "stale" in states, "silence was noticed, and REST could not testify"
+    assert "frozen" not in states
+    assert "quiet" not in states
+
+
+@pytest.mark.parametrize(
+    ("market", "subscription"),
+    [
+        ("spot", Subscription("BTCUSDT", "mark_price")),
+        ("usdm", Subscription("BTCUSDT", "ticker")),
+        ("usdm", Subscription("BTC/USDT", "trade")),
+    ],
+)
+def test_streams_that_do_not_exist_are_refused(market, subscription):
+    with pytest.raises(ConfigError, match="BTC"):
+        stream_name(market, subscription)
+
+
+def test_an_unusable_proxy_is_refused_before_connecting(fast_clock):
+    for proxy in ("localhost:1080", "ftp://localhost:21"):
+        with pytest.raises(ConfigError, match="proxy"):
+            feed_at(1, fast_clock(1.0), proxy=proxy)
+
+
+async def test_an_http_proxy_is_used_for_rest_and_websocket(fast_clock):
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n")).strip())
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    feed = feed_at(9, fast_clock(200.0), proxy=address)
+    told = await said(feed, lambda told: count(told, "disconnected") == 1)
+    server.close()
+    await server.wait_closed()
+    assert any(line.startswith(b"GET http://127.0.0.1") for line in asked), "REST"
+    assert b"CONNECT 127.0.0.1:9 HTTP/1.1" in asked, "WebSocket"
+    assert count(told, "connected") == 0
