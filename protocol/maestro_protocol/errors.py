@@ -1,4 +1,4 @@
-"""The one tree of errors. A user sees ``str(error)``: one line saying what is wrong, where, what to do.
+"""errors owns the one tree of errors. A user sees ``str(error)``: one line saying what is wrong, where, what to do.
 
 ::
 

@@ -14,7 +14,7 @@ from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from maestro.settings import Settings
-    from maestro.wiring import CampaignRequest
+    from maestro.wiring.campaigns import CampaignRequest, CampaignRun
     from maestro_protocol.messages.campaign import BrainChoice
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run a campaign of micro-backtests, and read it.")
@@ -53,7 +53,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a campaign: 500 micro-backtests in 5 segments that learn while they run, and a verdict."""
-    from maestro.wiring import CampaignRequest
+    from maestro.wiring.campaigns import CampaignRequest
     from maestro_protocol.config import Costs, Sizing
 
     request = CampaignRequest.model_validate(
@@ -64,7 +64,6 @@ def run(
             "tests": tests,
             "segments": segments,
             "only_segment": _inside(segment, segments),
-            "jobs": jobs,
             "seed": seed,
             "policy": _one_of("--policy", policy, ("sequential", "streak")),
             "blind": blind,
@@ -73,21 +72,42 @@ def run(
             "sizing": Sizing.model_validate({"notional_usd": str(notional)}),
         }
     )
-    _run(request, settings_with(out), as_json)
+    _run(request, settings_with(out), jobs, as_json)
 
 
-def _run(request: CampaignRequest, settings: Settings, as_json: bool) -> None:
+@app.command("resume")
+def resume(
+    campaign: CampaignArg,
+    data: Annotated[Path | None, typer.Option(help="The data file, where it is no longer where it was.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads.")] = 2,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a campaign that was stopped: no test runs twice, no model is asked twice."""
     from maestro.cli.progress import watching
-    from maestro.wiring import run_campaign
+    from maestro.wiring.campaigns import resume_campaign
 
-    with watching(request.tests, quiet=as_json) as observer:
-        done = asyncio.run(run_campaign(request, settings, observer))
-    if as_json:
-        emit({"campaign": done.campaign, "folder": str(done.folder), **done.finished.model_dump(mode="json")})
-        return
+    with watching(quiet=as_json) as observer:
+        done = asyncio.run(resume_campaign(campaign, settings_with(out), observer, jobs, data))
+    _show_end(done, as_json)
+
+
+def _run(request: CampaignRequest, settings: Settings, jobs: int, as_json: bool) -> None:
+    from maestro.cli.progress import watching
+    from maestro.wiring.campaigns import run_campaign
+
+    with watching(quiet=as_json) as observer:
+        done = asyncio.run(run_campaign(request, settings, observer, jobs))
+    _show_end(done, as_json)
+
+
+def _show_end(done: CampaignRun, as_json: bool) -> None:
     from maestro.cli.show import campaign_end
 
-    campaign_end(done.campaign, done.folder, done.finished)
+    if as_json:
+        emit({"campaign": done.campaign, "folder": str(done.folder), **done.finished.model_dump(mode="json")})
+    else:
+        campaign_end(done.campaign, done.folder, done.finished)
 
 
 @app.command("list")

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watching(tests: int, quiet: bool) -> Generator[Observer]:
+def watching(quiet: bool) -> Generator[Observer]:
     """An observer that draws on standard error; with *quiet*, one that does nothing."""
     if quiet:
         yield lambda progress: None
     elif sys.stderr.isatty():
-        with _bar(tests) as observer:
+        with _bar() as observer:
             yield observer
     else:
         yield _Lines()
@@ -51,7 +51,7 @@ class _Lines:
 
 
 @contextmanager
-def _bar(tests: int) -> Generator[Observer]:
+def _bar() -> Generator[Observer]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -59,7 +59,7 @@ def _bar(tests: int) -> Generator[Observer]:
     started = time.perf_counter()
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=tests)
+        task = bar.add_task("starting", total=None)
 
         def observe(progress: Progress) -> None:
             text = in_words(progress, time.perf_counter() - started)

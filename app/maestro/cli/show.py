@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from maestro_protocol.errors import UsageError
 
@@ -59,6 +59,8 @@ def campaigns_in(runs: Path) -> list[dict[str, object]]:
 
 
 def _summary(folder: Path) -> dict[str, object]:
+    metrics: dict[str, Any]
+    verdict: dict[str, Any]
     try:
         metrics = json.loads((folder / "metrics_global.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -106,7 +108,7 @@ def campaign_page(folder: Path, as_json: bool) -> None:
     segments = [load_json(path) for path in sorted(folder.glob("segment_*/segment_results.json"))]
     with (folder / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         head = [row for row, _ in zip(csv.DictReader(file), range(10), strict=False)]
-    rows = [_segment_row(segment) for segment in segments if isinstance(segment, dict)]
+    rows = [_segment_row(cast("dict[str, Any]", segment)) for segment in segments]
     if as_json:
         emit({"campaign": folder.name, "finished": raw, "segments": rows, "leaderboard": head})
         return

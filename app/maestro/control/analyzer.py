@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from maestro.control.rules import Policies, Rule, SequentialPolicy, Streak
 from maestro_protocol.messages.report import Alert
+from maestro_protocol.messages.rules import Policies, Rule, SequentialPolicy, Streak
 from maestro_protocol.ports import EpisodeScore, Look, Sequential, Statistics
 from maestro_protocol.values import Change
 

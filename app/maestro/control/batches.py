@@ -14,6 +14,7 @@ from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId, segment_run, test_run, test_span
 from maestro_protocol.messages.plan import Goal, MetricChange, PatchApplied, PlanEvent
 from maestro_protocol.messages.report import Alert, TestReport
+from maestro_protocol.messages.rules import Rule
 from maestro_protocol.patch import Patch
 from maestro_protocol.ports import TestOutcome
 from maestro_protocol.values import Change
@@ -114,9 +115,9 @@ class Batches:
         """Tests that have not started descend from *template* from now on."""
         self._template = template
         self._analyzer = Analyzer(
-            self._desk.rules.rules,
-            self._desk.policies,
-            self._desk.policies.policy(self._desk.config.policy),
+            self._desk.config.rules.rules,
+            self._desk.config.policies,
+            self._desk.config.policies.policy(self._desk.config.policy),
             self._desk.statistics,
         )
         self._desk.folder.template(self._segment, template)
@@ -136,12 +137,12 @@ class Batches:
         if alerts and first_left <= self._tests and self._template is template:
             await self._consider(alerts, first_left)
 
-    def _suggest(self, rule: patcher.Rule) -> tuple[Change, ...]:
+    def _suggest(self, rule: Rule) -> tuple[Change, ...]:
         return patcher.suggested(rule, self._template, self._desk.space(self._template.methods))
 
     def _losing(self) -> Alert | None:
         enough = sum(t.parent_run == self._template.run_id for t in self._desk.tests)
-        return self._analyzer.losing() if enough >= self._desk.policies.kill.min_tests else None
+        return self._analyzer.losing() if enough >= self._desk.config.policies.kill.min_tests else None
 
     async def _consider(self, alerts: tuple[Alert, ...], first_left: int) -> None:
         """Critic asks, strategist has the last word; what they agree on is applied to the tests that are left."""
@@ -180,7 +181,7 @@ class Batches:
         run_id = segment_run(self._segment, self._variation, self._patches + 1)
         space = desk.space(self._template.methods)
         try:
-            if self._patches >= desk.policies.max_patches_per_segment:
+            if self._patches >= desk.config.policies.max_patches_per_segment:
                 raise UsageError(f"{self._patches} patches are the most a variation gets")
             patched = patcher.apply_changes(self._template, event.change, space, run_id, because, event.reason)
             desk.runner.check(patched)
@@ -208,7 +209,7 @@ class Batches:
             [outcome.report for outcome in outcomes],
             without,
             measure.window_groups(configs, round(desk.config.windows.window_days * DAY_MS)),
-            desk.policies.measure,
+            desk.config.policies.measure,
             desk.statistics,
             desk.config.seed * 1_000 + self._segment * 100 + self._measured,
         )

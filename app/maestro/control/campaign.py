@@ -29,9 +29,8 @@ def share(tests: int, segments: int) -> list[int]:
 class Campaign:
     """Runs, or walks again, one campaign."""
 
-    def __init__(self, desk: Desk, only_segment: int | None = None) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self._only = only_segment
 
     async def run(self) -> CampaignFinished:
         """The finished campaign. Raises MaestroError; whatever was finished by then is kept."""
@@ -40,7 +39,7 @@ class Campaign:
         desk.steps.say(desk.config)
         desk.folder.campaign(desk.config)
         for number, tests in enumerate(share(desk.config.tests, desk.config.segments), start=1):
-            if tests == 0 or self._only not in (None, number):
+            if tests == 0 or desk.config.only_segment not in (None, number):
                 continue
             await Segment(desk, number, tests).run()
             if number % PAGE_EVERY == 0:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from maestro.control.files import CampaignFolder
 from maestro.control.ledger import Ledger
-from maestro.control.rules import Policies, Rules
 from maestro.control.standings import Standings
 from maestro.control.steps import Steps
 from maestro_protocol.config import Phase, RunConfig
@@ -55,8 +54,6 @@ class Desk:
     runner: Runner
     statistics: Statistics
     judge: Judge | None
-    rules: Rules
-    policies: Policies
     folder: CampaignFolder
     observer: Observer
     ledger: Ledger = field(default_factory=Ledger)

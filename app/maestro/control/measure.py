@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from maestro.control.rules import Measure
 from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.plan import MetricChange
 from maestro_protocol.messages.report import TestReport
+from maestro_protocol.messages.rules import Measure
 from maestro_protocol.ports import Statistics
 from maestro_protocol.values import as_params
 

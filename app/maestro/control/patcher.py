@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from maestro.control.rules import Rule
 from maestro_protocol import patch
 from maestro_protocol.config import ParameterChange, RunConfig, WindowRef
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.ids import MessageId, RunId
 from maestro_protocol.messages.plan import Jitter
+from maestro_protocol.messages.rules import Rule
 from maestro_protocol.patch import Patch
 from maestro_protocol.space import ParameterSpace, Value
 from maestro_protocol.values import Change, as_params

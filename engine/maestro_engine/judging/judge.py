@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from maestro_engine.backtest.result import BatchResult
 from maestro_engine.figures import YEAR_MS, Figures
 from maestro_engine.judging import wording
+from maestro_engine.judging.evidence import Kept, Null, Weighed
 from maestro_engine.judging.stretch import Stretch
 from maestro_engine.market.bars import Floats
 from maestro_engine.stats import verdict as rules
-from maestro_engine.stats.bootstrap import Intervals, intervals
-from maestro_engine.stats.effective import EffectiveTrials, effective_trials
-from maestro_engine.stats.null import NullTest, null_test
-from maestro_engine.stats.pbo import Overfitting, pbo
+from maestro_engine.stats.bootstrap import intervals
+from maestro_engine.stats.effective import effective_trials
+from maestro_engine.stats.null import null_test
+from maestro_engine.stats.pbo import pbo
 from maestro_engine.stats.sharpe import (
     Deflated,
-    Moments,
     annualise,
     deflated_sharpe,
     expected_maximum_sharpe,
@@ -31,58 +31,10 @@ from maestro_engine.stats.sharpe import (
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import Curve, Exhibits, Finalist, Histogram, NullModel, Verdict
-from maestro_protocol.messages.report import Metrics
 from maestro_protocol.ports import Evidence
 
 RANDOM_AGENTS = 200
 BINS = 40
-
-
-@dataclass(frozen=True, eq=False)
-class Null:
-    """A Sharpe per period beside those of random agents; one that did nothing counts as 0."""
-
-    observed: float | None
-    values: Floats
-    test: NullTest | None
-
-
-@dataclass(frozen=True, eq=False)
-class Weighed:
-    """One finalist on one stretch."""
-
-    config: RunConfig
-    metrics: Metrics
-    pnl: Floats
-    moments: Moments
-    intervals: Intervals | None
-    null: Null
-    trades: int
-    deflated: Deflated | None = None
-    """Against the best of as many trials without skill."""
-    published: float | None = None
-    """Deflated by the published formula, with the variance of the trials' own Sharpe ratios."""
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """What the open part said: of the search as a whole, and of each finalist."""
-
-    ran: int
-    counted: int
-    effective: EffectiveTrials | None
-    expected_maximum: float | None
-    """Per period."""
-    overfitting: Overfitting | None
-    trial_sharpes: Floats
-    finalists: tuple[Weighed, ...]
-
-    @property
-    def effective_count(self) -> float | None:
-        """Independent trials, those that never ran (rejected, crashed) counted in the same proportion."""
-        if self.effective is None or self.ran == 0:
-            return None
-        return self.effective.effective * max(self.counted, self.ran) / self.ran
 
 
 class CampaignJudge:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from maestro_engine.judging.evidence import Kept, Weighed
 from maestro_engine.stats import verdict as rules
-from maestro_engine.stats.sharpe import annualise, minimum_track_record, psr
-from maestro_protocol.messages.campaign import Figure, VerdictWord
+from maestro_engine.stats.sharpe import Deflated, annualise, minimum_track_record, psr
+from maestro_protocol.messages.campaign import Figure
 
-if TYPE_CHECKING:
-    from maestro_engine.judging.judge import Kept, Weighed
-
-Word = VerdictWord
 DAY_MS = 86_400_000
 DIGITS = 6
 """Significant digits that are kept: more would differ between machines that sum in another order."""
@@ -201,5 +197,5 @@ def _above(value: float | None) -> str:
     return "–" if value is None else f"> {value:.2f}"
 
 
-def _why(deflated: object) -> str:
-    return str(getattr(deflated, "reason", "")) or "undefined"
+def _why(deflated: Deflated | None) -> str:
+    return (deflated.reason if deflated is not None else "") or "undefined"

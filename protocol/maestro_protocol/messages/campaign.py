@@ -12,6 +12,7 @@ from maestro_protocol.config import Costs, DataRef, Sizing
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Metrics
+from maestro_protocol.messages.rules import Policies, Rules
 from maestro_protocol.values import Params
 
 ORIGIN_TARGETS = (
@@ -47,6 +48,18 @@ class WindowPlan(Frozen):
     """The last share of the data, sealed until the finalists are named."""
 
 
+class BudgetPlan(Frozen):
+    """The most a campaign may spend on models; none of it is off unless somebody wrote null."""
+
+    usd: Annotated[Decimal, Field(ge=0)] | None = Decimal(10)
+    tokens: Annotated[int, Field(ge=0)] | None = 10_000_000
+    requests: Annotated[int, Field(ge=0)] | None = 2_000
+    seconds: Annotated[float, Field(ge=0)] | None = 14_400
+    """Time spent waiting for models."""
+    when_exhausted: Literal["ask", "offline"] = "ask"
+    """Wait behind a gate for more, or go on with offline rules."""
+
+
 class CampaignConfig(Frozen):
     """What was asked for, resolved: with the data's digest, the seed and the versions it ran with."""
 
@@ -67,7 +80,11 @@ class CampaignConfig(Frozen):
     sizing: Sizing = Sizing()
     targets: tuple[Target, ...] = ORIGIN_TARGETS
     brains: tuple[BrainChoice, ...] = ()
-    budget_usd: Annotated[Decimal, Field(ge=0)] | None = None
+    budget: BudgetPlan = BudgetPlan()
+    rules: Rules
+    policies: Policies
+    only_segment: Annotated[int, Field(ge=1)] | None = None
+    """Run this segment alone; all of them where null."""
     versions: tuple[Line, ...] = ()
 
 

@@ -1,0 +1,1 @@
+"""wiring owns the meeting of the rooms: the only place that knows everyone, and where nothing is decided."""

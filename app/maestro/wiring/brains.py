@@ -1,0 +1,89 @@
+"""brains owns how a campaign's roles come to their brains: offline rules, vendors with keys, or recordings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from maestro.settings import Settings
+from maestro_agents.api import (
+    Agent,
+    Budget,
+    BudgetLimits,
+    ClientOptions,
+    Limits,
+    PromptOptions,
+    build_agent,
+    serve,
+)
+from maestro_protocol.errors import ConfigError
+from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig
+from maestro_protocol.ports import Bus, CallLog, Clock
+
+ROLES = ("maestro", "strategist", "critic", "implementer")
+MakeAgent = Callable[[BrainChoice], Agent]
+
+
+def budget_of(config: CampaignConfig, clock: Clock) -> Budget:
+    """The campaign's limits as a budget; a role's and a day's are the product's own."""
+    plan = config.budget
+    limits = Limits(usd=plan.usd, tokens=plan.tokens, requests=plan.requests, seconds=plan.seconds)
+    return Budget(BudgetLimits(campaign=limits), clock)
+
+
+def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:
+    """How to reach *choice*'s vendor. Raises ConfigError where the environment has no key for it."""
+    if choice.brain == "anthropic":
+        key, base_url = settings.anthropic_api_key, settings.anthropic_base_url
+    elif choice.brain == "openai":
+        key, base_url = settings.openai_api_key, settings.openai_base_url
+    else:
+        return None
+    if key is None:
+        name = f"{choice.brain.upper()}_API_KEY"
+        raise ConfigError(f"{choice.role}: the {choice.brain} brain needs {name} in the environment, or use offline")
+    return ClientOptions(api_key=key, base_url=base_url)
+
+
+def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: CallLog, budget: Budget) -> MakeAgent:
+    """Agents that ask their vendors, within *budget*, every call in *calls*."""
+    prompts = PromptOptions(folder=settings.prompts, blind=config.blind)
+
+    def make(choice: BrainChoice) -> Agent:
+        return build_agent(
+            choice,
+            clock=clock,
+            call_log=calls,
+            budget=budget,
+            prompts=prompts,
+            client=client_of(choice, settings),
+            when_exhausted="offline" if config.budget.when_exhausted == "offline" else "stop",
+        )
+
+    return make
+
+
+def replaying(config: CampaignConfig, settings: Settings, clock: Clock, calls: CallLog) -> MakeAgent:
+    """Agents that say what *calls* recorded, and ask nobody."""
+    prompts = PromptOptions(folder=settings.prompts, blind=config.blind)
+
+    def make(choice: BrainChoice) -> Agent:
+        return build_agent(choice, clock=clock, call_log=calls, prompts=prompts, replay_of=config.campaign)
+
+    return make
+
+
+@asynccontextmanager
+async def roles_on(bus: Bus, choices: Sequence[BrainChoice], make: MakeAgent) -> AsyncGenerator[None]:
+    """The roles, listening on *bus* while the block runs; the bus is closed after it."""
+    agents = [make(choice) for choice in choices]
+    ready = [asyncio.Event() for _ in agents]
+    tasks = [asyncio.create_task(serve(agent, bus, ready=event)) for agent, event in zip(agents, ready, strict=True)]
+    try:
+        for event in ready:
+            await event.wait()
+        yield
+    finally:
+        await bus.close()
+        await asyncio.gather(*tasks)

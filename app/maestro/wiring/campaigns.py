@@ -1,0 +1,161 @@
+"""campaigns owns the running, resuming and replaying of campaigns: it gathers what one needs and lets it go."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maestro.clock import SystemClock
+from maestro.control.campaign import Campaign
+from maestro.control.desk import Desk, Observer
+from maestro.control.files import CampaignFolder
+from maestro.control.steps import Steps
+from maestro.report.pages import write_report
+from maestro.settings import Settings
+from maestro.wiring import brains, markets, workspace
+from maestro_engine.api import Market, data_ref
+from maestro_protocol.base import Frozen
+from maestro_protocol.bus import LocalBus
+from maestro_protocol.config import Costs, Sizing
+from maestro_protocol.errors import UsageError
+from maestro_protocol.messages.campaign import (
+    BrainChoice,
+    BudgetPlan,
+    CampaignConfig,
+    CampaignFinished,
+    Policy,
+    WindowPlan,
+)
+from maestro_protocol.schema import canonical
+
+if TYPE_CHECKING:
+    from maestro.store.repository import SqlStore
+    from maestro_engine.market.bars import Bars
+
+
+class CampaignRequest(Frozen):
+    """What a person asked for; what is not said has the product's default."""
+
+    data: Path | None = None
+    """A file of bars; the built-in simulated market where there is none."""
+    market: str = "mixed"
+    """Which simulated market, where there is no file."""
+    symbol: str | None = None
+    tests: int = 500
+    segments: int = 5
+    only_segment: int | None = None
+    seed: int = 7
+    policy: Policy = "sequential"
+    blind: bool = False
+    brains: tuple[BrainChoice, ...] = ()
+    costs: Costs = Costs()
+    sizing: Sizing = Sizing()
+    windows: WindowPlan = WindowPlan()
+    budget: BudgetPlan = BudgetPlan()
+
+
+OWN = ("data", "market", "symbol", "brains")
+"""What a request says in its own way; the rest of it is the config's."""
+
+
+@dataclass(frozen=True)
+class CampaignRun:
+    """A campaign that ran, and where its files are."""
+
+    campaign: str
+    folder: Path
+    finished: CampaignFinished
+
+
+def resolve(request: CampaignRequest, bars: Bars, settings: Settings) -> CampaignConfig:
+    """The request with nothing left open; its id follows from what it says, so the same request has the same id."""
+    chosen = {choice.role: choice for choice in request.brains}
+    rules, policies = workspace.read_rules(settings)
+    config = CampaignConfig(
+        campaign="unnamed",
+        data=data_ref(bars),
+        brains=tuple(chosen.get(role, BrainChoice(role=role)) for role in brains.ROLES),
+        rules=rules,
+        policies=policies,
+        versions=versions(),
+        **{name: getattr(request, name) for name in CampaignRequest.model_fields if name not in OWN},
+    )
+    digest = hashlib.sha256(canonical(config)).hexdigest()[:6]
+    name = f"{config.data.symbol.lower()}-{config.data.timeframe}-s{config.seed}-{digest}"
+    return config.model_copy(update={"campaign": name})
+
+
+def versions() -> tuple[str, ...]:
+    """What the answer may depend on besides the request."""
+    packages = ("maestro", "numpy", "numba")
+    return (f"python {platform.python_version()}", *(f"{name} {metadata.version(name)}" for name in packages))
+
+
+async def run_campaign(request: CampaignRequest, settings: Settings, observer: Observer, jobs: int) -> CampaignRun:
+    """Run a new campaign to its end. Raises MaestroError; what was finished by then is kept and can be resumed."""
+    if request.data is not None:
+        bars, _ = markets.read_bars(request.data, request.symbol)
+        workspace.remember_data(settings, bars.digest, request.data)
+    else:
+        bars = markets.simulated_bars(request.market, request.seed)
+    config = resolve(request, bars, settings)
+    market = markets.market_of(config, bars, jobs)
+    store = await workspace.open_workspace_store(settings)
+    try:
+        name = workspace.free_name(config.campaign, await store.campaigns(), settings)
+        return await _conduct(config.model_copy(update={"campaign": name}), market, store, settings, observer)
+    finally:
+        await store.close()
+
+
+async def resume_campaign(
+    campaign: str, settings: Settings, observer: Observer, jobs: int, data: Path | None = None
+) -> CampaignRun:
+    """Go on with a campaign where its journal ends. Raises MaestroError; UsageError when it is not known."""
+    store = await workspace.open_workspace_store(settings)
+    try:
+        config = await config_of(campaign, store)
+        path = data or workspace.known_data(settings, config.data.digest)
+        bars = markets.bars_again(config, path)
+        market = markets.market_of(config, bars, jobs)
+        return await _conduct(config, market, store, settings, observer)
+    finally:
+        await store.close()
+
+
+async def config_of(campaign: str, store: SqlStore) -> CampaignConfig:
+    """What the campaign was asked for: the first message of its journal."""
+    async for envelope in store.journal(campaign):
+        if isinstance(envelope.body, CampaignConfig):
+            return envelope.body
+        break
+    known = ", ".join(await store.campaigns()) or "none"
+    raise UsageError(f"campaign {campaign[:80]!r} has no journal here; known: {known}")
+
+
+async def _conduct(
+    config: CampaignConfig, market: Market, store: SqlStore, settings: Settings, observer: Observer
+) -> CampaignRun:
+    """Run or walk again: the same path, as far as the journal goes."""
+    clock = SystemClock()
+    bus = LocalBus()
+    folder = CampaignFolder(settings.runs / config.campaign)
+    desk = Desk(
+        config=config,
+        steps=Steps(config.campaign, store, bus, market.runner, clock),
+        runner=market.runner,
+        statistics=market.statistics,
+        judge=market.judge,
+        folder=folder,
+        observer=observer,
+    )
+    make = brains.paying(config, settings, clock, store.calls, brains.budget_of(config, clock))
+    async with store.lease(config.campaign), brains.roles_on(bus, config.brains, make):
+        finished = await Campaign(desk).run()
+    await asyncio.to_thread(write_report, folder.path)
+    return CampaignRun(config.campaign, folder.path, finished)

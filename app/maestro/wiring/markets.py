@@ -1,0 +1,57 @@
+"""markets owns the way from a file or a seed to a market that a campaign can run on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from maestro_engine.api import Market, open_market
+from maestro_protocol.errors import DataError, UsageError
+from maestro_protocol.messages.campaign import CampaignConfig
+
+if TYPE_CHECKING:
+    from maestro_engine.market.bars import Bars
+    from maestro_engine.market.simulate import Kind
+
+STEP_MS = 300_000
+SIMULATED_BARS = 180 * 86_400_000 // STEP_MS
+"""Length of the built-in market: 180 days of 5-minute bars."""
+SIMULATED = re.compile(r"simulated:(\w+):seed=(\d+)")
+
+
+def read_bars(path: Path, symbol: str | None = None) -> tuple[Bars, list[str]]:
+    """Bars from a file, and what was mended in it. Raises DataError."""
+    from maestro_engine.market.readers import load_bars
+
+    bars, report = load_bars(path, symbol=symbol)
+    return bars, [finding.line for finding in report.findings if finding.outcome == "repaired"]
+
+
+def simulated_bars(kind: str, seed: int) -> Bars:
+    """The built-in market of *kind*: labelled as simulated wherever it goes. Raises UsageError."""
+    from maestro_engine.market.simulate import simulate_bars
+
+    return simulate_bars(cast("Kind", kind), seed, SIMULATED_BARS, step_ms=STEP_MS)
+
+
+def market_of(config: CampaignConfig, bars: Bars, jobs: int) -> Market:
+    """The market that *config* asks for."""
+    return open_market(bars, config.windows, config.targets, jobs=jobs, seed=config.seed)
+
+
+def bars_again(config: CampaignConfig, path: Path | None) -> Bars:
+    """The very bars of an earlier campaign, from *path* or its seed. Raises DataError when they are others."""
+    simulated = SIMULATED.match(config.data.source)
+    if simulated is not None and path is None:
+        bars = simulated_bars(simulated[1], int(simulated[2]))
+    elif path is not None:
+        bars, _ = read_bars(path, config.data.symbol)
+    else:
+        raise UsageError(f"{config.campaign}: its data ({config.data.source}) is not known here; name it with --data")
+    if bars.digest != config.data.digest:
+        raise DataError(
+            f"{path or config.data.source}: these are not the bars that {config.campaign} ran on "
+            f"(digest {bars.digest[:12]}, wanted {config.data.digest[:12]})"
+        )
+    return bars

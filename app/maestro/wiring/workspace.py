@@ -1,0 +1,94 @@
+"""workspace owns where things lie: the store, the owner's specs, the data files that campaigns ran on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maestro.control.rules import read_yaml
+from maestro.settings import Settings
+from maestro_protocol.errors import StoreError, UsageError
+from maestro_protocol.messages.rules import Policies, Rules
+
+if TYPE_CHECKING:
+    from maestro.store.repository import SqlStore
+
+DATA_BOOK = "data.json"
+"""Which file on this machine has which digest; stays here, since paths mean nothing elsewhere."""
+
+
+async def open_workspace_store(settings: Settings) -> SqlStore:
+    """The store of the workspace: by URL, or a SQLite file in the runs folder. Raises StoreError."""
+    from maestro.store.opening import open_store
+
+    if settings.database_url is not None:
+        return await open_store(settings.database_url.get_secret_value())
+    make_runs(settings)
+    return await open_store(f"sqlite:///{settings.runs.resolve() / 'maestro.db'}")
+
+
+def make_runs(settings: Settings) -> None:
+    """The runs folder, made where it is missing."""
+    try:
+        settings.runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{settings.runs}: cannot be made ({error.strerror}); choose another with --out") from None
+
+
+def specs_file(settings: Settings, name: str) -> Path:
+    """The owner's copy of a specs file, else the packaged one."""
+    if settings.specs is not None and (settings.specs / name).is_file():
+        return settings.specs / name
+    packaged = Path(str(resources.files("maestro"))) / "specs" / name
+    if packaged.is_file():
+        return packaged
+    return Path(__file__).parents[3] / "specs" / name  # a checkout: the owner edits the same file
+
+
+def read_rules(settings: Settings) -> tuple[Rules, Policies]:
+    """The adjustment rules and trigger policies in force. Raises ConfigError."""
+    return (
+        read_yaml(specs_file(settings, "rules/adjustments.yaml"), Rules),
+        read_yaml(specs_file(settings, "rules/policies.yaml"), Policies),
+    )
+
+
+def free_name(name: str, taken: Sequence[str], settings: Settings) -> str:
+    """*name*, or *name* with ``-r2``, ``-r3``: nothing is ever written over."""
+    used = set(taken)
+    for attempt in range(1, 10_000):
+        candidate = name if attempt == 1 else f"{name}-r{attempt}"
+        if candidate not in used and not (settings.runs / candidate).exists():
+            return candidate
+    raise UsageError(f"{name}: ten thousand campaigns of this name; choose another --out")
+
+
+def remember_data(settings: Settings, digest: str, path: Path) -> None:
+    """Note that the bars with *digest* are in *path*, for a later resume."""
+    book = _data_book(settings)
+    if book.get(digest) == str(path.resolve()):
+        return
+    make_runs(settings)
+    target = settings.runs / DATA_BOOK
+    temporary = target.with_name(f".{DATA_BOOK}.new")
+    try:
+        temporary.write_text(json.dumps(book | {digest: str(path.resolve())}, indent=1), encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error.strerror})") from None
+
+
+def known_data(settings: Settings, digest: str) -> Path | None:
+    """The file that had the bars with *digest*, where it is still there."""
+    path = _data_book(settings).get(digest)
+    return Path(path) if path is not None and Path(path).is_file() else None
+
+
+def _data_book(settings: Settings) -> dict[str, str]:
+    try:
+        return json.loads((settings.runs / DATA_BOOK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}

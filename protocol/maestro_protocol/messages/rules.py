@@ -1,0 +1,90 @@
+"""rules owns the shape of the owner's adjustment rules and trigger policies: data, kept with every campaign."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from maestro_protocol.base import Frozen, Name
+from maestro_protocol.errors import UnknownKey
+from maestro_protocol.messages.plan import MetricName
+
+
+class When(Frozen):
+    """The line that a mean must cross before its rule speaks."""
+
+    below: float | None = None
+    above: float | None = None
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if (self.below is None) == (self.above is None):
+            raise ValueError("say either below or above")
+        return self
+
+    def crossed(self, value: float) -> bool:
+        return value < self.below if self.below is not None else value > (self.above or 0.0)
+
+    @property
+    def line(self) -> float:
+        return self.below if self.below is not None else (self.above or 0.0)
+
+
+class Step(Frozen):
+    parameter: Name
+    step: float
+    requires: Name | None = None
+    """A switch without which the step means nothing; it is turned on first."""
+
+
+class Rule(Frozen):
+    name: Name
+    metric: MetricName
+    when: When
+    on_target: float
+    """What the sequential policy tests against: it speaks only once "the mean is on target" is rejected."""
+    change: Annotated[tuple[Step, ...], Field(min_length=1, max_length=4)]
+
+
+class Rules(Frozen):
+    version: Literal[1]
+    rules: Annotated[tuple[Rule, ...], Field(max_length=40)]
+
+
+class Streak(Frozen):
+    trigger: Literal["streak"]
+    episodes: Annotated[int, Field(ge=1, le=100)]
+
+
+class SequentialPolicy(Frozen):
+    trigger: Literal["sequential"]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    min_episodes: Annotated[int, Field(ge=2, le=10_000)]
+
+
+class Measure(Frozen):
+    """How a patch is judged on the same windows with and without it."""
+
+    metric: Literal["expectancy", "total_pnl", "score", "sharpe"]
+    p_max: Annotated[float, Field(gt=0, le=1)]
+    min_windows: Annotated[int, Field(ge=2)]
+
+
+class Kill(Frozen):
+    min_tests: Annotated[int, Field(ge=1)]
+    t_below: Annotated[float, Field(le=0)]
+
+
+class Policies(Frozen):
+    version: Literal[1]
+    look_every_episodes: Annotated[int, Field(ge=1, le=1_000)]
+    policies: dict[Name, Annotated[Streak | SequentialPolicy, Field(discriminator="trigger")]]
+    measure: Measure
+    max_patches_per_segment: Annotated[int, Field(ge=0, le=100)]
+    kill: Kill
+
+    def policy(self, name: str) -> Streak | SequentialPolicy:
+        if name not in self.policies:
+            raise UnknownKey("policies.yaml", name, self.policies)
+        return self.policies[name]
