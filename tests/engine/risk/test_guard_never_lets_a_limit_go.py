@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -15,23 +16,25 @@ from maestro_engine.risk.limits import RiskLimits
 from maestro_engine.venue.orders import Order, OrderType, Side
 
 DAY = 86_400_000
-MONEY = st.decimals("-100", "600000", places=2)
-QTY = st.decimals("0.01", "3000", places=2)
+SMALL = st.decimals("0.01", "3", places=2)
+QTY = SMALL | SMALL | st.decimals("0.01", "3000", places=2)
+NONE = st.just(Decimal(0))
 LIMITS = st.fixed_dictionaries(
     {},
     optional={
-        "max_position_usd": st.integers(1, 200_000),
-        "max_daily_loss_usd": st.integers(1, 50),
-        "max_orders_per_minute": st.integers(1, 10),
-        "max_leverage": st.integers(1, 20),
-        "max_losing_streak": st.integers(1, 5),
-        "max_errors": st.integers(1, 20),
+        "max_position_usd": st.sampled_from([500, 20_000, 199_999]),
+        "max_daily_loss_usd": st.sampled_from([5, 30, 50]),
+        "max_orders_per_minute": st.sampled_from([1, 9, 10]),
+        "max_leverage": st.sampled_from([1, 10, 20]),
+        "max_losing_streak": st.sampled_from([2, 5]),
+        "max_errors": st.sampled_from([1, 20]),
     },
 )
+EQUITY = st.integers(1_000, 1_000_000).map(Decimal) | st.decimals("100", "1000", places=2)
 
 
 class Trader(RuleBasedStateMachine):
-    @initialize(limits=LIMITS, equity=st.decimals("100", "1000000", places=2), now=st.integers(0, 3 * DAY))
+    @initialize(limits=LIMITS, equity=EQUITY, now=st.integers(0, 3 * DAY))
     def start(self, limits: dict[str, object], equity: Decimal, now: int) -> None:
         self.limits = RiskLimits.of(limits)
         self.now = now
@@ -49,7 +52,7 @@ class Trader(RuleBasedStateMachine):
         self.now += ms
         self.gone += max(0, ms)
 
-    @rule(move=st.decimals("-60", "60", places=2))
+    @rule(move=st.decimals("-3", "3", places=2) | st.decimals("-60", "60", places=2))
     def equity_moves(self, move: Decimal) -> None:
         self.equity += move
         self.guard.on_equity(self.equity, self.now)
@@ -62,7 +65,7 @@ class Trader(RuleBasedStateMachine):
         if self.day_start - self.equity >= min(Decimal(50), self.day_start * Decimal("0.05")):
             self.stopped.add("day")
 
-    @rule(pnl=st.integers(-3, 1))
+    @rule(pnl=st.integers(-1, 2))
     def trade_ends(self, pnl: int) -> None:
         self.guard.on_trade(Decimal(pnl), self.now)
         self.losses = self.losses + 1 if pnl < 0 else 0
@@ -76,11 +79,31 @@ class Trader(RuleBasedStateMachine):
         if self.errors >= 20:
             self.stopped.add("errors")
 
-    @rule(source=st.sampled_from(KillSource), kill=st.booleans())
-    def kill(self, source: KillSource, kill: bool) -> None:
-        self.guard.on_kill_sources({source: kill}, self.now)
-        if kill:
-            self.stopped.add("kill")
+    @rule(source=st.sampled_from(KillSource), now=st.integers(0, 1))
+    def kill(self, source: KillSource, now: int) -> None:
+        self.guard.on_kill_sources({source: True}, self.now)
+        self.stopped.add("kill")
+        if now:
+            self.let_go()
+
+    @rule()
+    def let_go(self) -> None:
+        """A person clears what a person may clear."""
+        self.guard.on_kill_sources(dict.fromkeys(KillSource, False), self.now)
+        self.guard.release_kill_switch()
+        self.stopped.discard("kill")
+        for trip in self.guard.trips:
+            if trip.breaker in ("losing_streak", "drawdown"):
+                self.guard.reset(trip.breaker)
+        if self.losses >= self.limits.max_losing_streak:
+            self.losses = 0
+            self.stopped.discard("streak")
+
+    @rule()
+    def another_session(self) -> None:
+        self.guard.begin_session()
+        self.errors = 0
+        self.stopped.discard("errors")
 
     @rule()
     def restart(self) -> None:
@@ -90,12 +113,14 @@ class Trader(RuleBasedStateMachine):
     @rule(
         side=st.sampled_from(Side),
         qty=QTY,
-        position=st.decimals("-3000", "3000", places=2),
-        working=st.tuples(QTY, QTY),
-        price=st.decimals("0", "100000", places=1) | st.just(Decimal(100)),
-        risk=st.decimals("0", "60", places=1) | st.just(Decimal(0)),
+        position=NONE | st.decimals("-3", "3", places=2) | st.decimals("-3000", "3000", places=2),
+        working=st.tuples(NONE | QTY, NONE | QTY),
+        price=st.just(Decimal(100)) | st.decimals("0", "100000", places=1),
+        risk=NONE | st.decimals("0", "60", places=1),
         plan=st.builds(
-            TradePlan, st.none() | st.decimals("-5", "70", places=1), st.none() | st.integers(0, 99).map(Decimal)
+            TradePlan,
+            st.integers(1, 9).map(Decimal) | st.decimals("-5", "70", places=1) | st.none(),
+            st.integers(9, 99).map(Decimal) | st.integers(0, 99).map(Decimal) | st.none(),
         ),
         quick=st.integers(1, 12),
     )
@@ -136,4 +161,5 @@ class Trader(RuleBasedStateMachine):
         assert lost <= min(50, self.day_start * Decimal("0.05"))
 
 
+Trader.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestTrader = Trader.TestCase

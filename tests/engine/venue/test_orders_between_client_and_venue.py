@@ -252,11 +252,13 @@ class BadLineWithBars(BadLine):
     def matching(self) -> Matching:
         return BarMatching(SLIPPAGE)
 
-    @rule(prices=st.lists(PRICES, min_size=4, max_size=4))
-    def bar(self, prices: list[Decimal]) -> None:
-        opened, close = prices[0], prices[1]
-        self.market(Bar(self.now, self.now + 50, opened, max(prices), min(prices), close))
-        self.now += 50
+    def market(self, news: MarketUpdate) -> None:
+        """Every kind of news becomes a bar from now on: wide or narrow, up or down."""
+        prices = [price for price, _ in getattr(news, "bids", ())] + [price for price, _ in getattr(news, "asks", ())]
+        prices += [getattr(news, name) for name in ("price", "bid", "ask") if hasattr(news, name)]
+        prices = prices or [Decimal(100)]
+        start, self.now = self.now, self.now + 50
+        super().market(Bar(start, self.now, prices[0], max(prices), min(prices), prices[-1]))
 
 
 BadLine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
