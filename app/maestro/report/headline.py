@@ -1,0 +1,104 @@
+"""headline owns the first thing a reader sees: the verdict in plain words, and the few numbers beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from maestro.report import words
+from maestro.report.facts import Facts
+
+Tone = Literal["good", "bad", "open"]
+
+_MEANING: dict[str, tuple[Tone, str]] = {
+    "SURVIVES": (
+        "good",
+        "At least one configuration still made money after costs on data that nobody had seen, and by more than "
+        "luck explains. That is a reason to go on to paper trading, not a promise of profit.",
+    ),
+    "DOES NOT SURVIVE": (
+        "bad",
+        "What looked best during the search did not hold up against luck or on data that nobody had seen. "
+        "Nothing here should be traded.",
+    ),
+    "NOT ENOUGH EVIDENCE": (
+        "open",
+        "The data is too short, or the trades are too few, to tell skill from luck. This is not a yes.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number at the top, what it counts, and what to know about it."""
+
+    name: str
+    value: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The verdict: its word, its sentence, and what the word means to someone who was not told."""
+
+    word: str
+    sentence: str
+    meaning: str
+    tone: Tone
+    needed: str
+    tiles: tuple[Tile, ...]
+
+
+def headline(facts: Facts) -> Headline:
+    verdict = facts.verdict
+    if verdict is None:
+        return Headline("NO VERDICT", _why_none(facts), _NOTHING_FOLLOWS, "open", "", _tiles(facts))
+    tone, meaning = _MEANING[verdict.word]
+    return Headline(verdict.word, verdict.sentence, meaning, tone, verdict.sample_needed, _tiles(facts))
+
+
+_NOTHING_FOLLOWS = (
+    "Whether anything found here has an edge was not put to the test. Profits on this page may well be luck."
+)
+
+
+def _why_none(facts: Facts) -> str:
+    wanted = words.plural(facts.config.tests, "test")
+    finished = facts.finished
+    if finished is None:
+        return f"The campaign stopped before its end: {len(facts.tests):,} of {wanted} are in finished segments."
+    reason = f": {finished.reason}" if finished.reason else ""
+    if finished.status == "finished":
+        ran = words.plural(finished.tests, "test")
+        return f"The campaign ran all of its {ran}, but no verdict was asked for{reason}."
+    what = "was interrupted" if finished.status == "interrupted" else "failed"
+    return f"The campaign {what} after {finished.tests:,} of {wanted}{reason}."
+
+
+def _tiles(facts: Facts) -> tuple[Tile, ...]:
+    config, finished, verdict = facts.config, facts.finished, facts.verdict
+    data = config.data
+    tests = finished.tests if finished else len(facts.tests)
+    days = (data.last_ms - data.first_ms) / 86_400_000
+    effective = verdict.effective_trials if verdict else None
+    return (
+        Tile(
+            "Tests run", f"{tests:,}", f"of {config.tests:,} asked for, in {words.plural(config.segments, 'segment')}"
+        ),
+        Tile(
+            "Configurations tried",
+            words.UNKNOWN if verdict is None else f"{verdict.trials:,}",
+            "every idea counts" if effective is None else f"worth about {words.fixed(effective, 0)} independent ones",
+        ),
+        Tile(
+            "Trades", words.UNKNOWN if finished is None else f"{finished.trades:,}", "in backtests, after all costs"
+        ),
+        Tile(
+            "Profit and loss, USD",
+            words.usd(finished.total_pnl if finished else None, 0),
+            "all tests added up; their windows overlap",
+        ),
+        Tile(
+            "Data", f"{data.symbol} {data.timeframe}", f"{words.fixed(days, 0)} days from {words.day(data.first_ms)}"
+        ),
+    )

@@ -1,0 +1,86 @@
+"""pages owns the report's door: a campaign's folder in, summary.md and summary.html out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from maestro.report import tables, trail
+from maestro.report.facts import Facts, gather
+from maestro.report.headline import headline
+from maestro_protocol.errors import StoreError
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(folder: Path) -> tuple[Path, Path]:
+    """Write the campaign's summary.md and summary.html anew, each whole or not at all; their paths.
+
+    Raises DataError where a file of the campaign cannot be read, StoreError where nothing can be written.
+    """
+    facts = gather(folder)
+    view = _view(facts)
+    return (
+        _write(folder / "summary.md", _page("summary.md.j2", view)),
+        _write(folder / "summary.html", _page("summary.html.j2", view | {"plots": _plots(facts)})),
+    )
+
+
+def _view(facts: Facts) -> dict[str, object]:
+    """What both pages show: the same facts, in the same words."""
+    return {
+        "config": facts.config,
+        "simulated": facts.simulated,
+        "head": headline(facts),
+        "missing": facts.missing,
+        "pages": facts.told.pages if facts.told else (),
+        "why": tables.present([tables.behind_verdict(facts), tables.finalists(facts)]),
+        "closer": tables.present([tables.finalist_figures(facts), tables.parameters(facts)]),
+        "results": tables.present([tables.segments(facts), tables.leaderboard(facts)]),
+        "trail": tables.present([trail.trials(facts), trail.patches(facts)]),
+        "rest": tables.present([trail.calls(facts), trail.fallbacks(facts), trail.settings(facts)]),
+    }
+
+
+def _plots(facts: Facts) -> Mapping[str, object]:
+    from maestro.report.plots.gallery import (
+        draw,
+    )  # matplotlib: slow to import, and the Markdown page has no need of it
+
+    return draw(facts)
+
+
+def _page(template: str, view: Mapping[str, object]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = markdown
+    environment.filters["drawn"] = Markup
+    return environment.get_template(template).render(view)
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&])")
+
+
+def markdown(text: object) -> str:
+    """*text* in one line that no Markdown reader takes for anything but text."""
+    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _write(target: Path, text: str) -> Path:
+    temporary = target.with_name(f".{target.name}.new")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(target)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error.strerror}); free some space or choose --out") from None
+    return target

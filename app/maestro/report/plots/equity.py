@@ -1,0 +1,112 @@
+"""equity owns the picture of what the finalists earned, and how far they fell, on the open and the sealed part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from maestro.report import words
+from maestro.report.facts import Facts
+from maestro.report.plots import theme
+from maestro.report.plots.panel import Panel, padded
+from maestro.report.plots.theme import Plot
+from maestro_protocol.messages.campaign import Curve
+
+POINTS = 260
+"""Most points of a drawn curve; the lowest of the points that share one is never lost."""
+TITLE = "What the finalists earned"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One finalist's equity and its distance from the last peak, USD, at ``days`` since 1970."""
+
+    name: str
+    days: list[float]
+    equity: list[float]
+    below: list[float]
+    open_end: float
+    """Equity where the sealed part begins."""
+    sealed_day: float | None
+    """Where that is; None where the sealed part was not opened."""
+
+
+def plot(facts: Facts) -> Plot:
+    curves = [c for c in (facts.exhibits.curves if facts.exhibits else ()) if c.pnl][: len(theme.SERIES)]
+    if not curves:
+        return Plot("equity", TITLE, "Not drawn: there is no finalist with a course of profit and loss.")
+    tracks = [track(curve) for curve in curves]
+    label = f"Equity and drawdown of {words.plural(len(tracks), 'finalist')}"
+    return Plot(
+        "equity",
+        TITLE,
+        _caption(tracks),
+        (
+            _draw(tracks, theme.WIDE, label, facts.simulated, "wide"),
+            _draw(tracks, theme.HALF, label, facts.simulated, "narrow"),
+        ),
+        wide=True,
+        legend=tuple((f"s{n}", "", f"{t.name} {words.gain(t.equity[-1])}") for n, t in enumerate(tracks, start=1)),
+    )
+
+
+def track(curve: Curve) -> Track:
+    equity = list(accumulate(curve.pnl))
+    below = [value - peak for value, peak in zip(equity, accumulate(equity, max, initial=0.0), strict=False)]
+    below = [min(fall, 0.0) for fall in below]
+    step = -(-len(equity) // POINTS)
+    firsts = range(0, len(equity), step)
+    start, period = curve.start_ms / 86_400_000, curve.period_ms / 86_400_000
+    return Track(
+        name=curve.run_id,
+        days=[start, *(start + min(first + step, len(equity)) * period for first in firsts)],
+        equity=[0.0, *(equity[min(first + step, len(equity)) - 1] for first in firsts)],
+        below=[0.0, *(min(below[first : first + step]) for first in firsts)],
+        open_end=equity[curve.sealed_from - 1] if curve.sealed_from > 0 else 0.0,
+        sealed_day=start + curve.sealed_from * period if curve.sealed_from < len(equity) else None,
+    )
+
+
+def _draw(tracks: Sequence[Track], width: int, label: str, simulated: bool, shows: str) -> theme.Drawn:
+    figure = theme.canvas(width, 430)
+    days = min(t.days[0] for t in tracks), max(t.days[-1] for t in tracks)
+    above = Panel(figure, (66, 8, 152, 24), days, padded([v for t in tracks for v in t.equity]))
+    below = Panel(figure, (66, 8, 28, 306), days, padded([0.0, *(v for t in tracks for v in t.below)]))
+    for panel in (above, below):
+        if tracks[0].sealed_day is not None:
+            panel.boxes([(tracks[0].sealed_day, days[1], *panel.up)], theme.SHADE)
+        panel.scale_up(5 if panel is above else 2)
+    above.level(0, theme.MUTED, 0.8)
+    for colour, one in reversed(list(zip(theme.SERIES, tracks, strict=False))):
+        above.line(one.days, one.equity, colour, 1.8)
+        below.line(one.days, one.below, colour, 1.1)
+    _dates(below, 6 if width > theme.HALF else 3)
+    if tracks[0].sealed_day is not None:
+        above.text((tracks[0].sealed_day + days[1]) / 2, above.up[1], "sealed", theme.INK, dy=-4, va="top")
+    above.text(days[0], above.up[1], "equity, USD", dx=-66, dy=22, ha="left", va="top")
+    below.text(days[0], below.up[1], "below the peak, USD", dx=-66, dy=18, ha="left", va="top")
+    return theme.render(figure, "equity", label, simulated, shows)
+
+
+def _dates(panel: Panel, most: int) -> None:
+    """A few whole days along the axis, inside its ends."""
+    first, last = panel.across
+    step = max(1, round((last - first) / most))
+    places = [int(first) + step * n + step // 2 for n in range(most)]
+    places = [place for place in places if first <= place <= last]
+    panel.names(places, [words.day(place * 86_400_000) for place in places])
+
+
+def _caption(tracks: Sequence[Track]) -> str:
+    how = "Each line adds up one finalist's profit and loss after costs, with its fall from the last peak below it"
+    best = max(tracks, key=lambda t: t.open_end)
+    before = f"in the part that was searched the best of them, {best.name}, made {words.gain(best.open_end)}"
+    after = [t.equity[-1] - t.open_end for t in tracks if t.sealed_day is not None]
+    if not after:
+        return f"{how}; {before}; the sealed part was not opened."
+    won = sum(value > 0 for value in after)
+    return (
+        f"{how}; {before}, and in the shaded part, sealed until the search was over, {won} of {len(after)} gained "
+        f"(from {words.gain(min(after))} to {words.gain(max(after))})."
+    )

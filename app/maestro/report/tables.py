@@ -1,0 +1,198 @@
+"""tables owns the tables behind the verdict: figures, finalists, segments, leaderboard, data and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from maestro.report import words
+from maestro.report.facts import Facts
+from maestro_protocol.messages.campaign import Figure, Finalist
+from maestro_protocol.messages.report import Metrics, SegmentFinished
+from maestro_protocol.space import Value
+
+Kind = Literal["text", "num", "code", "mark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells as they are read; a cell may hold foreign text, and every page escapes it its own way."""
+
+    name: str
+    title: str
+    columns: tuple[tuple[str, Kind], ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def behind_verdict(facts: Facts) -> Table | None:
+    if facts.verdict is None or not facts.verdict.figures:
+        return None
+    return Table(
+        "behind",
+        "Behind the verdict",
+        (("Figure", "text"), ("Value", "num"), ("Wanted", "text"), ("Passes", "mark"), ("What it is", "text")),
+        tuple(
+            (f.name, words.shown(f.value), words.wanted(f.threshold), words.passed(f.passes), f.about)
+            for f in facts.verdict.figures
+        ),
+    )
+
+
+def finalists(facts: Facts) -> Table | None:
+    if facts.verdict is None or not facts.verdict.finalists:
+        return None
+    return Table(
+        "finalists",
+        "Finalists",
+        (
+            ("Run", "code"), ("Methods", "text"), ("Survives", "mark"),
+            ("Open: trades", "num"), ("PnL, USD", "num"), ("Sharpe", "num"),
+            ("Sealed: trades", "num"), ("PnL, USD", "num"), ("Sharpe", "num"), ("Deepest fall, USD", "num"),
+        ),
+        tuple(
+            (f.run_id, words.methods(f.methods), words.passed(f.survives), *_brief(f.open_part), *_brief(f.holdout),
+             words.usd(f.holdout.maxdd if f.holdout else None, 0))
+            for f in facts.verdict.finalists
+        ),
+        "The best distinct configurations of the search, over the whole open part of the data and then over the "
+        "sealed part, which code opened for them at the end.",
+    )  # fmt: skip
+
+
+def _brief(metrics: Metrics | None) -> tuple[str, str, str]:
+    if metrics is None:
+        return words.UNKNOWN, words.UNKNOWN, words.UNKNOWN
+    return f"{metrics.n_trades:,}", words.usd(metrics.total_pnl, 0), words.fixed(metrics.sharpe)
+
+
+def finalist_figures(facts: Facts) -> Table | None:
+    """What each honest test said of each finalist: a row a test, a column a finalist."""
+    found = facts.verdict.finalists if facts.verdict else ()
+    wanted = {figure.name: figure.threshold for finalist in found for figure in finalist.figures}
+    if not wanted:
+        return None
+    by_name = [{figure.name: figure for figure in finalist.figures} for finalist in found]
+    return Table(
+        "finalist-figures",
+        "Each test of each finalist",
+        (("Test", "text"), ("Wanted", "text"), *((finalist.run_id, "num") for finalist in found)),
+        tuple(
+            (name, words.wanted(threshold), *(_answer(figures.get(name)) for figures in by_name))
+            for name, threshold in wanted.items()
+        ),
+    )
+
+
+def _answer(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return words.UNKNOWN
+    mark = {True: " ✓", False: " ✗", None: ""}[figure.passes]
+    return words.shown(figure.value) + mark
+
+
+def parameters(facts: Facts) -> Table | None:
+    """The finalists' parameters: those that differ row by row, the common ones in the note."""
+    found = facts.verdict.finalists if facts.verdict else ()
+    if not found:
+        return None
+    values = [_values(finalist) for finalist in found]
+    names = list(dict.fromkeys(name for given in values for name in given))
+    same = [name for name in names if len(found) > 1 and len({given.get(name) for given in values}) == 1]
+    rows = [(name, *(words.setting(given.get(name)) for given in values)) for name in names if name not in same]
+    shared = ", ".join(f"{name} {words.setting(values[0].get(name))}" for name in same)
+    return Table(
+        "parameters",
+        "Parameters of the finalists",
+        (("Parameter", "code"), *((finalist.run_id, "num") for finalist in found)),
+        tuple(rows),
+        f"The same in all: {shared}." if shared else "",
+    )
+
+
+def _values(finalist: Finalist) -> dict[str, Value]:
+    return {item.name: item.value for item in finalist.params}
+
+
+def segments(facts: Facts) -> Table | None:
+    if not facts.segments:
+        return None
+    return Table(
+        "segments",
+        "Segments",
+        (
+            ("Segment", "num"), ("Goal", "text"), ("Tests", "num"), ("Trades", "num"), ("PnL, USD", "num"),
+            ("Winners", "num"), ("Payoff", "num"), ("Blunders per 100", "num"), ("Mean fall, USD", "num"),
+            ("Score: train", "num"), ("validation", "num"), ("Patches", "text"), ("Efficiency", "num"),
+        ),
+        tuple(map(_segment, facts.segments)),
+        "After all costs. A score of 100 means that every target is exactly met. Efficiency is what a day earned on "
+        "validation for each dollar it earned in training; it exists for walk-forward segments whose training made "
+        "money.",
+    )  # fmt: skip
+
+
+def _segment(segment: SegmentFinished) -> tuple[str, ...]:
+    whole = segment.whole
+    patches = f"{segment.patches_applied} applied, {segment.patches_refused} refused"
+    return (
+        str(segment.segment),
+        words.GOALS[segment.goal],
+        f"{segment.tests:,}",
+        f"{whole.n_trades:,}",
+        words.usd(whole.total_pnl),
+        words.percent(whole.hit, 1),
+        words.fixed(whole.payoff),
+        words.fixed(whole.blunders_per_100, 1),
+        words.usd(whole.maxdd, 0),
+        words.fixed(segment.train.score, 1),
+        words.fixed(segment.validation.score, 1),
+        patches,
+        words.fixed(segment.walk_forward_efficiency),
+    )
+
+
+_BOARD: tuple[tuple[str, str, Kind, int | None], ...] = (
+    ("rank", "Rank", "num", 0),
+    ("test_id", "Test", "code", None),
+    ("methods", "Methods", "text", None),
+    ("window", "Window", "num", 0),
+    ("validation_sharpe", "Sharpe: validation", "num", 2),
+    ("train_sharpe", "train", "num", 2),
+    ("validation_pnl", "PnL, USD: validation", "num", 2),
+    ("total_pnl", "whole", "num", 2),
+    ("n_trades", "Trades", "num", 0),
+    ("hit", "Winners", "num", 3),
+    ("payoff", "Payoff", "num", 2),
+    ("score", "Score", "num", 1),
+    ("params", "Differs from the defaults in", "text", None),
+)
+
+
+def leaderboard(facts: Facts) -> Table | None:
+    if not facts.leaderboard:
+        return None
+    return Table(
+        "leaderboard",
+        "Top of the leaderboard",
+        tuple((title, kind) for _, title, kind, _ in _BOARD),
+        tuple(tuple(_cell(row.get(name), digits) for name, _, _, digits in _BOARD) for row in facts.leaderboard),
+        "Single tests by validation Sharpe ratio. With so many short tests some look splendid by luck alone: "
+        "this table shows where to look, and proves nothing. All tests are in leaderboard.csv.",
+    )
+
+
+def _cell(text: str | None, digits: int | None) -> str:
+    if not text:
+        return words.UNKNOWN
+    if digits is None:
+        return text
+    try:
+        return words.fixed(float(text), digits)
+    except ValueError:
+        return text
+
+
+def present(found: Sequence[Table | None]) -> tuple[Table, ...]:
+    return tuple(table for table in found if table is not None)

@@ -1,0 +1,205 @@
+"""trail owns the tables of how the campaign got there: trials, patches, model calls, data and settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from decimal import Decimal
+
+from maestro.report import words
+from maestro.report.facts import Facts
+from maestro.report.journal import PatchStory
+from maestro.report.tables import Table
+from maestro_protocol.messages.campaign import CampaignConfig, TrialRecorded
+from maestro_protocol.messages.plan import MetricChange, ModelCalled
+from maestro_protocol.space import Value
+
+Variant = tuple[tuple[str, ...], tuple[tuple[str, Value], ...]]
+
+
+def trials(facts: Facts) -> Table | None:
+    """The ledger by fate: entries as they were journalled, and distinct configurations by their last fate."""
+    if facts.told is None or not facts.told.trials:
+        return None
+    entries = Counter(trial.fate for trial in facts.told.trials)
+    last = _last_fates(facts.told.trials)
+    distinct = Counter(last.values())
+    rows = [
+        (words.FATES[fate], f"{entries[fate]:,}", f"{distinct[fate]:,}") for fate in words.FATES if fate in entries
+    ]
+    effective = facts.verdict.effective_trials if facts.verdict else None
+    rows.append(("all", f"{sum(entries.values()):,}", f"{len(last):,}"))
+    return Table(
+        "trials",
+        "Trial ledger",
+        (("Fate", "text"), ("Entries", "num"), ("Distinct configurations", "num")),
+        tuple(rows),
+        f"{words.plural(len(facts.told.trials), 'entry', 'entries')} in the ledger, "
+        f"{words.plural(len(last), 'distinct configuration')}, worth about {words.fixed(effective, 1)} independent "
+        "trials: similar configurations trade alike. The more was tried, the better the best must be to mean anything.",
+    )
+
+
+def _last_fates(found: Iterable[TrialRecorded]) -> dict[Variant, str]:
+    fates: dict[Variant, str] = {}
+    for trial in found:
+        key = (tuple(sorted(trial.methods)), tuple(sorted((p.name, p.value) for p in trial.params)))
+        if trial.fate != "duplicate":
+            fates[key] = trial.fate
+        else:
+            fates.setdefault(key, trial.fate)
+    return fates
+
+
+def patches(facts: Facts) -> Table | None:
+    if facts.told is None or not facts.told.stories:
+        return None
+    stories = facts.told.stories
+    count = Counter(story.status for story in stories)
+    told = words.listed(f"{count[status]} {status}" for status in _STATUS if count[status])
+    return Table(
+        "patches",
+        "What was patched, and by whom",
+        (
+            ("Tests", "code"), ("Asked by", "text"), ("Rule", "text"), ("Parameter", "code"), ("Change", "num"),
+            ("Why", "text"), ("Result", "mark"), ("Measured", "text"),
+        ),
+        tuple(map(_patch, stories)),
+        f"{words.plural(len(stories), 'patch', 'patches')}: {told}. Each applied patch is measured on the same "
+        "windows with and without it, and taken back when it does not help.",
+    )  # fmt: skip
+
+
+_STATUS = ("kept", "reverted", "applied", "refused")
+
+
+def _patch(story: PatchStory) -> tuple[str, ...]:
+    return (
+        story.applied_to,
+        story.asked_by,
+        story.rule or "own idea",
+        story.parameter,
+        f"{words.setting(story.old)} → {words.setting(story.new)}",
+        story.reason,
+        "not measured" if story.status == "applied" else story.status,
+        effect(story.effect) if story.effect else story.said or words.UNKNOWN,
+    )
+
+
+def effect(change: MetricChange) -> str:
+    """``PnL 12.10 → 48.33 on 25 windows, p = 0.041``."""
+    name = words.METRICS[change.metric]
+    if change.before is None or change.after is None:
+        return f"{name}: no window could be compared"
+    return (
+        f"{name} {words.shown(change.before)} → {words.shown(change.after)} on {change.windows} windows, "
+        f"p = {words.p_value(change.p_value)}"
+    )
+
+
+def calls(facts: Facts) -> Table | None:
+    if facts.told is None or not facts.told.calls:
+        return None
+    grouped: dict[tuple[str, str, str], list[ModelCalled]] = {}
+    for call in facts.told.calls:
+        grouped.setdefault((call.role, call.brain, call.model), []).append(call)
+    total = _cost(facts.told.calls)
+    return Table(
+        "calls",
+        "Model calls and their cost",
+        (
+            ("Role", "text"), ("Brain", "text"), ("Model", "text"), ("Calls", "num"), ("Recalled", "num"),
+            ("Tokens in", "num"), ("Tokens out", "num"), ("Cost, USD", "num"),
+        ),
+        tuple((*names, *_sums(found)) for names, found in sorted(grouped.items())),
+        f"{words.plural(len(facts.told.calls), 'call')} for {total} USD. Answers from the record cost nothing.",
+    )  # fmt: skip
+
+
+def _sums(found: list[ModelCalled]) -> tuple[str, ...]:
+    return (
+        f"{len(found):,}",
+        f"{sum(call.recalled for call in found):,}",
+        f"{sum(call.input_tokens + call.cache_read_tokens + call.cache_write_tokens for call in found):,}",
+        f"{sum(call.output_tokens for call in found):,}",
+        _cost(found),
+    )
+
+
+def _cost(found: list[ModelCalled]) -> str:
+    """What the calls cost; "at least" where a model has no known price, and unknown where none has."""
+    paid = [call for call in found if not call.recalled]
+    known = [call.cost_usd for call in paid if call.cost_usd is not None]
+    if paid and not known:
+        return words.UNKNOWN
+    total = words.usd(sum(known, Decimal(0)), 4)
+    return f"at least {total}" if len(known) < len(paid) else total
+
+
+def fallbacks(facts: Facts) -> Table | None:
+    if facts.told is None or not facts.told.fallbacks:
+        return None
+    return Table(
+        "fallbacks",
+        "Turns that offline rules answered for a model",
+        (("Role", "text"), ("Turn", "num"), ("Brain", "text"), ("Repairs tried", "num"), ("Why", "text")),
+        tuple((f.role, str(f.turn), f.brain, str(f.repairs), f.reason) for f in facts.told.fallbacks),
+    )
+
+
+def settings(facts: Facts) -> Table:
+    return Table(
+        "settings",
+        "Data and settings",
+        (("What", "text"), ("Value", "text")),
+        (*_data(facts), *_trading(facts.config), *_thinking(facts.config)),
+    )
+
+
+def _trading(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
+    costs, sizing = config.costs, config.sizing
+    fees = f"maker {costs.maker_bps:g} bps, taker {costs.taker_bps:g} bps a side"
+    position = f"{sizing.notional_usd:,} USD notional"
+    targets = (f"{words.METRICS[t.metric]} {words.wanted(t.op)} {words.shown(t.value)}" for t in config.targets)
+    return (
+        ("Fees and slippage", f"{fees}; slippage {costs.slippage_bps:g} bps on taker fills"),
+        ("Position", position if sizing.quantity is None else f"{sizing.quantity} of base currency"),
+        ("Targets", "; ".join(targets) or words.UNKNOWN),
+        ("Rules act on", "a sequential test" if config.policy == "sequential" else "a streak of episodes"),
+    )
+
+
+def _thinking(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
+    brains = (f"{b.role}: {b.brain}" + (f" ({b.model})" if b.model else "") for b in config.brains)
+    usd = config.budget.usd
+    return (
+        ("Brains", ", ".join(brains) or words.UNKNOWN),
+        ("Prompts", "blinded: no dates, symbols or prices" if config.blind else "not blinded"),
+        ("Most that models may cost", "no limit" if usd is None else f"{usd:,} USD"),
+        ("Tests and segments", f"{config.tests:,} in {config.segments}, looked at every {config.batch}"
+         + (f"; only segment {config.only_segment} was asked for" if config.only_segment else "")),
+        ("Seed", str(config.seed)),
+        ("Versions", ", ".join(config.versions) or words.UNKNOWN),
+    )  # fmt: skip
+
+
+def _data(facts: Facts) -> tuple[tuple[str, str], ...]:
+    data, cut = facts.config.data, facts.config.windows
+    gap = cut.window_days - cut.train_days - cut.validation_days
+    return (
+        ("Source", f"{data.source}{' (simulated market)' if data.simulated else ''}"),
+        ("Market", f"{data.symbol}, {data.timeframe} bars, {data.bars:,} of them"
+         + ("" if data.has_taker_volume else ", without taker volume")),
+        ("Period", f"{words.minute(data.first_ms)} to {words.minute(data.last_ms)}"),
+        ("SHA-256 of the data", data.digest),
+        ("Windows", f"{cut.window_days:g} days: {cut.train_days:g} training, {gap:g} gap, "
+         f"{cut.validation_days:g} validation; a new one every {cut.step_days:g} days"),
+        ("Sealed", f"the last {words.percent(cut.holdout_share)} of the data, {_opened(facts)}"),
+    )  # fmt: skip
+
+
+def _opened(facts: Facts) -> str:
+    if facts.told is None:
+        return "opened or not is not known without the journal"
+    times = max((opening.opening for opening in facts.told.openings), default=0)
+    return "never opened" if times == 0 else f"opened {words.plural(times, 'time')}"
