@@ -166,6 +166,14 @@ def test_a_days_loss_is_the_stricter_of_amount_and_fraction_and_ends_with_the_ut
     assert limit_of(small.check(order(), exposure(equity=Decimal(399)), GOOD, DAY)) is None
 
 
+def test_midnight_forgives_nothing_but_the_days_loss() -> None:
+    mine = guard()
+    losing(mine)
+    lost_the_day(mine)
+    mine.on_equity(EQUITY - 50, DAY)
+    assert [t.breaker for t in mine.trips] == ["losing_streak"]
+
+
 def test_a_clock_that_goes_back_over_midnight_does_not_give_the_day_back() -> None:
     mine = guard()
     mine.on_equity(EQUITY, DAY)

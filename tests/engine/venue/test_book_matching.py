@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from maestro_engine.venue.book_matching import BookMatching
 from maestro_engine.venue.effects.fees import NotionalFees
 from maestro_engine.venue.effects.latency import ConstantLatency
-from maestro_engine.venue.effects.queue import PowerQueue, QueueModel, RiskAverseQueue
+from maestro_engine.venue.effects.queue import LogQueue, PowerQueue, QueueModel, RiskAverseQueue
 from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage
 from maestro_engine.venue.events import (
     CancelRequested,
@@ -175,6 +175,16 @@ def test_cancels_in_the_level_move_a_hopeful_queue_and_not_a_careful_one() -> No
         desk.delta(BUY, 100.0, 10)  # ten left: half of them ours to pass, says the probability
         assert desk.trade(100.0, ahead, SELL) == []
         assert desk.trade(100.0, 1, SELL) == [(d(100.0), d(1))]
+
+
+def test_a_queue_that_is_guessed_past_us_still_needs_a_trade_to_fill() -> None:
+    desk = Desk(LogQueue())
+    desk.book({100.0: 1}, {100.1: 10})
+    desk.order(BUY, 20, 100.0)
+    desk.delta(BUY, 100.0, 101)
+    desk.delta(BUY, 100.0, 11)  # by the formula 12 of the 90 that left stood before us, where only 1 did
+    assert desk.fills() == []
+    assert desk.trade(100.0, 0.5, SELL) == [(d(100.0), d(0.5))]
 
 
 def test_a_trade_through_the_price_fills_no_more_than_it_brought(desk: Desk) -> None:
