@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
+from maestro_protocol.messages.rules import When
 from maestro_protocol.space import ParameterSpec
 from maestro_protocol.values import Changes, Params
 
@@ -43,8 +45,10 @@ def _drawn(hint: Any, limits: dict[str, Any] | None = None) -> Strategy:
         return st.sampled_from(args)
     if origin is tuple:
         return _tuples(args, limits)
-    if hint is ParameterSpec:
-        return _specs()
+    if origin is dict:
+        return st.dictionaries(_drawn(args[0]), _drawn(args[1]), max_size=2)
+    if hint in ENTANGLED:
+        return ENTANGLED[hint]()
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return _models(hint)
     return _plain(hint, limits)
@@ -80,6 +84,7 @@ def _tuples(args: tuple[Any, ...], limits: dict[str, Any]) -> Strategy:
     return st.lists(_drawn(args[0]), min_size=least, max_size=most, unique_by=unique).map(tuple)
 
 
+@cache
 def _models(model: type[BaseModel]) -> Strategy:
     hints = get_type_hints(model, include_extras=True)
     return st.builds(model, **{name: _drawn(hints[name]) for name in model.model_fields})
@@ -97,7 +102,8 @@ def _plain(hint: Any, limits: dict[str, Any]) -> Strategy:
     if hint is int:
         return st.integers(low + ("gt" in limits), high - ("lt" in limits))
     if hint is float:
-        return st.floats(low, high, exclude_min="gt" in limits, allow_nan=False, allow_infinity=False)
+        open_ends = {"exclude_min": "gt" in limits, "exclude_max": "lt" in limits}
+        return st.floats(low, high, **open_ends, allow_nan=False, allow_infinity=False)
     if hint is Decimal:
         # as micros: 15 significant digits are what a JSON number keeps
         floor, roof = max(int(low), -(10**9) + 1), min(int(high), 10**9 - 1)
@@ -109,6 +115,11 @@ def _text(limits: dict[str, Any]) -> Strategy:
     if "pattern" in limits:
         return st.from_regex(limits["pattern"].removesuffix("$") + r"\Z")
     return st.text(st.characters(exclude_categories=["Cs"]), max_size=min(limits.get("max_length", 40), 40))
+
+
+def _whens() -> Strategy:
+    side = st.sampled_from(["below", "above"])
+    return st.builds(lambda name, value: When.model_validate({name: value}), side, _plain(float, {}))
 
 
 @st.composite
@@ -129,3 +140,7 @@ def _specs(draw: st.DrawFn) -> ParameterSpec:
 
 def _scaled(number: int, unit: float) -> float:
     return round(number * unit, 6)
+
+
+ENTANGLED: dict[type[BaseModel], Callable[[], Strategy]] = {ParameterSpec: _specs, When: _whens}
+"""Types whose fields depend on each other."""
