@@ -76,6 +76,18 @@ def _segment_plan(plan: SegmentPlan, briefing: Briefing) -> Iterator[str]:
         ):
             yield f"{at}: holds no value of the grid (steps of {spec.step:g} from {spec.low:g})"
 
+    yield from _crossed({item.parameter: (item.low, item.high) for item in plan.ranges}, space, len(plan.methods))
+
+
+def _crossed(given: Mapping[str, tuple[float, float]], space: ParameterSpace, methods: int) -> Iterator[str]:
+    """Ranges in which nothing coherent lies."""
+    spans = {spec.name: given.get(spec.name, (spec.low, spec.high)) for spec in space.iter_specs()}
+    for fast, slow in ordered_pairs(spans):
+        if spans[fast][0] >= spans[slow][1]:
+            yield f"ranges: no {fast} in them is below any {slow}"
+    if spans.get(QUORUM, (1, 1))[0] > methods:
+        yield f"ranges {QUORUM}: starts above the {methods} methods that can agree"
+
 
 def _proposal(proposal: Proposal, briefing: Briefing) -> Iterator[str]:
     seen: dict[tuple[object, ...], int] = {}

@@ -48,11 +48,14 @@ class Conversation:
         )
 
     def repair(self, request: BrainRequest, answer: str, found: Sequence[str]) -> BrainRequest:
-        """*request* continued by its broken answer and what is wrong with it."""
+        """*request* continued by its broken answer and what is wrong with it.
+
+        All rounds stay in it: the same mistake made twice is another request, not one that was answered already.
+        """
         try:
             told = self.prompts.render("repair.md.j2", {"problems": list(found)})
         except PromptFault as error:
             raise ConfigError(str(error)) from None
         said = Said(role="assistant", text=answer[:ECHO].strip() or "(empty)")
         mend = Said(role="user", text=scrub(told))
-        return request.model_copy(update={"messages": (request.messages[0], said, mend)})
+        return request.model_copy(update={"messages": (*request.messages, said, mend)})

@@ -43,10 +43,10 @@ def shown(question: Question, role: Role, *, blind: bool) -> dict[str, Any]:
     }
     if isinstance(question, TaskSpec):
         return base | {"task": question.model_dump(mode="json")}
-    context = base | _campaign(question, blind=blind) | _spoken(question)
-    if not blind:
-        return context
-    return cast("dict[str, Any]", redacted(context, symbol=question.data.symbol))
+    said = _spoken(question)
+    if blind:
+        said = cast("dict[str, Any]", redacted(said, symbol=question.data.symbol))
+    return base | _campaign(question, blind=blind) | said
 
 
 def _campaign(briefing: Briefing, *, blind: bool) -> dict[str, Any]:
@@ -90,6 +90,7 @@ def _spoken(briefing: Briefing) -> dict[str, Any]:
     return {
         **{name: None if message is None else message.model_dump(mode="json") for name, message in said.items()},
         "notes": list(briefing.notes),
+        "evidence": [alert.evidence for alert in briefing.alerts],
     }
 
 
@@ -136,14 +137,13 @@ def _report(report: VariationReport, briefing: Briefing) -> dict[str, Any]:
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
-    changes = [f"{c.parameter} {_value(c.old)} -> {_value(c.new)}" for c in alert.change]
+    changes = [f"{c.parameter} from {_value(c.old)} to {_value(c.new)}" for c in alert.change]
     return {
         "rule": alert.rule,
         "metric": alert.metric,
         "value": f"{alert.value:g}",
         "line": f"{alert.line:g}",
         "episodes": alert.episodes,
-        "evidence": alert.evidence,
         "changes": "; ".join(changes) or "none",
     }
 

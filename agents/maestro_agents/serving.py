@@ -20,7 +20,10 @@ def topic_of(role: str) -> str:
 
 
 async def serve(agent: Agent, bus: Bus, *, ready: asyncio.Event | None = None) -> None:
-    """Answer every briefing until the bus closes. *ready* is set once what is published will be heard."""
+    """Answer every briefing until the bus closes, then let go of the model's connections.
+
+    *ready* is set once what is published will be heard.
+    """
     topic = topic_of(agent.role)
     subscription = await bus.subscribe(topic, agent.role)
     if ready is not None:
@@ -33,6 +36,7 @@ async def serve(agent: Agent, bus: Bus, *, ready: asyncio.Event | None = None) -
         return
     finally:
         await subscription.close()
+        await agent.close()
 
 
 def replies(agent: Agent, asked: Envelope, messages: Sequence[Message]) -> list[Envelope]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 HIDDEN = "[hidden]"
+STEPS = ("change", "proposed_change")
+"""Fields of messages that hold parameters' values: ``2000 -> 2050`` is no date there."""
 QUOTES = ("USDT", "USDC", "BUSD", "USD", "EUR", "BTC", "ETH")
 NAMES = {
     "BTC": "bitcoin",
@@ -16,17 +18,20 @@ NAMES = {
     "BNB": "binance coin",
     "XRP": "ripple",
 }
-_MONTHS = "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-_MONTHS += "|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
+_MONTHS = (
+    "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    "|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
+)
 _DATES = re.compile(
     r"(?ix) \b(?:19|20)\d\d[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:[t\s]\d{1,2}:\d\d(?::\d\d)?(?:\.\d+)?z?)?\b"  # 2025-01-31
     r"| \b\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d\b"  # 31.01.2025
     rf"| \b(?:\d{{1,2}}\.?\s+)?(?:{_MONTHS})\.?\s+(?:\d{{1,2}},?\s+)?(?:19|20)\d\d\b"  # 31 January 2025, Jan 31, 2025
-    r"| \b(?:19|20)\d\d\b"  # 2025
+    r"| \b20[0-3]\d\b"  # 2025
     r"| \b1[0-9]{12}\b"  # milliseconds since the epoch
 )
 _PRICES = re.compile(
-    r"(?i)\b(?:prices?|entry|exit|opens?|close[sd]?|highs?|lows?|traded)\b(\s*(?:=|:|at|of|near|was|is)\s*)\$?\d[\d.,]*k?"
+    r"(?i)\b(?:prices?|entry|exit|open(?:s|ed)?|close[sd]?|highs?|lows?|traded|trades)\s*(?:=|:|at|of|near|was|is)\s*\$?\d[\d.,]*k?"
+    r"|\$\s?\d[\d.,]*k?"
 )
 
 
@@ -36,7 +41,7 @@ def redacted(value: object, *, symbol: str) -> object:
         return _PRICES.sub(HIDDEN, _DATES.sub(HIDDEN, _symbol(symbol).sub(HIDDEN, value)))
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
-        return {key: redacted(item, symbol=symbol) for key, item in items}
+        return {key: item if key in STEPS else redacted(item, symbol=symbol) for key, item in items}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [redacted(item, symbol=symbol) for item in cast("Sequence[object]", value)]
     return value

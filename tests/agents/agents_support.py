@@ -1,4 +1,4 @@
-"""agents_support owns what tests of this room share: a small market, briefings about it, a clock, a call log in memory."""
+"""agents_support owns what tests of this room share: a small market, briefings about it, a clock, a call log."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def metrics(n_trades: int = 400, expectancy: float | None = -30.0, **given: Any)
         "hit": 0.47,
         "payoff": 1.05,
         "total_pnl": total,
-        "maxdd": Decimal("-3100.5"),
+        "maxdd": Decimal(-3100),
         "blunders": 9,
         "blunders_per_100": 2.25,
         "high_vol_share": 0.34,

@@ -23,8 +23,22 @@ def vendors() -> Iterator[respx.MockRouter]:
 @pytest.fixture(autouse=True)
 def nothing_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
     """Without its own routes or a loopback server a test may not send anything."""
-    if {"vendors", "vendor_server"} & set(request.fixturenames):
+    if {"vendors", "vendor_server", "loopback"} & set(request.fixturenames):
         yield
         return
     with respx.mock(using="httpcore2", assert_all_called=False):
         yield
+
+
+@pytest.fixture
+def loopback() -> None:
+    """For a test that starts a loopback server of its own."""
+
+
+@pytest.fixture
+def vendor_server() -> Iterator[object]:
+    """Both vendors on the loopback interface, answering as the offline rules would."""
+    from vendor_server import VendorServer
+
+    with VendorServer() as server:
+        yield server

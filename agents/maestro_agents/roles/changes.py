@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maestro_agents.roles.evidence import as_idea, direction, tried, turned_down
+from maestro_agents.roles.evidence import direction, turned_down
 from maestro_agents.roles.field import TAKE_PROFIT, Field, Idea
 from maestro_protocol.messages.report import VariationReport
 from maestro_protocol.values import Change
@@ -10,7 +10,7 @@ from maestro_protocol.values import Change
 
 def refined(changes: tuple[Change, ...], current: VariationReport, field: Field) -> tuple[Change, ...]:
     """The part of *changes* that stands: inside its bounds, paying its costs, not turned down before, not known."""
-    base = as_idea(current, field)
+    base = field.ran(current)
     refused = set(turned_down(field.briefing.notes))
     kept: list[Change] = []
     for change in changes:
@@ -29,7 +29,7 @@ def refined(changes: tuple[Change, ...], current: VariationReport, field: Field)
 def _further(changes: list[Change], base: Idea, field: Field) -> tuple[Change, ...]:
     """*changes*, twice as far where history already holds what they lead to."""
     result = Idea(base.methods, {**base.values, **{c.parameter: c.new for c in changes}})
-    if result.key not in tried(field):
+    if result.key not in field.tried:
         return tuple(changes)
     out: list[Change] = []
     for change in changes:
@@ -37,4 +37,4 @@ def _further(changes: list[Change], base: Idea, field: Field) -> tuple[Change, .
         new = change.new if spec.kind == "bool" else spec.clip(2 * float(change.new) - float(old))
         out.append(change.model_copy(update={"new": new}))
     beyond = Idea(base.methods, {**base.values, **{c.parameter: c.new for c in out}})
-    return () if beyond.key in tried(field) else tuple(out)
+    return () if beyond.key in field.tried else tuple(out)

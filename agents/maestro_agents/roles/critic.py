@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from maestro_agents.roles.base import RoleRules, briefed
 from maestro_agents.roles.changes import refined
-from maestro_agents.roles.evidence import FAILED, Guess, as_idea, guess, misses, ranked, reading
+from maestro_agents.roles.evidence import FAILED, Guess, guess, misses, ranked, reading
 from maestro_agents.roles.field import TAKE_PROFIT, Field
 from maestro_protocol.messages.plan import Critique, PlanEvent, Problem, Proposal, QuickTest, Target, Variation
 from maestro_protocol.messages.report import Alert, Briefing, VariationReport
@@ -80,7 +80,7 @@ def _fault(variation: Variation, field: Field) -> str | None:
         if spec.kind == "bool" and value and not field.usable(spec):
             return f"{spec.name} needs {spec.needs}, which the data lacks"
     dead = [report for report in field.briefing.history if report.fate in FAILED]
-    if any(as_idea(report, field).key == idea.key for report in dead):
+    if any(field.ran(report).key == idea.key for report in dead):
         return "ran before and was killed"
     return None
 

@@ -11,7 +11,6 @@ from maestro_agents.roles.field import STOP, TAKE_PROFIT, TIMEOUT, Field, Idea
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics, VariationReport
 from maestro_protocol.space import Value
-from maestro_protocol.values import as_mapping
 
 DOUBT = 50
 """Trades of doubt: a result is believed as if so many more trades had each lost their costs."""
@@ -29,21 +28,10 @@ def merit(metrics: Metrics, cost: float) -> float:
     return (known - DOUBT * cost) / (metrics.n_trades + DOUBT)
 
 
-def as_idea(report: VariationReport, field: Field) -> Idea:
-    """The configuration behind *report*, complete."""
-    given = as_mapping(report.params)
-    return Idea(report.methods, {s.name: given.get(s.name, s.default) for s in field.own(report.methods)})
-
-
 def ranked(field: Field) -> list[VariationReport]:
     """History without the failed, best merit first; ties keep the order in which they were reported."""
     alive = [report for report in field.briefing.history if report.fate not in FAILED]
     return sorted(alive, key=lambda report: -merit(report.metrics, field.cost))
-
-
-def tried(field: Field) -> set[tuple[object, ...]]:
-    """Keys of every configuration in history, the failed too."""
-    return {as_idea(report, field).key for report in field.briefing.history}
 
 
 def used_methods(field: Field) -> set[str]:
@@ -98,14 +86,12 @@ def _slower(field: Field) -> list[Step]:
 
 def slopes(field: Field) -> list[Step]:
     """Directions in which merit rose over history, strongest correlation first; needs three different reports."""
-    reports = field.briefing.history
-    if len(reports) < 3:
+    if len(field.history) < 3:
         return []
-    worth = [merit(report.metrics, field.cost) for report in reports]
-    values = [as_mapping(report.params) for report in reports]
+    worth = [merit(report.metrics, field.cost) for report, _ in field.history]
     found: list[tuple[float, Step]] = []
     for spec in field.briefing.space:
-        r = correlation([float(v.get(spec.name, spec.default)) for v in values], worth)
+        r = correlation([float(idea.values.get(spec.name, spec.default)) for _, idea in field.history], worth)
         if abs(r) > 0.2:
             found.append((abs(r), (spec.name, 1 if r > 0 else -1)))
     return [step for _, step in sorted(found, key=lambda item: (-item[0], item[1]))]
@@ -135,8 +121,8 @@ class Guess:
 def guess(idea: Idea, field: Field) -> Guess:
     """Merit of *idea* from its neighbours in history, each counting less the further away it is."""
     weight = known = 0.0
-    for report in field.briefing.history:
-        near = math.exp(-distance(idea, as_idea(report, field), field) / REACH) * report.metrics.n_trades
+    for report, known_idea in field.history:
+        near = math.exp(-distance(idea, known_idea, field) / REACH) * report.metrics.n_trades
         weight += near
         known += near * (report.metrics.expectancy or 0.0)
     return Guess((known - DOUBT * field.cost) / (weight + DOUBT), weight)
@@ -145,12 +131,13 @@ def guess(idea: Idea, field: Field) -> Guess:
 def distance(a: Idea, b: Idea, field: Field) -> float:
     """0 for the same configuration, 1 per method not shared, and the shared parameters' gaps as a length."""
     methods = len(set(a.methods) ^ set(b.methods)) / len(set(a.methods) | set(b.methods))
-    gaps = [
-        (float(a.values[name]) - float(b.values[name])) / ((spec.high - spec.low) or 1.0)
-        for name, spec in field.specs.items()
-        if name in a.values and name in b.values
-    ]
-    return methods + math.sqrt(math.fsum(gap * gap for gap in gaps))
+    squares = 0.0
+    for name, value in a.values.items():
+        other = b.values.get(name)
+        if other is not None and other != value:
+            spec = field.specs[name]
+            squares += ((value - other) / (spec.high - spec.low)) ** 2
+    return methods + math.sqrt(squares)
 
 
 _STEP = re.compile(

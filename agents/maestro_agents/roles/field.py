@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from maestro_protocol.messages.plan import Variation
-from maestro_protocol.messages.report import Briefing
+from maestro_protocol.messages.report import Briefing, VariationReport
 from maestro_protocol.space import ParameterSpace, ParameterSpec, Value
 from maestro_protocol.values import as_mapping, as_params
 
@@ -31,17 +31,22 @@ class Idea:
         """Whether the parameter matters: a gate's numbers do while it is on, a quorum's among several methods."""
         if name.startswith(QUORUM):
             return len(self.methods) > 1 and (name == QUORUM or self.values.get(QUORUM, 1) > 1)
-        flat = name.replace("_", "")
-        gates = (gate for gate in self.values if gate.startswith(GATE) and gate != name)
-        return all(self.values[gate] for gate in gates if flat.startswith(gate.removeprefix(GATE)))
+        gate = _gates(tuple(self.values))[name]
+        return gate is None or bool(self.values[gate])
 
     @cached_property
     def key(self) -> tuple[object, ...]:
         """Equal for ideas that would run the same."""
-        return (
-            tuple(sorted(self.methods)),
-            tuple(sorted((k, v) for k, v in self.values.items() if self.in_force(k))),
-        )
+        return (frozenset(self.methods), frozenset(item for item in self.values.items() if self.in_force(item[0])))
+
+
+@lru_cache(maxsize=64)
+def _gates(names: tuple[str, ...]) -> Mapping[str, str | None]:
+    """The gate that each parameter belongs to: ``gate_vhf`` for ``vhf_min``, ``gate_atrz`` for ``atr_z_min``."""
+    gates = [name for name in names if name.startswith(GATE)]
+    flat = {name: name.replace("_", "") for name in names if name not in gates}
+    whose = {n: next((g for g in gates if f.startswith(g.removeprefix(GATE))), None) for n, f in flat.items()}
+    return {**dict.fromkeys(gates), **whose}
 
 
 def owner(parameter: str, methods: Iterable[str]) -> str | None:
@@ -59,6 +64,8 @@ class Field:
         self.specs = {spec.name: spec for spec in briefing.space}
         self.cost = briefing.round_trip_cost_usd
         self._ranges = {r.parameter: (r.low, r.high) for r in briefing.plan.ranges} if briefing.plan else {}
+        self.owners = {spec.name: owner(spec.name, briefing.methods) for spec in briefing.space}
+        self._own: dict[tuple[str, ...], list[ParameterSpec]] = {}
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -67,8 +74,25 @@ class Field:
 
     def own(self, methods: Sequence[str]) -> list[ParameterSpec]:
         """The parameters that mean something to *methods*: theirs and the common ones."""
-        offered = self.briefing.methods
-        return [s for s in self.briefing.space if owner(s.name, offered) in (None, *methods)]
+        key = tuple(methods)
+        if key not in self._own:
+            self._own[key] = [s for s in self.briefing.space if self.owners[s.name] in (None, *methods)]
+        return self._own[key]
+
+    @cached_property
+    def history(self) -> tuple[tuple[VariationReport, Idea], ...]:
+        """Every report of the briefing's history, with the complete configuration behind it."""
+        return tuple((report, self.ran(report)) for report in self.briefing.history)
+
+    @cached_property
+    def tried(self) -> frozenset[tuple[object, ...]]:
+        """Keys of every configuration in history, the failed too."""
+        return frozenset(idea.key for _, idea in self.history)
+
+    def ran(self, report: VariationReport) -> Idea:
+        """The configuration behind *report*, complete."""
+        given = as_mapping(report.params)
+        return Idea(report.methods, {s.name: given.get(s.name, s.default) for s in self.own(report.methods)})
 
     def usable(self, spec: ParameterSpec) -> bool:
         """Whether the data holds what the parameter needs."""
@@ -133,7 +157,7 @@ class Field:
         """A variation as the complete idea it stands for, its values as given."""
         given = as_mapping(variation.params)
         defaults = {spec.name: spec.default for spec in self.own(variation.methods)}
-        return Idea(variation.methods, defaults | {k: v for k, v in given.items() if k in defaults})
+        return Idea(variation.methods, {name: given.get(name, default) for name, default in defaults.items()})
 
     def _pay_the_costs(self, values: dict[str, Value]) -> None:
         if TAKE_PROFIT in values and values[TAKE_PROFIT] < self.floor():
@@ -148,6 +172,8 @@ class Field:
                 values[slow] = self.fit(slow, float(values[fast]) + self.stride(slow))
             if values[fast] >= values[slow]:
                 values[fast] = self.fit(fast, float(values[slow]) - self.specs[fast].step)
+            if values[fast] >= values[slow]:
+                values |= {fast: self.fit(fast, self.span(fast)[0]), slow: self.fit(slow, self.span(slow)[1])}
         if QUORUM in values:
             values[QUORUM] = self.fit(QUORUM, min(float(values[QUORUM]), len(methods)))
 
@@ -157,3 +183,9 @@ def ordered_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
     known = set(names)
     pairs = ((name, name.removesuffix("_fast") + "_slow") for name in sorted(known) if name.endswith("_fast"))
     return [(fast, slow) for fast, slow in pairs if slow in known]
+
+
+def coherent(idea: Idea) -> bool:
+    """Whether the idea's lengths are in order and its quorum can be reached."""
+    ordered = all(idea.values[fast] < idea.values[slow] for fast, slow in ordered_pairs(idea.values))
+    return ordered and idea.values.get(QUORUM, 1) <= len(idea.methods)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maestro_agents.roles.base import RoleRules, briefed
-from maestro_agents.roles.evidence import as_idea, ranked
+from maestro_agents.roles.evidence import ranked
 from maestro_agents.roles.field import TAKE_PROFIT, Field, Idea
 from maestro_protocol.errors import AgentError
 from maestro_protocol.messages.plan import Jitter, RunConfigDraft
@@ -41,7 +41,7 @@ def _chosen(briefing: Briefing, field: Field) -> tuple[Idea, str]:
         return Idea(idea.methods, {**idea.values, **changes}), f"Variation {critique.chosen} as the critic chose it."
     for report in ranked(field):
         if set(report.methods) <= set(field.methods):
-            return as_idea(report, field), f"Nothing was chosen: {report.run_id}, the best of history, runs again."
+            return field.ran(report), f"Nothing was chosen: {report.run_id}, the best of history, runs again."
     if not field.methods:
         raise AgentError("implementer: the briefing offers no method")
     return field.idea(

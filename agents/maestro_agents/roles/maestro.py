@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from maestro_agents.roles.base import RoleRules, briefed
-from maestro_agents.roles.evidence import FAILED, as_idea, merit, misses, ranked, used_methods
-from maestro_agents.roles.field import TAKE_PROFIT, Field
+from maestro_agents.roles.evidence import FAILED, merit, misses, ranked, used_methods
+from maestro_agents.roles.field import QUORUM, TAKE_PROFIT, Field, ordered_pairs
 from maestro_protocol.messages.plan import (
     HealthCheck,
     MetricName,
@@ -39,7 +39,7 @@ def segment_plan(briefing: Briefing) -> SegmentPlan:
     field = Field(briefing)
     leaders = ranked(field)[:LEADERS]
     methods = _methods(briefing, field, leaders)
-    ranges = tuple(_range(spec, field, leaders) for spec in field.own(methods) if spec.kind != "bool")
+    ranges = _ranges(field, leaders, methods)
     return SegmentPlan(
         agent="maestro",
         turn=briefing.turn,
@@ -47,7 +47,7 @@ def segment_plan(briefing: Briefing) -> SegmentPlan:
         goal=briefing.goal,
         tests=briefing.tests,
         methods=methods,
-        ranges=ranges[:64],
+        ranges=ranges,
         reason=_reason(briefing, field, leaders, methods),
     )
 
@@ -80,9 +80,18 @@ def _ensemble(field: Field) -> tuple[str, ...]:
     return tuple(m for m in field.briefing.methods if m in kept)[:8]
 
 
+def _ranges(field: Field, leaders: list[VariationReport], methods: tuple[str, ...]) -> tuple[Range, ...]:
+    """A range for every number, such that something coherent lies inside: the quorum and crossed pairs stay free."""
+    found = {s.name: _range(s, field, leaders) for s in field.own(methods) if s.kind != "bool" and s.name != QUORUM}
+    for fast, slow in ordered_pairs(found):
+        if found[fast].low >= found[slow].high:
+            del found[fast], found[slow]
+    return tuple(found.values())[:64]
+
+
 def _range(spec: ParameterSpec, field: Field, leaders: list[VariationReport]) -> Range:
     """From the lowest to the highest value among the leaders, and the goal's reach beyond, on the grid."""
-    ideas = [as_idea(report, field) for report in leaders]
+    ideas = [field.ran(report) for report in leaders]
     values = [float(idea.values[spec.name]) for idea in ideas if spec.name in idea.values] or [float(spec.default)]
     reach = REACH[field.briefing.goal] * (spec.high - spec.low)
     low, high = min(values) - reach, max(values) + reach

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations, islice, zip_longest
 
-from maestro_agents.roles.evidence import Step, as_idea, diagnosis, ranked, slopes, tried, used_methods
-from maestro_agents.roles.field import QUORUM, STOP, TAKE_PROFIT, Field, Idea, owner
+from maestro_agents.roles.evidence import Step, diagnosis, ranked, slopes, used_methods
+from maestro_agents.roles.field import QUORUM, STOP, TAKE_PROFIT, Field, Idea, coherent
 from maestro_protocol.messages.report import VariationReport
 
 WIDTHS = (1, 2, 3, 5, 8, 13)
@@ -34,7 +34,11 @@ def propose(field: Field) -> list[Found]:
         first = _ensembles(field)
     else:
         first = _explore(field)
-    return list(islice(_distinct(_chained(first, _everywhere(field))), 3))
+    sound = (found for found in _chained(first, _everywhere(field)) if coherent(found.idea))
+    found = list(islice(_distinct(sound), 3)) or [
+        Found(field.idea(field.methods[:1], {}), "nothing else can run here")
+    ]
+    return (found * 3)[:3]  # a plan may leave less than three to propose
 
 
 def _chained(first: Iterator[Found], rest: Iterator[Found]) -> Iterator[Found]:
@@ -50,17 +54,27 @@ def _distinct(found: Iterator[Found]) -> Iterator[Found]:
             yield item
 
 
-def bases(field: Field) -> list[tuple[Idea, VariationReport | None]]:
-    """Where to climb from: history's best with the segment's methods, then each method's known good setting."""
-    fitting = [report for report in ranked(field) if set(report.methods) <= set(field.methods)]
-    out = [(field.idea(report.methods, as_idea(report, field).values), report) for report in fitting]
-    used = {method for idea, _ in out for method in idea.methods}
-    return [*out, *((field.idea((method,), {}), None) for method in field.methods if method not in used)]
+Base = tuple[Idea, VariationReport | None]
+
+
+def bases(field: Field, least: int = 1) -> Iterator[Base]:
+    """Where to climb from: history's best with the segment's methods, then each method's known good setting.
+
+    With *least*, only those of at least so many methods together.
+    """
+    used: set[str] = set()
+    for report in ranked(field):
+        if least <= len(report.methods) and set(report.methods) <= set(field.methods):
+            used |= set(report.methods)
+            yield field.idea(report.methods, field.ran(report).values), report
+    for method in field.methods if least == 1 else ():
+        if method not in used:
+            yield field.idea((method,), {}), None
 
 
 def climb(field: Field, base: Idea, steps: Sequence[Step]) -> Iterator[Found]:
     """New neighbours of *base* along *steps*, near ones first; what history holds is skipped."""
-    known = tried(field) | {base.key}
+    known = {*field.tried, base.key}
     for width in WIDTHS:
         for parameter, sign in steps:
             if parameter not in base.values or not base.in_force(parameter):
@@ -72,34 +86,40 @@ def climb(field: Field, base: Idea, steps: Sequence[Step]) -> Iterator[Found]:
 
 
 def compass(field: Field, base: Idea, report: VariationReport | None) -> list[Step]:
-    """All directions from *base*: what its report calls for, what history favours, then every parameter both ways."""
-    steps = (diagnosis(report, field) if report else []) + slopes(field)
+    """All directions from *base*: what its report calls for and what history favours by turns, then every one."""
+    called_for = diagnosis(report, field) if report else []
+    by_turns = zip_longest(called_for, slopes(field))
+    steps = [step for pair in by_turns for step in pair if step is not None]
     steps += [(STOP, 1), (TAKE_PROFIT, 1)]
     steps += [(s.name, sign) for s in field.own(base.methods) for sign in (1, -1)]
     return [step for step in dict.fromkeys(steps) if step[0] in base.values]
 
 
 def _explore(field: Field) -> Iterator[Found]:
-    known = tried(field)
-    starts = bases(field)
-    fresh = [Found(idea, f"known good setting of {_name(idea)}") for idea, _ in starts if idea.key not in known]
-    best, report = starts[0]
-    pool = climb(field, best, compass(field, best, report))
-    first = next(pool, None)
-    if report is not None and first is not None:
-        yield first  # what the best result calls for comes before anybody's known good setting
-    yield from fresh[:2]
-    if report is None and first is not None:
+    """By turns: what the best result calls for, known good settings not run yet, what the second best calls for."""
+    starts = list(islice(bases(field), 2))
+    pools = [climb(field, idea, compass(field, idea, report)) for idea, report in starts]
+    first = next(pools[0], None)
+    if first is not None and starts[0][1] is not None:
         yield first
-    if len(starts) > 1:
-        second, second_report = starts[1]
-        yield from islice(climb(field, second, compass(field, second, second_report)), 1)
-    yield from (found for found in pool if first is None or found.parameter != first.parameter)
+    yield from islice(_known_good(field), 2)
+    for pool in pools[1:]:
+        yield from islice(pool, 1)
+    if first is not None:
+        yield first
+    yield from (found for found in pools[0] if first is None or found.parameter != first.parameter)
+
+
+def _known_good(field: Field) -> Iterator[Found]:
+    used = used_methods(field)
+    for method in field.methods:
+        if method not in used:
+            yield Found(field.idea((method,), {}), f"known good setting of {method}")
 
 
 def _new_methods(field: Field) -> Iterator[Found]:
     exits = _best_values(field)
-    used, known = used_methods(field), tried(field)
+    used, known = used_methods(field), field.tried
     for size in range(1, len(field.methods) + 1):
         for methods in combinations(field.methods, size):
             idea = field.idea(methods, exits)
@@ -117,18 +137,16 @@ def _the_best(field: Field) -> Iterator[Found]:
 
 def _ensembles(field: Field) -> Iterator[Found]:
     """Several methods together, each with its own best values: a vote of any, of more, then better exits for it."""
-    known, values = tried(field), _best_values(field)
+    known, values = field.tried, _best_values(field)
     together = [combo for size in range(len(field.methods), 1, -1) for combo in combinations(field.methods, size)]
     for methods in together[:1] or [field.methods]:
-        for quorum in range(1, len(methods) + 1):
+        for quorum in (1, 2):
             idea = field.idea(methods, {**values, QUORUM: quorum})
             if idea.key not in known:
                 voting = f"any {quorum} of {len(methods)} may open" if quorum > 1 else "each may open"
                 yield Found(idea, f"{_name(idea)} together, {voting}, each with its best values")
-                break
-    running = [(idea, report) for idea, report in bases(field) if len(idea.methods) > 1]
-    starts = running or [(field.idea(methods, values), None) for methods in together[:1]]
-    for idea, report in starts:
+    start: list[Base] = [(field.idea(methods, values), None) for methods in together[:1]]
+    for idea, report in [*islice(bases(field, least=2), 3)] or start:
         yield from climb(field, idea, compass(field, idea, report))
 
 
@@ -146,10 +164,10 @@ def _everywhere(field: Field) -> Iterator[Found]:
 
 def _best_values(field: Field) -> dict[str, int | float | bool]:
     """Each method's own parameters from its best report, the common ones from the best report of all."""
-    offered, values = field.briefing.methods, dict[str, int | float | bool]()
+    values = dict[str, int | float | bool]()
     for report in reversed(ranked(field)):
-        for name, value in as_idea(report, field).values.items():
-            if owner(name, offered) in (None, *report.methods):
+        for name, value in field.ran(report).values.items():
+            if field.owners[name] in (None, *report.methods):
                 values[name] = value
     return values
 
