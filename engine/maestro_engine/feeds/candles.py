@@ -109,6 +109,36 @@ class CandleMaker:
         )
 
 
+class CandleStream:
+    """Candles of one symbol and interval as an exchange pushes them: forming ones while trades come, then the closed.
+
+    A forming candle is pushed at most every *every_ms* of trade time. Without a trade in the next candle a closed
+    one is pushed *close_after_ms* after its end, because its last trades may still be on their way.
+    """
+
+    def __init__(self, symbol: str, interval: str, *, every_ms: int = 250, close_after_ms: int = 500) -> None:
+        self.symbol = symbol
+        self._maker = CandleMaker(symbol, interval)
+        self._every_ms, self._close_after_ms = every_ms, close_after_ms
+        self._told_ms = 0
+
+    def seed(self, kline: Kline) -> None:
+        """Go on from *kline*, the last one known."""
+        self._maker.seed(kline)
+
+    def trade(self, trade: Trade) -> list[Kline]:
+        pushed = self._maker.take(trade)
+        forming = self._maker.current
+        if forming is not None and trade.time_ms - self._told_ms >= self._every_ms:
+            self._told_ms = trade.time_ms
+            pushed.append(forming)
+        return pushed
+
+    def time(self, now_ms: int, local_ns: int) -> list[Kline]:
+        """The exchange's time is *now_ms* (UTC milliseconds)."""
+        return self._maker.close_until(now_ms - self._close_after_ms, local_ns)
+
+
 def fold(klines: Iterable[Kline], interval: str) -> list[Kline]:
     """Candles of *interval* from shorter ones of one symbol, oldest first; longer ones are left out.
 

@@ -89,6 +89,8 @@ class Head:
     symbols: tuple[str, ...]
     unanchored: frozenset[str]
     """Symbols with depth updates and no snapshot to start a book from."""
+    aggregated: frozenset[str]
+    """Symbols whose trades were captured as ``aggTrade`` only."""
     usdm: bool
     """Whether it was captured on USD-M (its depth updates carry ``pu``, its quotes an event time)."""
 
@@ -130,7 +132,10 @@ class Recording:
         books = {name.partition("@")[0].upper() for name in streams if "@depth" in name}
         if "" in snapshots and len(books) == 1:
             snapshots |= books
-        return Head(first_ns, streams, symbols, frozenset(books - snapshots), usdm)
+        aggregated = {
+            s for s in symbols if f"{s.lower()}@aggTrade" in streams and f"{s.lower()}@trade" not in streams
+        }
+        return Head(first_ns, streams, symbols, frozenset(books - snapshots), frozenset(bundled - single), usdm)
 
     def filters(self, symbol: str) -> Filters:
         """Filters read off the recording: the coarsest grid all its prices and quantities lie on.
@@ -143,7 +148,7 @@ class Recording:
         name = symbol.lower()
         for _, raw in itertools.islice(self.lines(), HEAD_LINES):
             stream = stream_of(raw)
-            if stream in (f"{name}@trade", f"{name}@bookTicker"):
+            if stream in (f"{name}@trade", f"{name}@aggTrade", f"{name}@bookTicker"):
                 data = msgspec.json.decode(raw, type=_Numbers).data
                 prices |= {Decimal(text) for text in (data.p, data.b, data.a) if text}
                 quantities |= {Decimal(text) for text in (data.q, data.B, data.A) if text}

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from maestro_engine.feeds.candles import fold
+from maestro_engine.feeds.candles import CandleStream, fold
 from maestro_engine.feeds.clock import VirtualClock
-from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline
+from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline, Trade
 from maestro_engine.feeds.recording import Recording
 
 YIELD_EVERY = 256
@@ -31,8 +31,10 @@ class ReplayFeed:
     clock of another speed faster, on a :class:`VirtualClock` as fast as possible with every other sleeper of
     that clock woken in its turn. Without a clock nothing waits at all. The events are the same either way.
 
-    *history*: closed candles from before the recording, of any interval not longer than what is asked for.
-    *from_ms*: lines received before this moment (UTC milliseconds) are parsed and not given out.
+    *intervals*: candles to make from the trades where the recording has none of its own; the first is as
+    incomplete as the recording's first minute. *history*: closed candles from before the recording, of any
+    interval not longer than what is asked for. *from_ms*: lines received before this moment (UTC milliseconds)
+    are parsed and not given out.
     """
 
     def __init__(
@@ -41,12 +43,20 @@ class ReplayFeed:
         parser: LineParser,
         clock: Clock | None = None,
         *,
+        intervals: Sequence[str] = (),
         history: Sequence[Kline] = (),
         from_ms: int | None = None,
     ) -> None:
         self.name = f"replay-{recording.paths[0].name}"
         self._recording, self._parser, self._clock = recording, parser, clock
         self._history = tuple(history)
+        streams = recording.head().streams if intervals else {}
+        self._candles = [
+            CandleStream(symbol, interval)
+            for symbol in (recording.head().symbols if intervals else ())
+            for interval in intervals
+            if f"{symbol.lower()}@kline_{interval}" not in streams
+        ]
         self._from_ns = 0 if from_ms is None else from_ms * 1_000_000
 
     @property
@@ -63,10 +73,24 @@ class ReplayFeed:
                     await pace.until(last_ns)
                 elif count % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
-            for event in self._parser.take(raw, local_ns):
+            for event in self._with_candles(self._parser.take(raw, local_ns)):
                 if last_ns >= self._from_ns:
                     yield event
         yield FeedStatus(last_ns, "ended", f"{count} lines replayed")
+
+    def _with_candles(self, events: list[Event]) -> list[Event]:
+        if not self._candles:
+            return events
+        out: list[Event] = []
+        for event in events:
+            out.append(event)
+            time_ms: int | None = getattr(event, "time_ms", None)
+            for candles in self._candles:
+                if isinstance(event, Trade) and event.symbol == candles.symbol:
+                    out += candles.trade(event)
+                elif time_ms is not None:
+                    out += candles.time(time_ms, event.local_ns)
+        return out
 
     async def history(self, symbol: str, interval: str, limit: int) -> list[Kline]:
         own = [kline for kline in self._history if kline.symbol == symbol]

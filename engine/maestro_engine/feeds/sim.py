@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +16,7 @@ from decimal import Decimal
 import numpy as np
 from msgspec import Struct
 
-from maestro_engine.feeds.candles import CandleMaker, fold
+from maestro_engine.feeds.candles import CandleStream, fold
 from maestro_engine.feeds.port import (
     BookTicker,
     Clock,
@@ -37,6 +38,7 @@ MINUTE_MS = 60_000
 FUNDING_MS = 8 * 3_600_000
 HISTORY_MINUTES = 3_000
 LEVELS = 10
+IDS_A_MOVE = 4 * LEVELS
 SECONDS_A_YEAR = 31_536_000.0
 
 
@@ -62,6 +64,7 @@ class Simulation:
 
     def __init__(self, settings: SimSettings) -> None:
         self.settings = settings
+        self._tick, self._lot = float(settings.tick), float(settings.lot)
         self._places = max(0, -int(settings.tick.as_tuple().exponent))
         self._qty_places = max(0, -int(settings.lot.as_tuple().exponent))
 
@@ -70,34 +73,37 @@ class Simulation:
         base, quote = split_symbol(s.symbol)
         return Filters(s.symbol, base, quote, s.tick, s.lot, s.lot, Decimal(5))
 
-    def events(self) -> Iterator[Event]:
-        """A snapshot, then trades, quotes, depth updates and mark prices in the order of time."""
+    def events(self, *, depth: bool = True) -> Iterator[Event]:
+        """A book, then trades, quotes, depth updates and mark prices in the order of time.
+
+        Without *depth* the same, faster, less the book and its updates.
+        """
         s = self.settings
         rng = np.random.default_rng([s.seed, 1])
-        book = _Ladder(self, rng)
-        mid_ticks, log_vol, trade_id = s.price / float(s.tick), 0.0, 1
-        yield book.snapshot(s.start_ms, round(mid_ticks))
+        mid_ticks, log_vol, trade_id, last_id = s.price / float(s.tick), 0.0, 1, IDS_A_MOVE
+        ladder = _Ladder(self) if depth else None
+        if ladder is not None:
+            yield ladder.snapshot(s.start_ms, round(mid_ticks), last_id)
         start_ms = s.start_ms
         while True:
             log_vol = 0.97 * log_vol + 0.1 * float(rng.standard_normal())
-            count = int(rng.poisson(s.trades_per_s * 60))
-            offsets = np.sort(rng.integers(0, MINUTE_MS, count)).tolist()
-            path = mid_ticks * np.exp(np.cumsum(self._steps(rng, count, log_vol)))
-            sells = (rng.random(count) < 0.5).tolist()
-            lots = np.maximum(1, np.rint(rng.lognormal(3.0, 1.2, count))).astype(int).tolist()
-            marks = iter(range(0, MINUTE_MS, 1_000))
-            mark_at = next(marks, None)
-            for offset, ticks, sold, size in zip(offsets, path.tolist(), sells, lots, strict=True):
-                while mark_at is not None and mark_at <= offset:
-                    yield self._mark(start_ms + mark_at, mid_ticks)
-                    mark_at = next(marks, None)
-                mid_ticks, now_ms = ticks, start_ms + offset
-                yield from book.move(now_ms, math.floor(ticks))
-                best = book.bid_ticks if sold else book.bid_ticks + 1
-                yield Trade(s.symbol, now_ms, ns(now_ms), trade_id, self.price(best), self.qty(size), sold)
+            minute = self._draw(rng, mid_ticks, log_vol)
+            marks = deque(range(start_ms, start_ms + MINUTE_MS, 1_000))
+            for offset, ticks, sold, size, bid_lots, ask_lots in minute:
+                now_ms = start_ms + offset
+                while marks and marks[0] <= now_ms:
+                    yield self._mark(marks.popleft(), mid_ticks)
+                mid_ticks, bid = ticks, math.floor(ticks)
+                sizes = self.qty(bid_lots), self.qty(ask_lots)
+                last_id += IDS_A_MOVE
+                if ladder is not None:
+                    yield ladder.move(now_ms, bid, sizes, last_id)
+                yield self._quote(now_ms, bid, sizes, last_id)
+                price = self.price(bid if sold else bid + 1)
+                yield Trade(s.symbol, now_ms, ns(now_ms), trade_id, price, self.qty(size), sold)
                 trade_id += 1
-            for rest in (mark_at, *marks) if mark_at is not None else ():
-                yield self._mark(start_ms + rest, mid_ticks)
+            while marks:
+                yield self._mark(marks.popleft(), mid_ticks)
             start_ms += MINUTE_MS
 
     def history(self, minutes: int = HISTORY_MINUTES) -> list[Kline]:
@@ -116,19 +122,33 @@ class Simulation:
         ]
 
     def price(self, ticks: float) -> float:
-        return round(ticks * float(self.settings.tick), self._places)
+        return round(ticks * self._tick, self._places)
 
     def qty(self, lots: float) -> float:
-        return round(lots * float(self.settings.lot), self._qty_places)
+        return round(lots * self._lot, self._qty_places)
 
-    def _steps(self, rng: np.random.Generator, count: int, log_vol: float) -> np.typing.NDArray[np.float64]:
+    def _draw(
+        self, rng: np.random.Generator, mid_ticks: float, log_vol: float
+    ) -> Iterator[tuple[int, float, bool, int, int, int]]:
+        """A minute's trades: offset (ms), mid (ticks), taker sold, size, and the best bid's and ask's size (lots)."""
         s = self.settings
+        count = int(rng.poisson(s.trades_per_s * 60))
+        offsets = np.sort(rng.integers(0, MINUTE_MS, count))
         per_trade = s.volatility * math.exp(log_vol) / math.sqrt(SECONDS_A_YEAR * s.trades_per_s)
-        return per_trade * rng.standard_normal(count)
+        path = mid_ticks * np.exp(np.cumsum(per_trade * rng.standard_normal(count)))
+        sold = rng.random(count) < 0.5
+        sizes = np.maximum(1, np.rint(rng.lognormal(3.0, 1.2, count))).astype(np.int64)
+        best = rng.integers(1, 5_000, (2, count))
+        columns = (offsets, path, sold, sizes, best[0], best[1])
+        return zip(*(column.tolist() for column in columns), strict=True)
+
+    def _quote(self, now_ms: int, bid: int, sizes: tuple[float, float], last_id: int) -> BookTicker:
+        bid_price, ask_price = self.price(bid), self.price(bid + 1)
+        return BookTicker(self.settings.symbol, now_ms, ns(now_ms), last_id, bid_price, sizes[0], ask_price, sizes[1])
 
     def _mark(self, now_ms: int, mid_ticks: float) -> MarkPrice:
         due = (now_ms // FUNDING_MS + 1) * FUNDING_MS
-        price = round(mid_ticks * float(self.settings.tick), 8)
+        price = round(mid_ticks * self._tick, 8)
         return MarkPrice(self.settings.symbol, now_ms, ns(now_ms), price, price, self.settings.funding_rate, due)
 
     def _minute(
@@ -139,11 +159,11 @@ class Simulation:
         volume: float,
         taken: float,
     ) -> Kline:
-        tick = float(self.settings.tick)
+        tick = self._tick
         first, last = (self.price(round(float(end) / tick)) for end in ends)
         high = self.price(math.ceil(max(first, last) * float(reach[0]) / tick))
         low = self.price(math.floor(min(first, last) / float(reach[1]) / tick))
-        traded = self.qty(round(float(volume) / float(self.settings.lot)))
+        traded = self.qty(round(float(volume) / self._lot))
         return Kline(
             symbol=self.settings.symbol,
             time_ms=open_ms + MINUTE_MS,
@@ -164,57 +184,40 @@ class Simulation:
 
 
 class _Ladder:
-    """A book of ``LEVELS`` prices a side, one tick apart; it follows the price and redraws what is new."""
+    """A book of ``LEVELS`` prices a side, one tick apart, that follows the price. Levels are kept in ticks and lots.
 
-    def __init__(self, sim: Simulation, rng: np.random.Generator) -> None:
-        self._sim, self._rng = sim, rng
-        self._symbol = sim.settings.symbol
+    Every move takes ``IDS_A_MOVE`` update ids whatever it changes, so quotes have the same ids with and without it.
+    """
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self._rng = np.random.default_rng([sim.settings.seed, 3])
         self._bids: dict[int, float] = {}
         self._asks: dict[int, float] = {}
-        self._last_id = 1
-        self.bid_ticks = 0
 
-    def snapshot(self, now_ms: int, bid_ticks: int) -> DepthSnapshot:
-        self._follow(bid_ticks)
-        price = self._sim.price
-        bids = tuple((price(t), q) for t, q in sorted(self._bids.items(), reverse=True))
-        asks = tuple((price(t), q) for t, q in sorted(self._asks.items()))
-        return DepthSnapshot(self._symbol, now_ms, ns(now_ms), self._last_id, bids, asks)
+    def snapshot(self, now_ms: int, bid: int, last_id: int) -> DepthSnapshot:
+        first = self.move(now_ms, bid, (1.0, 1.0), last_id)
+        bids, asks = tuple(sorted(first.bids, reverse=True)), tuple(sorted(first.asks))
+        return DepthSnapshot(first.symbol, now_ms, ns(now_ms), last_id, bids, asks)
 
-    def move(self, now_ms: int, bid_ticks: int) -> tuple[DepthUpdate, BookTicker]:
-        bids, asks = self._follow(bid_ticks)
-        first, self._last_id = self._last_id + 1, self._last_id + len(bids) + len(asks)
-        update = DepthUpdate(self._symbol, now_ms, ns(now_ms), first, self._last_id, bids, asks)
-        bid, ask = self.bid_ticks, self.bid_ticks + 1
-        price = self._sim.price
-        quote = BookTicker(
-            self._symbol,
-            now_ms,
-            ns(now_ms),
-            self._last_id,
-            price(bid),
-            self._bids[bid],
-            price(ask),
-            self._asks[ask],
-        )
-        return update, quote
+    def move(self, now_ms: int, bid: int, best: tuple[float, float], last_id: int) -> DepthUpdate:
+        """The best bid is *bid* ticks now; levels out of reach go, new ones are drawn, *best* sizes are set."""
+        bids = self._side(self._bids, range(bid - LEVELS + 1, bid + 1), bid, best[0])
+        asks = self._side(self._asks, range(bid + 1, bid + LEVELS + 1), bid + 1, best[1])
+        symbol, first_id = self._sim.settings.symbol, last_id - IDS_A_MOVE + 1
+        return DepthUpdate(symbol, now_ms, ns(now_ms), first_id, last_id, bids, asks)
 
-    def _follow(self, bid_ticks: int) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        """Both best quantities are redrawn, levels out of reach go, new ones come; gives what changed."""
-        self.bid_ticks = bid_ticks
-        bids = self._side(self._bids, range(bid_ticks - LEVELS + 1, bid_ticks + 1), bid_ticks)
-        asks = self._side(self._asks, range(bid_ticks + 1, bid_ticks + LEVELS + 1), bid_ticks + 1)
-        return bids, asks
-
-    def _side(self, levels: dict[int, float], reach: range, best: int) -> tuple[Level, ...]:
+    def _side(self, levels: dict[int, float], reach: range, best: int, best_qty: float) -> tuple[Level, ...]:
+        price, qty = self._sim.price, self._sim.qty
         gone = [ticks for ticks in levels if ticks not in reach]
-        new = [ticks for ticks in reach if ticks not in levels or ticks == best]
+        new = [ticks for ticks in reach if ticks not in levels]
         for ticks in gone:
             del levels[ticks]
         for ticks, lots in zip(new, self._rng.integers(1, 5_000, len(new)).tolist(), strict=True):
-            levels[ticks] = self._sim.qty(lots)
-        price = self._sim.price
-        return (*((price(t), 0.0) for t in gone), *((price(t), levels[t]) for t in new))
+            levels[ticks] = qty(lots)
+        levels[best] = best_qty
+        changed = new if best in new else [*new, best]
+        return (*((price(t), 0.0) for t in gone), *((price(t), levels[t]) for t in changed))
 
 
 class SimFeed:
@@ -235,18 +238,17 @@ class SimFeed:
         self.counters = Counters()
         self._sim, self._clock, self._until_ms = Simulation(settings), clock, until_ms
         self._streams = {each.stream for each in subscriptions if each.symbol == settings.symbol}
-        self._makers = {
-            each.interval: CandleMaker(settings.symbol, each.interval)
+        self._candles = {
+            each.interval: CandleStream(settings.symbol, each.interval, close_after_ms=0)
             for each in subscriptions
             if each.stream == "kline" and each.symbol == settings.symbol
         }
-        self._told_ms: dict[str, int] = {}
 
     async def events(self) -> AsyncIterator[Event]:
         began_ns = self._clock.monotonic_ns() if self._clock is not None else 0
         start_ns = ns(self._sim.settings.start_ms)
         self._seed_candles()
-        for count, event in enumerate(self._sim.events()):
+        for count, event in enumerate(self._sim.events(depth="depth" in self._streams)):
             now_ns = event.local_ns
             if self._until_ms is not None and now_ns >= ns(self._until_ms):
                 return
@@ -275,24 +277,19 @@ class SimFeed:
 
     def _seed_candles(self) -> None:
         history = self._sim.history()
-        for interval, maker in self._makers.items():
+        for interval, candles in self._candles.items():
             folded = fold(history, interval)
             if folded:
-                maker.seed(folded[-1])
+                candles.seed(folded[-1])
 
     def _told(self, event: Event) -> list[Event]:
-        """The event if it is subscribed to, behind the candles it closes; the forming candle once a second."""
+        """The event if it is subscribed to, behind the candles it moves or closes."""
         out: list[Event] = []
-        now_ms = event.local_ns // 1_000_000
-        for interval, maker in self._makers.items():
+        for candles in self._candles.values():
             if isinstance(event, Trade):
-                out += maker.take(event)
+                out += candles.trade(event)
             else:
-                out += maker.close_until(now_ms, event.local_ns)
-            forming = maker.current
-            if forming is not None and now_ms - self._told_ms.get(interval, 0) >= 1_000:
-                self._told_ms[interval] = now_ms
-                out.append(forming)
+                out += candles.time(event.local_ns // 1_000_000, event.local_ns)
         if _STREAMS.get(type(event)) in self._streams:
             out.append(event)
         return out

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from maestro_engine.feeds.binance.client import binance_replay
 from maestro_engine.feeds.binance.parser import BinanceParser
 from maestro_engine.feeds.book import LocalBook
 from maestro_engine.feeds.candles import CandleMaker, fold
@@ -25,7 +26,7 @@ from maestro_engine.feeds.port import (
     MarkPrice,
     Trade,
 )
-from maestro_engine.feeds.recording import Recording
+from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
 
 USDM = ("binance_usdm_btcusdt_2024-08-08.ws.gz",)
@@ -107,6 +108,7 @@ def test_receive_times_are_nanoseconds_whatever_the_capture_counts_in(market_dat
     assert stamp == 1_680_652_800_005_184_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [USDM, OLD])
 async def test_replay_gives_the_same_events_paced_and_unpaced(market_data, names):
     capture = recording(market_data, names)
@@ -238,3 +240,43 @@ def test_decoding_keeps_up_with_twenty_thousand_frames_a_second(market_data):
     for ns, raw in lines:
         parser.take(raw, ns)
     assert len(lines) / (time.process_time() - started) > 20_000
+
+
+async def test_replay_makes_the_candles_a_capture_lacks(market_data):
+    capture = recording(market_data, SPOT)
+    events = [e async for e in binance_replay(capture, intervals=("1m", "5m")).events()]
+    minutes = [e for e in events if isinstance(e, Kline) and e.interval == "1m" and e.closed]
+    assert [b.open_ms - a.open_ms for a, b in itertools.pairwise(minutes)] == [60_000] * 10
+    maker = CandleMaker("BTCUSDT", "1m")
+    truth = [k for e in events if isinstance(e, Trade) for k in maker.take(e)]
+    assert [(k.open_ms, k.close, k.volume, k.trades) for k in minutes] == [
+        (k.open_ms, k.close, k.volume, k.trades) for k in truth
+    ]
+    fives = [e for e in events if isinstance(e, Kline) and e.interval == "5m" and e.closed]
+    inside = [k.volume for k in minutes if fives[1].open_ms <= k.open_ms <= fives[1].close_ms]
+    assert len(inside) == 5
+    assert fives[1].volume == pytest.approx(sum(inside))
+    forming = [e for e in events if isinstance(e, Kline) and not e.closed]
+    assert len(forming) > 1_000
+
+
+async def test_a_capture_of_aggregated_trades_gives_trades(market_data, tmp_path):
+    """The 2026 sample has aggTrade instead of trade; written as a capture it replays and can be served."""
+    path = market_data / "samples" / "binance_ws" / "spot_btcusdt_2026-03-13.jsonl"
+    names = {"aggTrade": "aggTrade", "depthUpdate": "depth@100ms", "kline": "kline_1m"}
+    recorder = Recorder(tmp_path, "sample")
+    messages = [json.loads(line) for line in path.read_text().splitlines()]
+    for m in messages:
+        raw = json.dumps({"stream": f"btcusdt@{names[m['e']]}", "data": m}, separators=(",", ":")).encode()
+        recorder(m["E"] * 1_000_000, raw)
+    recorder.close()
+    feed = binance_replay(Recording(tmp_path), intervals=("1m",))
+    events = [e async for e in feed.events()]
+    assert feed.counters.rejected == {}
+    assert Counter(type(e).__name__ for e in events) == {
+        "DepthUpdate": 145,
+        "Trade": 128,
+        "Kline": 7,
+        "FeedStatus": 1,
+    }
+    assert [e.trade_id for e in events if isinstance(e, Trade)] == [m["a"] for m in messages if m["e"] == "aggTrade"]

@@ -345,6 +345,14 @@ async def test_simulated_feed_is_the_same_every_time_and_at_every_pace():
     assert [b.open_ms - a.open_ms for a, b in itertools.pairwise(bars)] == [60_000] * (len(bars) - 1)
 
 
+def test_simulated_trades_and_quotes_do_not_depend_on_who_wants_the_book():
+    sim = Simulation(SimSettings(seed=4))
+    full = list(itertools.islice(sim.events(), 4_000))
+    plain = list(itertools.islice(sim.events(depth=False), 2_000))
+    assert [e for e in full if not isinstance(e, DepthSnapshot | DepthUpdate)][:2_000] == plain
+    assert assert_book_agrees_with_quotes(full) > 1_000
+
+
 def test_fault_plans_are_data_and_refuse_what_they_do_not_know():
     assert read_plan('[{"kind":"drop","after_s":3,"seconds":2}]') == (Fault("drop", 3.0, seconds=2.0),)
     for wrong in ('[{"kind":"explode"}]', '[{"kind":"drop","when":3}]', '[{"kind":"drop","after_s":-1}]', "{"):

@@ -18,6 +18,8 @@ from maestro_engine.feeds.live.line import LineSpec
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Clock, Filters, Kline, Subscription, interval_ms
+from maestro_engine.feeds.recording import Recording
+from maestro_engine.feeds.replay import ReplayFeed
 from maestro_protocol.errors import ConfigError
 
 Market = Literal["spot", "usdm"]
@@ -65,6 +67,20 @@ def binance_feed(
     """
     venue = BinanceVenue(market, subscriptions, clock, rng, endpoints or ENDPOINTS[market], proxy, last_open_ms)
     return LiveFeed(venue, clock, rng, policy=policy, limits=limits, proxy=proxy, recorder=recorder)
+
+
+def binance_replay(
+    recording: Recording,
+    clock: Clock | None = None,
+    *,
+    intervals: Sequence[str] = (),
+    history: Sequence[Kline] = (),
+    from_ms: int | None = None,
+) -> ReplayFeed:
+    """A recording of Binance frames as a feed, see :class:`ReplayFeed`; what it lacks is read off its head."""
+    head = recording.head()
+    parser = BinanceParser(head.symbols, unanchored=head.unanchored, aggregated=head.aggregated)
+    return ReplayFeed(recording, parser, clock, intervals=intervals, history=history, from_ms=from_ms)
 
 
 def stream_name(market: Market, subscription: Subscription) -> str:

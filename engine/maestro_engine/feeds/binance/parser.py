@@ -42,7 +42,8 @@ class BinanceParser:
     """Frames of the combined stream, spot or USD-M (told apart by ``pu``), to events.
 
     *symbols*: only these are listened to; None takes any (recordings). *unanchored*: symbols whose depth passes
-    without a snapshot. *last_open_ms*: open time of the newest candle already known, by (symbol, interval).
+    without a snapshot. *aggregated*: symbols whose trades come as ``aggTrade``; for others that stream is not
+    listened to. *last_open_ms*: open time of the newest candle already known, by (symbol, interval).
     """
 
     def __init__(
@@ -50,11 +51,12 @@ class BinanceParser:
         symbols: Collection[str] | None = None,
         *,
         unanchored: Collection[str] = (),
+        aggregated: Collection[str] = (),
         last_open_ms: dict[tuple[str, str], int] | None = None,
     ) -> None:
         self.counters = Counters()
         self._symbols = None if symbols is None else frozenset(symbols)
-        self._unanchored = frozenset(unanchored)
+        self._unanchored, self._aggregated = frozenset(unanchored), frozenset(aggregated)
         self._last_open_ms = last_open_ms or {}
         self._time = TimeGuard()
         self._handlers: dict[str, _Handler] = {}
@@ -126,7 +128,8 @@ class BinanceParser:
             interval = kind.removesuffix(wire.BACKFILL).removeprefix("kline_")
             return lambda data, ns: self._on_backfill(symbol, interval, data, ns)
         known: dict[str, _Handler] = {
-            "trade": self._on_trade,
+            "trade": lambda data, ns: self._on_trade(wire.trade.decode(data), ns),
+            "aggTrade": self._on_agg_trade,
             "bookTicker": self._on_book_ticker,
             "depth": self._on_depth,
             "markPrice": self._on_mark_price,
@@ -138,8 +141,11 @@ class BinanceParser:
             raise _Insane("unknown stream")
         return handler
 
-    def _on_trade(self, data: msgspec.Raw, local_ns: int) -> list[Event]:
-        m = wire.trade.decode(data)
+    def _on_agg_trade(self, data: msgspec.Raw, local_ns: int) -> list[Event]:
+        m = wire.agg_trade.decode(data)
+        return self._on_trade(m, local_ns) if m.symbol in self._aggregated else []
+
+    def _on_trade(self, m: wire.TradeWire | wire.AggTradeWire, local_ns: int) -> list[Event]:
         self._check(m.symbol, m.event_ms, local_ns)
         if m.qty <= 0:
             raise _Insane("zero quantity")

@@ -35,6 +35,18 @@ class TradeWire(Struct):
     buyer_is_maker: bool = msgspec.field(name="m")
 
 
+class AggTradeWire(Struct):
+    """Trades of one taker order at one price, told as one; ids are their own, consecutive too."""
+
+    symbol: Symbol = msgspec.field(name="s")
+    event_ms: Ms = msgspec.field(name="E")
+    time_ms: Ms = msgspec.field(name="T")
+    trade_id: Id = msgspec.field(name="a")
+    price: Price = msgspec.field(name="p")
+    qty: Qty = msgspec.field(name="q")
+    buyer_is_maker: bool = msgspec.field(name="m")
+
+
 class BookTickerWire(Struct):
     """Spot sends no event time."""
 
@@ -111,6 +123,7 @@ RestKline = tuple[Ms, Price, Price, Price, Price, Qty, Ms, Qty, Id, Qty, Qty, st
 
 frame = msgspec.json.Decoder(Frame)
 trade = msgspec.json.Decoder(TradeWire, strict=False)
+agg_trade = msgspec.json.Decoder(AggTradeWire, strict=False)
 book_ticker = msgspec.json.Decoder(BookTickerWire, strict=False)
 depth = msgspec.json.Decoder(DepthWire, strict=False)
 snapshot = msgspec.json.Decoder(SnapshotWire, strict=False)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from maestro_engine.feeds.binance.parser import BinanceParser
 from maestro_engine.feeds.book import LocalBook
-from maestro_engine.feeds.candles import CandleMaker, fold
+from maestro_engine.feeds.candles import CandleMaker, CandleStream, fold
 from maestro_engine.feeds.exchange.frames import Json, kline_row, snapshot, text
 from maestro_engine.feeds.exchange.tape import Tape
 from maestro_engine.feeds.port import (
@@ -24,10 +24,6 @@ from maestro_engine.feeds.port import (
     interval_ms,
 )
 
-STREAM_EVERY_MS = 250
-"""A forming candle is pushed no more often than this."""
-CLOSE_AFTER_MS = 500
-"""Trades of a candle may still be on the tape when its time is over; a trade of the next one closes it at once."""
 KEPT = 250_000
 DAY_MS = 86_400_000
 
@@ -123,38 +119,37 @@ class Market:
 
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
-        self._parser = BinanceParser(tape.symbols, unanchored=tape.unanchored)
+        self._parser = BinanceParser(tape.symbols, unanchored=tape.unanchored, aggregated=tape.aggregated)
         history = tape.history()
         self.states = {symbol: SymbolState(symbol, history, tape.first_snapshot(symbol)) for symbol in tape.symbols}
         self._filters: dict[str, Filters] = {}
-        self._makers: dict[tuple[str, str], CandleMaker] = {}
-        self._told_ms: dict[tuple[str, str], int] = {}
+        self._candles: dict[tuple[str, str], CandleStream] = {}
 
-    def take(self, raw: bytes, local_ns: int, now_ms: int) -> list[Kline]:
-        """Play one line; gives the candles to push that the tape does not have itself."""
-        pushed: list[Kline] = []
+    def take(self, raw: bytes, local_ns: int, now_ms: int) -> list[Event]:
+        """Play one line; gives what is to be pushed besides: candles, and trades made of aggregated ones."""
+        pushed: list[Event] = []
         for event in self._parser.take(raw, local_ns):
             state = self.states.get(getattr(event, "symbol", ""))
             if state is not None:
                 state.take(event)
                 if isinstance(event, Trade):
                     pushed += self._traded(event)
-        for maker in self._makers.values():
-            pushed += maker.close_until(now_ms - CLOSE_AFTER_MS, local_ns)
+        for candles in self._candles.values():
+            pushed += candles.time(now_ms, local_ns)
         return pushed
 
     def follow(self, symbol: str, interval: str, now_ms: int) -> None:
         """Somebody subscribed to candles: push them from now on, made from the trades unless they are on tape."""
         key = (symbol, interval)
         on_tape = f"{symbol.lower()}@kline_{interval}" in self._tape.streams
-        if on_tape or key in self._makers or symbol not in self.states:
+        if on_tape or key in self._candles or symbol not in self.states:
             return
-        maker = CandleMaker(symbol, interval)
+        candles = CandleStream(symbol, interval)
         step = interval_ms(interval)
         known = self.states[symbol].klines(interval, now_ms - 2 * step, now_ms, now_ms)
         if known:
-            maker.seed(known[-1])
-        self._makers[key] = maker
+            candles.seed(known[-1])
+        self._candles[key] = candles
 
     def filters(self, symbol: str) -> Filters:
         if symbol not in self._filters:
@@ -166,17 +161,11 @@ class Market:
         klines = self.states[symbol].klines(interval, from_ms, to_ms, now_ms)
         return msgspec.json.encode([kline_row(kline) for kline in klines[:limit]])
 
-    def _traded(self, trade: Trade) -> list[Kline]:
-        pushed: list[Kline] = []
-        for (symbol, interval), maker in self._makers.items():
-            if symbol == trade.symbol:
-                pushed += maker.take(trade)
-                if maker.current is not None:
-                    pushed += self._forming((symbol, interval), maker.current, trade.time_ms)
+    def _traded(self, trade: Trade) -> list[Event]:
+        pushed: list[Event] = []
+        if trade.symbol in self._tape.aggregated:
+            pushed.append(trade)
+        for candles in self._candles.values():
+            if candles.symbol == trade.symbol:
+                pushed += candles.trade(trade)
         return pushed
-
-    def _forming(self, key: tuple[str, str], kline: Kline, now_ms: int) -> list[Kline]:
-        if now_ms - self._told_ms.get(key, 0) < STREAM_EVERY_MS:
-            return []
-        self._told_ms[key] = now_ms
-        return [kline]

@@ -122,12 +122,12 @@ class Exchange:
 
     def _play(self, raw: bytes, local_ns: int) -> None:
         tape_ms = self._tape.server_start_ms + (local_ns - self._tape.start_ns) // 1_000_000
-        klines = self._market.take(raw, local_ns, tape_ms)
+        pushed = self._market.take(raw, local_ns, tape_ms)
         stream = stream_of(raw)
         if stream and "#" not in stream:
             self._publish(stream, raw)
-        for kline in klines:
-            made = frame(kline, self._tape.usdm)
+        for event in pushed:
+            made = frame(event, self._tape.usdm)
             self._publish(stream_of(made), made)
 
     def _publish(self, stream: str, raw: bytes) -> None:

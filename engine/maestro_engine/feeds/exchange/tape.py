@@ -36,6 +36,9 @@ class Tape(Protocol):
     def unanchored(self) -> frozenset[str]: ...
 
     @property
+    def aggregated(self) -> frozenset[str]: ...
+
+    @property
     def start_ns(self) -> int:
         """Local time of the first line, UTC nanoseconds."""
         ...
@@ -80,7 +83,8 @@ class RecordedTape:
         head: Head = recording.head()
         if not head.symbols:
             raise DataError(f"{recording.paths[0]}: no stream of any symbol in it, so nothing can be served")
-        self.usdm, self.symbols, self.unanchored = head.usdm, head.symbols, head.unanchored
+        self.usdm, self.symbols = head.usdm, head.symbols
+        self.unanchored, self.aggregated = head.unanchored, head.aggregated
         self.streams = frozenset(kind_of(stream) for stream in head.streams if "@" in stream)
         self.start_ns = head.first_ns
         self.server_start_ms = self._server_start_ms()
@@ -132,6 +136,10 @@ class SimTape:
 
     @property
     def unanchored(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def aggregated(self) -> frozenset[str]:
         return frozenset()
 
     @property
@@ -192,7 +200,7 @@ def invented_history(recording: Recording, seed: int, minutes: int = HISTORY_MIN
 def _first_price(recording: Recording, symbol: str) -> float | None:
     name = symbol.lower()
     for _, raw in islice(recording.lines(), LOOK_AHEAD):
-        if stream_of(raw) in (f"{name}@trade", f"{name}@bookTicker"):
+        if stream_of(raw) in (f"{name}@trade", f"{name}@aggTrade", f"{name}@bookTicker"):
             data = msgspec.json.decode(raw, type=_PricedFrame).data
             text = data.p if data.p is not None else data.b
             if isinstance(text, str):
