@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,6 +111,39 @@ def _show_end(done: CampaignRun, as_json: bool) -> None:
         campaign_end(done.campaign, done.folder, done.finished)
 
 
+@app.command("replay")
+def replay(
+    campaign: Annotated[str, typer.Argument(help="Id of a campaign, or its folder, wherever it was carried.")],
+    data: Annotated[Path | None, typer.Option(help="The data file, where it is not known here.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads.")] = 2,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Run a finished campaign again from its recordings, at no cost, and check its journal's hash."""
+    from maestro.cli.progress import watching
+    from maestro.wiring.replays import replay_campaign
+
+    settings = settings_with(out)
+    with watching(quiet=as_json) as observer:
+        found = asyncio.run(replay_campaign(_folder_or_id(settings, campaign), settings, observer, jobs, data))
+    if as_json:
+        emit({**asdict(found), "same": found.same})
+    else:
+        sys.stdout.write(f"recorded {found.recorded}\nreplayed {found.replayed}\n")
+        sys.stdout.write("the same, word for word\n" if found.same else f"different: {found.difference}\n")
+    if not found.same:
+        raise typer.Exit(1)
+
+
+@app.command("hash")
+def hash_(campaign: Annotated[str, typer.Argument(help="Id of a campaign, or its folder.")], out: Out = None) -> None:
+    """Print the hash of a campaign's journal: all that was said, the wall clock left out."""
+    from maestro.control.record.hashing import journal_hash
+    from maestro.wiring.replays import read_journal
+
+    sys.stdout.write(journal_hash(read_journal(_folder_or_id(settings_with(out), campaign))) + "\n")
+
+
 @app.command("list")
 def list_(out: Out = None, as_json: Json = False) -> None:
     """List the campaigns kept here, oldest first."""
@@ -164,6 +198,11 @@ def campaign_folder(settings: Settings, campaign: str) -> Path:
         hint = f"did you mean {near[0]}?" if near else f"none is kept in {settings.runs}"
         raise UsageError(f"campaign {campaign[:80]!r} is not known; {hint}")
     return settings.runs / campaign
+
+
+def _folder_or_id(settings: Settings, campaign: str) -> Path:
+    folder = Path(campaign)
+    return folder if (folder / "journal.jsonl").is_file() else campaign_folder(settings, campaign)
 
 
 def parse_brain(text: str) -> BrainChoice:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from maestro.control.desk import Desk
-from maestro.control.ledger import distinct
+from maestro.control.record.ledger import distinct
+from maestro.control.record.standings import leaderboard
 from maestro.control.segment import Segment, goal_of
-from maestro.control.standings import leaderboard
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, Verdict
@@ -35,7 +35,6 @@ class Campaign:
     async def run(self) -> CampaignFinished:
         """The finished campaign. Raises MaestroError; whatever was finished by then is kept."""
         desk = self.desk
-        await desk.steps.open()
         desk.steps.say(desk.config)
         desk.folder.campaign(desk.config)
         for number, tests in enumerate(share(desk.config.tests, desk.config.segments), start=1):
@@ -82,7 +81,7 @@ class Campaign:
         await desk.steps.flush()
         desk.folder.leaderboard(leaderboard(tests, desk.runner))
         desk.folder.metrics(finished)
-        desk.folder.journal(desk.steps.told())
+        desk.folder.journal(desk.steps.past())
         desk.folder.sync()
         return finished
 

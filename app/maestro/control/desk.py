@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from maestro.control.files import CampaignFolder
-from maestro.control.ledger import Ledger
-from maestro.control.standings import Standings
+from maestro.control.record.files import CampaignFolder
+from maestro.control.record.ledger import Ledger
+from maestro.control.record.standings import Standings
 from maestro.control.steps import Steps
 from maestro_protocol.config import Phase, RunConfig
 from maestro_protocol.messages.campaign import CampaignConfig

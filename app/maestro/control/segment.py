@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from maestro.control import patcher
-from maestro.control.batches import Batches
 from maestro.control.desk import Desk
-from maestro.control.lineup import Candidate, LineUp
-from maestro.control.standings import by_value
-from maestro.control.walk_forward import WalkForward, efficiency
+from maestro.control.learning.batches import Batches
+from maestro.control.learning.lineup import Candidate, LineUp
+from maestro.control.learning.walk_forward import WalkForward, efficiency
+from maestro.control.record.standings import by_value
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import UsageError

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
 
+from maestro.control.record.hashing import timeless
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
@@ -18,10 +20,12 @@ from maestro_protocol.errors import AgentError, BudgetExceeded, JournalMismatch
 from maestro_protocol.ids import CampaignId, MessageId, message_id
 from maestro_protocol.messages import Message
 from maestro_protocol.messages.events import BatchFinished
+from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import RoleFellBack
 from maestro_protocol.messages.report import Briefing
-from maestro_protocol.ports import Bus, Clock, Runner, Store, Stored, Subscription, TestOutcome
+from maestro_protocol.ports import Bus, Clock, Gate, Runner, Store, Stored, Subscription, TestOutcome
 
+MoreBudget = Callable[[MessageId, str], Awaitable[None]]
 REPLIES = "control"
 """The topic on which roles answer."""
 
@@ -29,17 +33,22 @@ REPLIES = "control"
 class Steps:
     """One campaign's path, walked or walked again."""
 
-    def __init__(self, campaign: CampaignId, store: Store, bus: Bus, runner: Runner, clock: Clock) -> None:
+    def __init__(
+        self, campaign: CampaignId, store: Store, bus: Bus, runner: Runner, clock: Clock, gate: Gate
+    ) -> None:
         self.campaign = campaign
         self._store = store
         self._bus = bus
         self._runner = runner
         self._clock = clock
+        self._gate = gate
         self._past: list[Envelope] = []
         self._place = 0
         self._pending: list[Envelope] = []
         self._replies: Subscription | None = None
         self.answer_seconds = 1_800.0
+        self.more_budget: MoreBudget | None = None
+        """Asks the owner for more once the budget is used up; raises where the answer is no."""
 
     async def open(self) -> None:
         """Read what the journal holds of the campaign, and listen for replies."""
@@ -57,7 +66,7 @@ class Steps:
     def _take(self, body: Message, sender: str, topic: str, because: MessageId | None) -> Envelope:
         if self.walking_again:
             past = self._past[self._place]
-            if past.body != body:
+            if past.body != body and timeless(past.body) != timeless(body):
                 raise JournalMismatch(
                     f"{self.campaign}: the journal has a {past.body.type} as {past.id} where this run says "
                     f"a {body.type}; the data, the code or the settings have changed since"
@@ -78,8 +87,12 @@ class Steps:
         self._pending.append(envelope)
         return envelope
 
-    def told(self) -> Sequence[Envelope]:
-        """The journal so far."""
+    def now_ms(self) -> int:
+        """The clock, for what only tells when: it is left out of every comparison."""
+        return self._clock.now_ms()
+
+    def past(self) -> Sequence[Envelope]:
+        """The journal so far, what is still to be walked again included."""
         return self._past
 
     async def flush(self, results: Sequence[Stored] = ()) -> None:
@@ -90,6 +103,23 @@ class Steps:
             self._place = len(self._past)
             self._pending = []
 
+    async def gate(self, request: GateRequest, because: MessageId | None = None) -> GateDecided:
+        """People's answer to *request*. It waits with everything saved; left and resumed, it is the same gate."""
+        asked = self.say(request, because=because)
+        if self.walking_again:
+            past = self._past[self._place].body
+            if not isinstance(past, GateDecided) or past.gate_id != request.gate_id:
+                raise JournalMismatch(f"{self.campaign}: {asked.id} asks a gate, and the journal has no answer to it")
+            self._place += 1
+            return past
+        await self.flush()
+        put = asked.body
+        assert isinstance(put, GateRequest)
+        decided = await self._gate.ask(put)
+        self.say(decided, sender="gate", because=because or asked.id)
+        await self.flush()
+        return decided
+
     async def ask(self, briefing: Briefing, because: MessageId | None = None) -> Envelope:
         """The role's answer. Everything it reports on the way (calls, fallbacks) is journalled with it."""
         asked = self._take(briefing, "control", f"agent.{briefing.role}", because)
@@ -97,18 +127,34 @@ class Steps:
             await self.flush()
         if self.walking_again:
             return self._recorded_answer(asked, briefing)
-        await self._bus.publish(asked)
-        try:
-            async with asyncio.timeout(self.answer_seconds):
-                replies = await self._collect(asked, briefing.wants)
-        except TimeoutError:
-            raise AgentError(
-                f"{briefing.role}: no answer in {self.answer_seconds:g} s; is its agent running? "
-                "The campaign is kept and can be resumed"
-            ) from None
-        taken = [self._take(reply.body, reply.sender, REPLIES, asked.id) for reply in replies]
-        await self.flush()
-        return taken[-1]
+        return await self._answer(asked, briefing)
+
+    async def _answer(self, asked: Envelope, briefing: Briefing) -> Envelope:
+        """Publish until the role answers; each time its budget is used up, the owner is asked for more."""
+        for attempt in itertools.count(1):
+            name = asked.id if attempt == 1 else f"{asked.id}.{attempt}"
+            question = asked.model_copy(update={"id": name})
+            await self._bus.publish(question)
+            try:
+                async with asyncio.timeout(self.answer_seconds):
+                    replies = await self._collect(question, briefing.wants)
+            except TimeoutError:
+                raise AgentError(
+                    f"{briefing.role}: no answer in {self.answer_seconds:g} s; is its agent running? "
+                    "The campaign is kept and can be resumed"
+                ) from None
+            taken = [self._take(reply.body, reply.sender, REPLIES, asked.id) for reply in replies]
+            await self.flush()
+            if taken[-1].body.type == briefing.wants:
+                return taken[-1]
+            await self._more_budget(asked, taken[-1])
+        raise AssertionError("unreachable")
+
+    async def _more_budget(self, asked: Envelope, exhausted: Envelope) -> None:
+        assert isinstance(exhausted.body, RoleFellBack)
+        if self.more_budget is None:
+            raise BudgetExceeded(f"{exhausted.body.role}: {exhausted.body.reason}")
+        await self.more_budget(asked.id, exhausted.body.reason)
 
     def _recorded_answer(self, asked: Envelope, briefing: Briefing) -> Envelope:
         while self.walking_again:
@@ -134,7 +180,7 @@ class Steps:
             if isinstance(reply.body, RoleFellBack) and reply.body.brain == "offline":
                 raise AgentError(f"{reply.body.role}: its offline rules failed: {reply.body.reason}")
             if isinstance(reply.body, RoleFellBack) and reply.body.brain == "budget":
-                raise BudgetExceeded(f"{reply.body.role}: {reply.body.reason}")
+                return replies
         raise AgentError("the bus was closed before the answer came; the campaign is kept and can be resumed")
 
     async def run(self, configs: Sequence[RunConfig], segment: int, batch: int) -> Sequence[TestOutcome]:

@@ -18,18 +18,27 @@ from maestro_agents.api import (
     serve,
 )
 from maestro_protocol.errors import ConfigError
-from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig
+from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig
 from maestro_protocol.ports import Bus, CallLog, Clock
 
 ROLES = ("maestro", "strategist", "critic", "implementer")
 MakeAgent = Callable[[BrainChoice], Agent]
 
 
-def budget_of(config: CampaignConfig, clock: Clock) -> Budget:
-    """The campaign's limits as a budget; a role's and a day's are the product's own."""
-    plan = config.budget
-    limits = Limits(usd=plan.usd, tokens=plan.tokens, requests=plan.requests, seconds=plan.seconds)
-    return Budget(BudgetLimits(campaign=limits), clock)
+def budget_of(config: CampaignConfig, clock: Clock, raised: int = 0) -> Budget:
+    """The campaign's limits, doubled *raised* times, as a budget; a role's and a day's are the product's own."""
+    return Budget(BudgetLimits(campaign=limits_of(config.budget, raised)), clock)
+
+
+def limits_of(plan: BudgetPlan, raised: int) -> Limits:
+    """The campaign's limits after they were doubled *raised* times."""
+    factor = 2**raised
+    return Limits(
+        usd=None if plan.usd is None else plan.usd * factor,
+        tokens=None if plan.tokens is None else plan.tokens * factor,
+        requests=None if plan.requests is None else plan.requests * factor,
+        seconds=None if plan.seconds is None else plan.seconds * factor,
+    )
 
 
 def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:

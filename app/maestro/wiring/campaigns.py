@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
 from maestro.control.desk import Desk, Observer
-from maestro.control.files import CampaignFolder
+from maestro.control.record.files import CampaignFolder
 from maestro.control.steps import Steps
 from maestro.report.pages import write_report
 from maestro.settings import Settings
-from maestro.wiring import brains, markets, workspace
+from maestro.wiring import brains, gates, markets, workspace
 from maestro_engine.api import Market, data_ref
 from maestro_protocol.base import Frozen
 from maestro_protocol.bus import LocalBus
@@ -75,13 +75,14 @@ class CampaignRun:
 def resolve(request: CampaignRequest, bars: Bars, settings: Settings) -> CampaignConfig:
     """The request with nothing left open; its id follows from what it says, so the same request has the same id."""
     chosen = {choice.role: choice for choice in request.brains}
-    rules, policies = workspace.read_rules(settings)
+    rules, policies, gate_policy = workspace.read_rules(settings)
     config = CampaignConfig(
         campaign="unnamed",
         data=data_ref(bars),
         brains=tuple(chosen.get(role, BrainChoice(role=role)) for role in brains.ROLES),
         rules=rules,
         policies=policies,
+        gates=gate_policy,
         versions=versions(),
         **{name: getattr(request, name) for name in CampaignRequest.model_fields if name not in OWN},
     )
@@ -142,20 +143,35 @@ async def _conduct(
     config: CampaignConfig, market: Market, store: SqlStore, settings: Settings, observer: Observer
 ) -> CampaignRun:
     """Run or walk again: the same path, as far as the journal goes."""
+    from maestro.store.gates import Gates
+
     clock = SystemClock()
     bus = LocalBus()
-    folder = CampaignFolder(settings.runs / config.campaign)
-    desk = Desk(
+    gate = gates.StoreGate(Gates(store, clock, gates.owner()), config.campaign, gates.tell_on_stderr)
+    desk = desk_of(
+        config, market, Steps(config.campaign, store, bus, market.runner, clock, gate), settings.runs, observer
+    )
+    async with store.lease(config.campaign):
+        await store.calls.settle(config.campaign)
+        await desk.steps.open()
+        budget = brains.budget_of(config, clock, gates.times_raised(desk.steps.past(), config.campaign))
+        desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget)
+        make = brains.paying(config, settings, clock, store.calls, budget)
+        async with brains.roles_on(bus, config.brains, make):
+            finished = await Campaign(desk).run()
+        desk.folder.recordings(await store.calls.exchanges(config.campaign))
+    await asyncio.to_thread(write_report, desk.folder.path)
+    return CampaignRun(config.campaign, desk.folder.path, finished)
+
+
+def desk_of(config: CampaignConfig, market: Market, steps: Steps, runs: Path, observer: Observer) -> Desk:
+    """What the parts of a campaign share."""
+    return Desk(
         config=config,
-        steps=Steps(config.campaign, store, bus, market.runner, clock),
+        steps=steps,
         runner=market.runner,
         statistics=market.statistics,
         judge=market.judge,
-        folder=folder,
+        folder=CampaignFolder(runs / config.campaign),
         observer=observer,
     )
-    make = brains.paying(config, settings, clock, store.calls, brains.budget_of(config, clock))
-    async with store.lease(config.campaign), brains.roles_on(bus, config.brains, make):
-        finished = await Campaign(desk).run()
-    await asyncio.to_thread(write_report, folder.path)
-    return CampaignRun(config.campaign, folder.path, finished)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from maestro.control.rules import read_yaml
 from maestro.settings import Settings
 from maestro_protocol.errors import StoreError, UsageError
-from maestro_protocol.messages.rules import Policies, Rules
+from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
 
 if TYPE_CHECKING:
     from maestro.store.repository import SqlStore
@@ -48,11 +48,12 @@ def specs_file(settings: Settings, name: str) -> Path:
     return Path(__file__).parents[3] / "specs" / name  # a checkout: the owner edits the same file
 
 
-def read_rules(settings: Settings) -> tuple[Rules, Policies]:
-    """The adjustment rules and trigger policies in force. Raises ConfigError."""
+def read_rules(settings: Settings) -> tuple[Rules, Policies, GatePolicy]:
+    """The adjustment rules, trigger policies and gate policy in force. Raises ConfigError."""
     return (
         read_yaml(specs_file(settings, "rules/adjustments.yaml"), Rules),
         read_yaml(specs_file(settings, "rules/policies.yaml"), Policies),
+        read_yaml(specs_file(settings, "gates/policy.yaml"), GatePolicy),
     )
 
 

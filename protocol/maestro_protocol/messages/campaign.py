@@ -12,7 +12,7 @@ from maestro_protocol.config import Costs, DataRef, Sizing
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Metrics
-from maestro_protocol.messages.rules import Policies, Rules
+from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
 from maestro_protocol.values import Params
 
 ORIGIN_TARGETS = (
@@ -83,6 +83,7 @@ class CampaignConfig(Frozen):
     budget: BudgetPlan = BudgetPlan()
     rules: Rules
     policies: Policies
+    gates: GatePolicy
     only_segment: Annotated[int, Field(ge=1)] | None = None
     """Run this segment alone; all of them where null."""
     versions: tuple[Line, ...] = ()

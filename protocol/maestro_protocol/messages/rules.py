@@ -1,4 +1,4 @@
-"""rules owns the shape of the owner's adjustment rules and trigger policies: data, kept with every campaign."""
+"""rules owns the shape of the owner's rules, trigger policies and gate policy: data, kept with every campaign."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from maestro_protocol.base import Frozen, Name
+from maestro_protocol.base import Frozen, Line, Name
 from maestro_protocol.errors import UnknownKey
+from maestro_protocol.messages.gate import Risk
 from maestro_protocol.messages.plan import MetricName
 
 
@@ -88,3 +89,39 @@ class Policies(Frozen):
         if name not in self.policies:
             raise UnknownKey("policies.yaml", name, self.policies)
         return self.policies[name]
+
+
+class RiskClass(Frozen):
+    """What a risk needs before it is taken: so many approvals in so many minutes. Silence is a no."""
+
+    needs: Annotated[int, Field(ge=0, le=9)]
+    timeout_minutes: Annotated[int, Field(ge=1, le=43_200)]
+    may_decide: tuple[Line, ...] = ()
+    """Empty: the owner of the machine."""
+
+
+class RiskClasses(Frozen):
+    low: RiskClass
+    medium: RiskClass
+    high: RiskClass
+
+    def of(self, risk: Risk) -> RiskClass:
+        return {"low": self.low, "medium": self.medium, "high": self.high}[risk]
+
+
+class PatchRisk(Frozen):
+    """The risk of changing one of *parameters* by more than *over* of its whole range."""
+
+    parameters: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)]
+    over: Annotated[float, Field(ge=0, le=1)]
+    risk: Risk
+
+
+class GatePolicy(Frozen):
+    version: Literal[1]
+    classes: RiskClasses
+    patches: Annotated[tuple[PatchRisk, ...], Field(max_length=100)]
+    budget: Risk
+    """Of raising the budget for models."""
+    holdout_again: Risk
+    """Of opening the sealed data a second time."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maestro.control import patcher
-from maestro.control.batches import keep_batch
 from maestro.control.desk import Desk
-from maestro.control.ledger import distinct
-from maestro.control.standings import by_value
+from maestro.control.learning.batches import keep_batch
+from maestro.control.record.ledger import distinct
+from maestro.control.record.standings import by_value
 from maestro_protocol.config import RunConfig, WindowRef
 from maestro_protocol.ids import test_run
 from maestro_protocol.messages.campaign import WindowPlan

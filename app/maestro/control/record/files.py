@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from maestro.control.standings import LEADERBOARD
+from maestro.control.record.standings import LEADERBOARD
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError
 from maestro_protocol.messages.campaign import CampaignConfig
-from maestro_protocol.ports import TestOutcome
+from maestro_protocol.ports import Exchange, TestOutcome
 
 
 class CampaignFolder:
@@ -72,8 +72,10 @@ class CampaignFolder:
         """The journal's export: one envelope a line, in order."""
         self._write("journal.jsonl", b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes))
 
-    def text(self, name: str, content: str) -> None:
-        self._write(name, content.encode())
+    def recordings(self, exchanges: Sequence[Exchange]) -> None:
+        """Every request to a model and its reply, a JSON line each: what a replay answers from."""
+        lines = (json.dumps(exchange._asdict(), ensure_ascii=False).encode() + b"\n" for exchange in exchanges)
+        self._write("recordings.jsonl", b"".join(lines))
 
     def sync(self) -> None:
         """Wait until everything written so far is on the disk: one call for the whole batch of files."""

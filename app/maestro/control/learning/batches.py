@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from maestro.control import measure, patcher
-from maestro.control.analyzer import Analyzer
+from maestro.control import gatekeeping, patcher
 from maestro.control.desk import Desk
-from maestro.control.lineup import Candidate, LineUp
+from maestro.control.learning import measure
+from maestro.control.learning.analyzer import Analyzer
+from maestro.control.learning.lineup import Candidate, LineUp
 from maestro_protocol.config import RunConfig
-from maestro_protocol.errors import UsageError
+from maestro_protocol.errors import GateRefused, UsageError
 from maestro_protocol.ids import MessageId, segment_run, test_run, test_span
 from maestro_protocol.messages.plan import Goal, MetricChange, PatchApplied, PlanEvent
 from maestro_protocol.messages.report import Alert, TestReport
 from maestro_protocol.messages.rules import Rule
 from maestro_protocol.patch import Patch
 from maestro_protocol.ports import TestOutcome
+from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import Change
 
 DAY_MS = 86_400_000
@@ -163,7 +165,7 @@ class Batches:
         if final.action == "kill":
             await self._kill(final)
         elif final.action == "adjust" and final.change:
-            self._patch(final, answer.id, first_left)
+            await self._patch(final, answer.id, first_left)
 
     async def _kill(self, event: PlanEvent) -> None:
         desk = self._desk
@@ -175,7 +177,7 @@ class Batches:
         if not await self._next_variation():
             desk.notes.append(f"segment {self._segment}: no variation is left; {self._template.run_id} runs on")
 
-    def _patch(self, event: PlanEvent, because: MessageId, first_left: int) -> None:
+    async def _patch(self, event: PlanEvent, because: MessageId, first_left: int) -> None:
         desk = self._desk
         reach = test_span(self._segment, first_left, self._tests)
         run_id = segment_run(self._segment, self._variation, self._patches + 1)
@@ -185,7 +187,8 @@ class Batches:
                 raise UsageError(f"{self._patches} patches are the most a variation gets")
             patched = patcher.apply_changes(self._template, event.change, space, run_id, because, event.reason)
             desk.runner.check(patched)
-        except UsageError as error:
+            await self._permission(patched, event, space, because)
+        except (UsageError, GateRefused) as error:
             desk.patches_refused += 1
             desk.notes.extend(f"refused: {_step(change)} ({error})" for change in event.change)
             self._say(event.change, "apply", "refused", reach, str(error), "the tests go on as they are", because)
@@ -197,6 +200,21 @@ class Batches:
             event.change, "apply", "applied", reach, event.reason, "measured on the next batch, paired", because
         )
         self._adopt(patched)
+
+    async def _permission(
+        self, patched: RunConfig, event: PlanEvent, space: ParameterSpace, because: MessageId
+    ) -> None:
+        """Ask the owner where the policy says so. Raises GateRefused."""
+        desk = self._desk
+        policy = desk.config.gates
+        risk = gatekeeping.risk_of(event.change, self._template, space, policy)
+        if policy.classes.of(risk).needs == 0:
+            return
+        now = desk.steps.now_ms()
+        request = gatekeeping.patch_request(patched, risk, policy, event.reason, now, desk.config.campaign)
+        decided = await desk.steps.gate(request, because)
+        if decided.answer != "approved":
+            raise GateRefused(f"the patch was {decided.answer}: {decided.reason}")
 
     def _judge(
         self, trial: OnTrial, configs: Sequence[RunConfig], outcomes: Sequence[TestOutcome], first_left: int
@@ -257,7 +275,11 @@ class Batches:
                         "turn": self._desk.turn,
                         "action": action,
                         "patch": Patch(
-                            parameter=change.parameter, old_value=old, new_value=change.new, reason=reason[:300]
+                            parameter=change.parameter,
+                            old_value=old,
+                            new_value=change.new,
+                            reason=reason[:300],
+                            applied_at=None if status == "refused" else self._desk.steps.now_ms(),
                         ),
                         "applied_to": reach,
                         "metrics_after_patch": () if measured is None else (measured,),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maestro.control import patcher
 from maestro.control.desk import Desk
-from maestro.control.ledger import Fate
+from maestro.control.record.ledger import Fate
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId, segment_run

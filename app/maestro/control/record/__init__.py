@@ -1,0 +1,1 @@
+"""What a campaign leaves: its folder, its ledger of trials, its standings, its hash."""

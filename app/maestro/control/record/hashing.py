@@ -1,0 +1,37 @@
+"""hashing owns what makes two tellings of a campaign the same: every word but the wall clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from maestro_protocol.envelope import Envelope
+
+WALL_CLOCK = frozenset({"time", "at", "applied_at", "asked_at", "expires_at", "recalled"})
+"""Fields that tell when, or from where, something was said; a rerun differs in nothing else."""
+
+
+def timeless(model: BaseModel) -> object:
+    """*model* as plain data without the fields that the wall clock sets."""
+    return _without(model.model_dump(mode="json"))
+
+
+def _without(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _without(v) for k, v in cast("dict[str, Any]", value).items() if k not in WALL_CLOCK}
+    if isinstance(value, list):
+        return [_without(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def journal_hash(envelopes: Iterable[Envelope]) -> str:
+    """SHA-256 over the journal's envelopes in order, each as canonical JSON without the wall clock."""
+    digest = hashlib.sha256()
+    for envelope in envelopes:
+        digest.update(json.dumps(timeless(envelope), sort_keys=True, separators=(",", ":")).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,130 @@
+"""replays owns the telling again of a finished campaign from its folder: no database, no model, no cost."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maestro.clock import SystemClock
+from maestro.control.campaign import Campaign
+from maestro.control.desk import Observer
+from maestro.control.record.hashing import journal_hash, timeless
+from maestro.control.steps import Steps
+from maestro.settings import Settings
+from maestro.wiring import brains, gates, markets, workspace
+from maestro.wiring.campaigns import desk_of
+from maestro_protocol.bus import LocalBus
+from maestro_protocol.envelope import ENVELOPE, Envelope
+from maestro_protocol.errors import StoreError, UsageError
+from maestro_protocol.ids import CampaignId
+from maestro_protocol.messages.campaign import CampaignConfig
+from maestro_protocol.ports import Exchange
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay found: the two hashes, and where the journals part if they do."""
+
+    campaign: str
+    recorded: str
+    replayed: str
+    difference: str | None
+
+    @property
+    def same(self) -> bool:
+        return self.recorded == self.replayed
+
+
+class RecordedCalls:
+    """The CallLog port over a folder's recordings: it recalls, and takes nothing new."""
+
+    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+        self._exchanges = tuple(exchanges)
+        self._replies = {e.key: e.reply for e in exchanges if e.state == "answered"}
+
+    async def opened(self, campaign: CampaignId, key: str, role: str, request: str) -> None:
+        raise StoreError("a replay asks no model")
+
+    async def answered(self, campaign: CampaignId, key: str, reply: str) -> None:
+        raise StoreError("a replay asks no model")
+
+    async def failed(self, campaign: CampaignId, key: str, reason: str) -> None:
+        raise StoreError("a replay asks no model")
+
+    async def recall(self, campaign: CampaignId, key: str) -> str | None:
+        return self._replies.get(key)
+
+    async def exchanges(self, campaign: CampaignId) -> Sequence[Exchange]:
+        return self._exchanges
+
+
+def read_journal(folder: Path) -> list[Envelope]:
+    """The journal that lies in a campaign's folder. Raises UsageError where it is missing or damaged."""
+    path = folder / "journal.jsonl"
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); has the campaign finished?") from None
+    try:
+        return [ENVELOPE.validate_json(line) for line in lines]
+    except ValueError as error:
+        raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]})") from None
+
+
+def read_recordings(folder: Path) -> list[Exchange]:
+    """The requests to models that a campaign's folder remembers; none where it asked none."""
+    path = folder / "recordings.jsonl"
+    try:
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+        return [Exchange(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+
+
+async def replay_campaign(
+    folder: Path, settings: Settings, observer: Observer, jobs: int, data: Path | None = None
+) -> Replayed:
+    """Run the campaign in *folder* again from its recordings, somewhere else, and compare the journals."""
+    recorded = read_journal(folder)
+    if not recorded or not isinstance(recorded[0].body, CampaignConfig):
+        raise UsageError(f"{folder}: its journal does not begin with what was asked for")
+    config = recorded[0].body
+    path = data or workspace.known_data(settings, config.data.digest)
+    market = markets.market_of(config, markets.bars_again(config, path), jobs)
+    with tempfile.TemporaryDirectory(prefix="maestro-replay-") as scratch:
+        there = settings.model_copy(update={"runs": Path(scratch), "database_url": None})
+        told = await _tell_again(config, market, recorded, read_recordings(folder), there, observer)
+    return Replayed(config.campaign, journal_hash(recorded), journal_hash(told), _first_difference(recorded, told))
+
+
+async def _tell_again(
+    config: CampaignConfig,
+    market: markets.Market,
+    recorded: Sequence[Envelope],
+    exchanges: Sequence[Exchange],
+    settings: Settings,
+    observer: Observer,
+) -> Sequence[Envelope]:
+    clock, bus = SystemClock(), LocalBus()
+    store = await workspace.open_workspace_store(settings)
+    try:
+        steps = Steps(config.campaign, store, bus, market.runner, clock, gates.RecordedGate(recorded))
+        await steps.open()
+        make = brains.replaying(config, settings, clock, RecordedCalls(exchanges))
+        async with brains.roles_on(bus, config.brains, make):
+            await Campaign(desk_of(config, market, steps, settings.runs, observer)).run()
+        return list(steps.past())
+    finally:
+        await store.close()
+
+
+def _first_difference(recorded: Sequence[Envelope], told: Sequence[Envelope]) -> str | None:
+    for before, after in zip(recorded, told, strict=False):
+        if timeless(before) != timeless(after):
+            return f"{before.id}: the record has a {before.body.type}, the replay says a {after.body.type}"
+    if len(recorded) != len(told):
+        return f"the record has {len(recorded)} messages, the replay {len(told)}"
+    return None
