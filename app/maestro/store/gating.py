@@ -95,7 +95,7 @@ def count_vote(connection: Connection, vote: GateVote, now: int, owner: str) -> 
         "approve": vote.approve,
         "at_ms": vote.at,
         "vote": vote.model_dump_json(),
-        "refused": refused,
+        "refused": None if refused is None else _plain(refused),
     }
     connection.execute(insert(VOTES), row)
     return Counted(refused, None if refused else _tally(connection, request, vote, now))
@@ -163,5 +163,5 @@ def _counted(gate_id: str) -> Any:
     return and_(VOTES.c.gate_id == gate_id, VOTES.c.refused.is_(None), VOTES.c.approve.is_(True))
 
 
-def _plain(name: str) -> str:
-    return name.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL takes no NUL
+def _plain(words: str) -> str:
+    return words.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL takes no NUL
