@@ -16,18 +16,21 @@ ATTEMPTS = 5
 LONGEST_WAIT_S = 60.0
 """No vendor keeps us waiting longer between two attempts, whatever its ``retry-after`` says."""
 
-_pace = wait_exponential(multiplier=0.5, max=LONGEST_WAIT_S)
+FIRST_WAIT_S = 0.5
+"""Doubled after every attempt that its vendor gave no pace for."""
 
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, BrainError) and error.retry_after is not None:
         return min(error.retry_after, LONGEST_WAIT_S)
-    return _pace(state)
+    return min(FIRST_WAIT_S * 2 ** (state.attempt_number - 1), LONGEST_WAIT_S)
 
 
 async def asked(once: Callable[[], Awaitable[T]], sleep: Sleep) -> tuple[T, int]:
     """What *once* gives, and in how many attempts. Raises the last :class:`BrainError`, at once if it is final."""
+    from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
     retrying = AsyncRetrying(
         sleep=sleep,
         wait=_wait,
