@@ -132,9 +132,8 @@ class Recording:
         books = {name.partition("@")[0].upper() for name in streams if "@depth" in name}
         if "" in snapshots and len(books) == 1:
             snapshots |= books
-        aggregated = {
-            s for s in symbols if f"{s.lower()}@aggTrade" in streams and f"{s.lower()}@trade" not in streams
-        }
+        single = {name.partition("@")[0].upper() for name in streams if name.endswith("@trade")}
+        bundled = {name.partition("@")[0].upper() for name in streams if name.endswith("@aggTrade")}
         return Head(first_ns, streams, symbols, frozenset(books - snapshots), frozenset(bundled - single), usdm)
 
     def filters(self, symbol: str) -> Filters:
