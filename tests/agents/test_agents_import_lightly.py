@@ -1,4 +1,4 @@
-"""Importing the room, and answering offline, loads no SDK, no template engine, no price table, and starts no thread."""
+"""Importing the room, and answering offline, loads no SDK, template engine or price table and starts no thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 CHECK = """
-import sys, threading, os, builtins
+import sys, threading
 before = threading.active_count()
 import maestro_agents.api as agents
 from maestro_protocol.messages.campaign import BrainChoice

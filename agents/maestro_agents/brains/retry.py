@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential
+from typing import TYPE_CHECKING, TypeVar
 
 from maestro_protocol.errors import BrainError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 Sleep = Callable[[float], Awaitable[None]]
 T = TypeVar("T")
