@@ -54,7 +54,9 @@ def headline(facts: Facts) -> Headline:
     if verdict is None:
         return Headline("NO VERDICT", _why_none(facts), _NOTHING_FOLLOWS, "open", "", _tiles(facts))
     tone, meaning = _MEANING[verdict.word]
-    return Headline(verdict.word, verdict.sentence, meaning, tone, verdict.sample_needed, _tiles(facts))
+    needed = verdict.sample_needed.strip().rstrip(".")
+    needed = f"It would take {needed} to decide." if needed else ""
+    return Headline(verdict.word, verdict.sentence, meaning, tone, needed, _tiles(facts))
 
 
 _NOTHING_FOLLOWS = (

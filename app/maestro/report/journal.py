@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from maestro_protocol.base import Frozen
 from maestro_protocol.errors import DataError
 from maestro_protocol.messages.campaign import HoldoutOpened, TrialRecorded
+from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import (
     MetricChange,
     ModelCalled,
@@ -37,20 +38,29 @@ class _Kind(msgspec.Struct):
     type: str
 
 
-_KINDS: Mapping[str, type[Frozen]] = {
-    kind.__name__: kind
-    for kind in (HoldoutOpened, ModelCalled, OnePagePlan, PatchApplied, PlanEvent, RoleFellBack, TrialRecorded)
-}
+_SHOWN: tuple[type[Frozen], ...] = (
+    GateDecided, GateRequest, HoldoutOpened, ModelCalled, OnePagePlan, PatchApplied, PlanEvent, RoleFellBack,
+    TrialRecorded,
+)  # fmt: skip
+_KINDS: Mapping[str, type[Frozen]] = {kind.__name__: kind for kind in _SHOWN}
 
 
 @dataclass(frozen=True, slots=True)
-class PatchStory:
-    """One parameter's patch from the asking to its end: who, why, from where, and what it was worth."""
+class Step:
+    """One parameter's part of a patch."""
 
     parameter: str
     old: Value
     new: Value
-    asked_by: Role
+
+
+@dataclass(frozen=True, slots=True)
+class PatchStory:
+    """One patch from the asking to its end: who, why, from where, and what it was worth."""
+
+    steps: tuple[Step, ...]
+    asked_by: tuple[Role, ...]
+    """Who asked for it first, and who agreed."""
     rule: str | None
     reason: str
     applied_to: str
@@ -58,13 +68,16 @@ class PatchStory:
     """applied (and never measured), kept, reverted or refused."""
     said: str
     """Why it was refused, or what the measurement said."""
-    effect: MetricChange | None = None
+    effect: MetricChange | None
 
     @property
     def start(self) -> tuple[int, int] | None:
         """Segment and number of the first test it reached; None where ``applied_to`` says it otherwise."""
         found = _SPAN.match(self.applied_to)
         return (int(found[1]), int(found[2])) if found else None
+
+    def step(self, parameter: str) -> Step | None:
+        return next((step for step in self.steps if step.parameter == parameter), None)
 
 
 @dataclass(slots=True)
@@ -76,53 +89,93 @@ class Told:
     calls: list[ModelCalled] = field(default_factory=list[ModelCalled])
     fallbacks: list[RoleFellBack] = field(default_factory=list[RoleFellBack])
     openings: list[HoldoutOpened] = field(default_factory=list[HoldoutOpened])
+    gates: list[GateRequest] = field(default_factory=list[GateRequest])
+    decided: dict[str, GateDecided] = field(default_factory=dict[str, GateDecided])
+    """Outcomes by gate."""
     stories: list[PatchStory] = field(default_factory=list[PatchStory])
+
+
+class _Reader:
+    """Takes the journal's messages one by one."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+        self._causes: dict[str, str | None] = {}
+        self._plans: dict[str, PlanEvent] = {}
+        self._patches: dict[str, list[PatchApplied]] = {}
+
+    def follow(self, message: str, causation: str | None) -> None:
+        """Every message is a link of the chain that leads from a patch to who asked for it."""
+        self._causes[message] = causation
+
+    def take(self, message: str, causation: str | None, body: Frozen) -> None:
+        told = self.told
+        match body:
+            case PlanEvent():
+                self._plans[message] = body
+            case PatchApplied():
+                self._patches.setdefault(causation or message, []).append(body)
+            case TrialRecorded():
+                told.trials.append(body)
+            case OnePagePlan():
+                told.pages.append(body)
+            case ModelCalled():
+                told.calls.append(body)
+            case RoleFellBack():
+                told.fallbacks.append(body)
+            case HoldoutOpened():
+                told.openings.append(body)
+            case GateRequest():
+                told.gates.append(body)
+            case GateDecided():
+                told.decided[body.gate_id] = body
+            case _:
+                pass
+
+    def end(self) -> Told:
+        self.told.stories = [_story(self._askers(cause), said) for cause, said in self._patches.items()]
+        return self.told
+
+    def _askers(self, message: str) -> list[PlanEvent]:
+        """The plans that led to a patch, the one that began it first."""
+        found: list[PlanEvent] = []
+        place, seen = message, set[str]()
+        while place and place not in seen:
+            seen.add(place)
+            if place in self._plans:
+                found.append(self._plans[place])
+            place = self._causes.get(place) or ""
+        return found[::-1]
+
+
+def _story(plans: Sequence[PlanEvent], said: Sequence[PatchApplied]) -> PatchStory:
+    first, last = said[0], said[-1]
+    steps = {s.patch.parameter: Step(s.patch.parameter, s.patch.old_value, s.patch.new_value) for s in reversed(said)}
+    measured = [change for s in said for change in s.metrics_after_patch]
+    return PatchStory(
+        steps=tuple(reversed(steps.values())),
+        asked_by=tuple(dict.fromkeys(plan.agent for plan in plans)) or (first.agent,),
+        rule=next((plan.rule for plan in plans if plan.rule), None),
+        reason=plans[0].reason if plans else first.patch.reason,
+        applied_to=first.applied_to,
+        status=last.status,
+        said="" if last.status == "applied" else last.reason,
+        effect=measured[-1] if measured else None,
+    )
 
 
 def read_journal(path: Path) -> Told:
     """The parts of the journal that the report shows. Raises DataError naming the line that cannot be read."""
-    told = Told()
-    asked: dict[str, PlanEvent] = {}
-    stories: dict[tuple[str, str], PatchStory] = {}
-    keep: dict[type[Frozen], Callable[..., None]] = {
-        TrialRecorded: told.trials.append,
-        OnePagePlan: told.pages.append,
-        ModelCalled: told.calls.append,
-        RoleFellBack: told.fallbacks.append,
-        HoldoutOpened: told.openings.append,
-    }
+    reader = _Reader()
     for message, causation, body in _messages(path):
-        if isinstance(body, PlanEvent):
-            asked[message] = body
-        elif isinstance(body, PatchApplied):
-            key = (causation or message, body.patch.parameter)
-            stories[key] = _told_on(stories.get(key), body, asked.get(causation or ""))
-        else:
-            keep[type(body)](body)
-    told.stories = list(stories.values())
-    return told
+        reader.follow(message, causation)
+        if body is not None:
+            reader.take(message, causation, body)
+    return reader.end()
 
 
-def _told_on(story: PatchStory | None, body: PatchApplied, asked: PlanEvent | None) -> PatchStory:
-    effect = body.metrics_after_patch[0] if body.metrics_after_patch else None
-    if story is not None:
-        return replace(story, status=body.status, said=body.reason, effect=effect or story.effect)
-    return PatchStory(
-        parameter=body.patch.parameter,
-        old=body.patch.old_value,
-        new=body.patch.new_value,
-        asked_by=asked.agent if asked else body.agent,
-        rule=asked.rule if asked else None,
-        reason=asked.reason if asked else body.patch.reason,
-        applied_to=body.applied_to,
-        status=body.status,
-        said=body.reason if body.status != "applied" else "",
-        effect=effect,
-    )
-
-
-def _messages(path: Path) -> Iterator[tuple[str, str | None, Frozen]]:
-    """Id, causation and body of each message of a kind that is shown; the others are skipped unread."""
+def _messages(path: Path) -> Iterator[tuple[str, str | None, Frozen | None]]:
+    """Id, causation and body of each message; the body of a kind that is not shown stays unread."""
     line_of = msgspec.json.Decoder(_Line)
     kind_of = msgspec.json.Decoder(_Kind)
     with path.open("rb") as file:
@@ -130,12 +183,12 @@ def _messages(path: Path) -> Iterator[tuple[str, str | None, Frozen]]:
             try:
                 line = line_of.decode(text)
                 kind = _KINDS.get(kind_of.decode(line.body).type)
-                if kind is not None:
-                    yield line.id, line.causation, kind.model_validate_json(bytes(line.body))
+                body = kind.model_validate_json(bytes(line.body)) if kind else None
             except (msgspec.DecodeError, ValidationError) as error:
                 raise DataError(
                     f"{path}: line {number} is not a journal entry ({first_line(error)}); export the journal again"
                 ) from None
+            yield line.id, line.causation, body
 
 
 def first_line(error: Exception) -> str:

@@ -12,7 +12,8 @@ from maestro_protocol.messages.campaign import Figure, Finalist
 from maestro_protocol.messages.report import Metrics, SegmentFinished
 from maestro_protocol.space import Value
 
-Kind = Literal["text", "num", "code", "mark"]
+Kind = Literal["text", "name", "num", "code", "mark"]
+"""``text`` is prose and may wrap; a ``name`` does not; a ``mark`` is one of a few words that are told by colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,13 @@ def finalists(facts: Facts) -> Table | None:
         "finalists",
         "Finalists",
         (
-            ("Run", "code"), ("Methods", "text"), ("Survives", "mark"),
+            ("Run", "code"), ("Methods", "name"), ("Survives", "mark"),
             ("Open: trades", "num"), ("PnL, USD", "num"), ("Sharpe", "num"),
             ("Sealed: trades", "num"), ("PnL, USD", "num"), ("Sharpe", "num"), ("Deepest fall, USD", "num"),
         ),
         tuple(
-            (f.run_id, words.methods(f.methods), words.passed(f.survives), *_brief(f.open_part), *_brief(f.holdout),
-             words.usd(f.holdout.maxdd if f.holdout else None, 0))
+            (f.run_id, words.methods(f.methods), words.passed(f.survives, "undecided"),
+             *_brief(f.open_part), *_brief(f.holdout), words.usd(f.holdout.maxdd if f.holdout else None, 0))
             for f in facts.verdict.finalists
         ),
         "The best distinct configurations of the search, over the whole open part of the data and then over the "
@@ -122,9 +123,10 @@ def segments(facts: Facts) -> Table | None:
         "segments",
         "Segments",
         (
-            ("Segment", "num"), ("Goal", "text"), ("Tests", "num"), ("Trades", "num"), ("PnL, USD", "num"),
+            ("Segment", "num"), ("Goal", "name"), ("Tests", "num"), ("Trades", "num"), ("PnL, USD", "num"),
             ("Winners", "num"), ("Payoff", "num"), ("Blunders per 100", "num"), ("Mean fall, USD", "num"),
-            ("Score: train", "num"), ("validation", "num"), ("Patches", "text"), ("Efficiency", "num"),
+            ("Score: train", "num"), ("validation", "num"), ("Patches", "num"), ("refused", "num"),
+            ("Efficiency", "num"),
         ),
         tuple(map(_segment, facts.segments)),
         "After all costs. A score of 100 means that every target is exactly met. Efficiency is what a day earned on "
@@ -135,7 +137,6 @@ def segments(facts: Facts) -> Table | None:
 
 def _segment(segment: SegmentFinished) -> tuple[str, ...]:
     whole = segment.whole
-    patches = f"{segment.patches_applied} applied, {segment.patches_refused} refused"
     return (
         str(segment.segment),
         words.GOALS[segment.goal],
@@ -148,7 +149,8 @@ def _segment(segment: SegmentFinished) -> tuple[str, ...]:
         words.usd(whole.maxdd, 0),
         words.fixed(segment.train.score, 1),
         words.fixed(segment.validation.score, 1),
-        patches,
+        str(segment.patches_applied),
+        str(segment.patches_refused),
         words.fixed(segment.walk_forward_efficiency),
     )
 
@@ -156,15 +158,13 @@ def _segment(segment: SegmentFinished) -> tuple[str, ...]:
 _BOARD: tuple[tuple[str, str, Kind, int | None], ...] = (
     ("rank", "Rank", "num", 0),
     ("test_id", "Test", "code", None),
-    ("methods", "Methods", "text", None),
-    ("window", "Window", "num", 0),
+    ("methods", "Methods", "name", None),
     ("validation_sharpe", "Sharpe: validation", "num", 2),
     ("train_sharpe", "train", "num", 2),
     ("validation_pnl", "PnL, USD: validation", "num", 2),
     ("total_pnl", "whole", "num", 2),
     ("n_trades", "Trades", "num", 0),
     ("hit", "Winners", "num", 3),
-    ("payoff", "Payoff", "num", 2),
     ("score", "Score", "num", 1),
     ("params", "Differs from the defaults in", "text", None),
 )
@@ -195,4 +195,5 @@ def _cell(text: str | None, digits: int | None) -> str:
 
 
 def present(found: Sequence[Table | None]) -> tuple[Table, ...]:
+    """Those that there are."""
     return tuple(table for table in found if table is not None)

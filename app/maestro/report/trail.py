@@ -36,7 +36,7 @@ def trials(facts: Facts) -> Table | None:
         tuple(rows),
         f"{words.plural(len(facts.told.trials), 'entry', 'entries')} in the ledger, "
         f"{words.plural(len(last), 'distinct configuration')}, worth about {words.fixed(effective, 1)} independent "
-        "trials: similar configurations trade alike. The more was tried, the better the best must be to mean anything.",
+        "trials, as similar configurations trade alike. The more was tried, the better the best must be.",
     )
 
 
@@ -56,13 +56,13 @@ def patches(facts: Facts) -> Table | None:
         return None
     stories = facts.told.stories
     count = Counter(story.status for story in stories)
-    told = words.listed(f"{count[status]} {status}" for status in _STATUS if count[status])
+    told = words.listed(f"{count[status]} {word}" for status, word in _STATUS.items() if count[status])
     return Table(
         "patches",
         "What was patched, and by whom",
         (
-            ("Tests", "code"), ("Asked by", "text"), ("Rule", "text"), ("Parameter", "code"), ("Change", "num"),
-            ("Why", "text"), ("Result", "mark"), ("Measured", "text"),
+            ("Tests", "code"), ("Asked by", "text"), ("Rule", "name"), ("Change", "text"), ("Why", "text"),
+            ("Result", "mark"), ("Measured", "text"),
         ),
         tuple(map(_patch, stories)),
         f"{words.plural(len(stories), 'patch', 'patches')}: {told}. Each applied patch is measured on the same "
@@ -70,20 +70,24 @@ def patches(facts: Facts) -> Table | None:
     )  # fmt: skip
 
 
-_STATUS = ("kept", "reverted", "applied", "refused")
+_STATUS = {"kept": "kept", "reverted": "reverted", "applied": "not measured", "refused": "refused"}
 
 
 def _patch(story: PatchStory) -> tuple[str, ...]:
     return (
         story.applied_to,
-        story.asked_by,
+        _asked(story),
         story.rule or "own idea",
-        story.parameter,
-        f"{words.setting(story.old)} → {words.setting(story.new)}",
+        "; ".join(f"{s.parameter} {words.setting(s.old)} → {words.setting(s.new)}" for s in story.steps),
         story.reason,
-        "not measured" if story.status == "applied" else story.status,
+        _STATUS[story.status],
         effect(story.effect) if story.effect else story.said or words.UNKNOWN,
     )
+
+
+def _asked(story: PatchStory) -> str:
+    first, *others = story.asked_by
+    return f"{first}; {words.listed(others)} agreed" if others else first
 
 
 def effect(change: MetricChange) -> str:
@@ -93,8 +97,28 @@ def effect(change: MetricChange) -> str:
         return f"{name}: no window could be compared"
     return (
         f"{name} {words.shown(change.before)} → {words.shown(change.after)} on {change.windows} windows, "
-        f"p = {words.p_value(change.p_value)}"
+        f"{words.chance(change.p_value)}"
     )
+
+
+def gates(facts: Facts) -> Table | None:
+    """What people were asked, and what they said."""
+    if facts.told is None or not facts.told.gates:
+        return None
+    decided = facts.told.decided
+    rows = [
+        (gate.action, gate.risk, *((d.answer, ", ".join(d.by) or words.UNKNOWN, d.reason) if d else _OPEN))
+        for gate, d in ((gate, decided.get(gate.gate_id)) for gate in facts.told.gates)
+    ]
+    return Table(
+        "gates",
+        "What people were asked",
+        (("Question", "text"), ("Risk", "text"), ("Answer", "mark"), ("By", "text"), ("Reason", "text")),
+        tuple(rows),
+    )
+
+
+_OPEN = ("waiting", words.UNKNOWN, words.UNKNOWN)
 
 
 def calls(facts: Facts) -> Table | None:

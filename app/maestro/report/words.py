@@ -9,6 +9,8 @@ from decimal import Decimal
 from maestro_protocol.space import Value
 
 UNKNOWN = "–"
+GLUE = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit, so that no line ends there."""
 
 GOALS = {
     "explore": "explore",
@@ -55,11 +57,11 @@ def usd(value: float | Decimal | None, digits: int = 2) -> str:
 
 def gain(value: float | Decimal | None) -> str:
     """An amount in a sentence, with its sign: ``+1,204 USD``."""
-    return UNKNOWN if value is None else f"{fixed(value, 0, sign=True)} USD"
+    return UNKNOWN if value is None else f"{fixed(value, 0, sign=True)}{GLUE}USD"
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    return UNKNOWN if share is None else f"{fixed(100 * share, digits)} %"
+    return UNKNOWN if share is None else f"{fixed(100 * share, digits)}{GLUE}%"
 
 
 def shown(value: float | None) -> str:
@@ -71,13 +73,14 @@ def shown(value: float | None) -> str:
         return fixed(value, 0)
     if size >= 1:
         return fixed(value, 2)
-    return fixed(value, 3) if size >= 0.001 else f"{value:.1e}".replace("-", "−")
+    return "< 0.001" if 0 < value < 0.001 else fixed(value, 3)
 
 
-def p_value(value: float | None) -> str:
+def chance(value: float | None) -> str:
+    """``p = 0.041``, in a sentence."""
     if value is None:
-        return UNKNOWN
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+        return "p undefined"
+    return f"p{GLUE}<{GLUE}0.001" if value < 0.001 else f"p{GLUE}={GLUE}{value:.3f}"
 
 
 def setting(value: Value | None) -> str:
@@ -89,8 +92,8 @@ def setting(value: Value | None) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def passed(value: bool | None) -> str:
-    return UNKNOWN if value is None else ("yes" if value else "no")
+def passed(value: bool | None, unknown: str = UNKNOWN) -> str:
+    return unknown if value is None else ("yes" if value else "no")
 
 
 def wanted(threshold: str) -> str:

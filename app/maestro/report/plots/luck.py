@@ -86,7 +86,7 @@ def _ridge(panel: Panel, model: NullModel, floor: int, colour: str) -> None:
     panel.boxes([(left, right, floor, floor + top / tall) for left, right, _, top in bars], theme.NOISE)
     if model.observed is not None:
         panel.line((model.observed, model.observed), (floor, floor + 0.86), colour, 2.4)
-    beaten = f"p = {words.p_value(p_of(model))}, beats {words.percent(beats(model))}"
+    beaten = f"{words.chance(p_of(model))}, beats {_share(beats(model))}"
     panel.text(panel.across[1], floor + 0.4, model.run_id, colour, dx=10, dy=9, ha="left")
     panel.text(panel.across[1], floor + 0.4, beaten, dx=10, dy=-8, size=11, ha="left")
 
@@ -105,17 +105,22 @@ def beats(model: NullModel) -> float | None:
     return sum(value < model.observed for value in model.values) / len(model.values)
 
 
+def _share(value: float | None) -> str:
+    if value in (0, 1):
+        return "all" if value else "none"
+    return words.percent(value, 1 if value and value > 0.99 else 0)
+
+
 def _null_caption(models: Sequence[NullModel]) -> str:
     how = (
         f"Grey counts {max(len(m.values) for m in models):,} traders that enter at random and exit by the same "
         "rules, the line is the finalist, and p is the chance of a random trader doing as well"
     )
-    known = [(p, m) for m in models if (p := p_of(m)) is not None]
+    known = [p for p in map(p_of, models) if p is not None]
     if not known:
         return f"{how}; no finalist has a Sharpe ratio to compare."
-    p, best = min(known, key=lambda pair: pair[0])
-    ahead = f"ahead of {words.percent(beats(best))} of them (p = {words.p_value(p)})"
-    return f"{how}; {best.run_id} stands out most, {ahead}."
+    clear = sum(p <= 0.05 for p in known)
+    return f"{how}; {clear} of {len(models)} stand out at p ≤ 0.05, and the surest has {words.chance(min(known))}."
 
 
 def logits(facts: Facts) -> Plot:

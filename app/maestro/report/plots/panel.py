@@ -59,6 +59,7 @@ class Panel:
             Line2D(
                 [x for x, _ in points], [y for _, y in points], color=colour, linewidth=width, linestyle=style,
                 transform=IdentityTransform(),
+                zorder=1,
             ),
             clip=False,
         )  # fmt: skip
@@ -78,8 +79,9 @@ class Panel:
         self._path(places, codes, facecolor=colour, linewidth=0, alpha=alpha)
 
     def dots(self, points: Iterable[Place], colour: str, size: float) -> None:
-        """Round dots, all as one path: lines of no length with round ends."""
-        places = [place for x, y in points for place in (self.at(x, y), self.at(x, y))]
+        """Round dots, all as one path: lines of next to no length with round ends."""
+        ends = [(px, py, px + 0.01) for px, py in (self.at(x, y) for x, y in points)]
+        places = [place for px, py, end in ends for place in ((px, py), (end, py))]
         codes = [_MOVE, _LINE] * (len(places) // 2)
         self._path(places, codes, edgecolor=colour, facecolor="none", linewidth=size, capstyle="round")
 
@@ -94,6 +96,7 @@ class Panel:
             Line2D(
                 [px], [py], color=colour, marker=symbol, markersize=size, linestyle="none",
                 markerfacecolor="none" if hollow else colour, transform=IdentityTransform(),
+                zorder=1,
             ),
             clip=False,
         )  # fmt: skip

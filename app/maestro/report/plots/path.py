@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from maestro.report import words
 from maestro.report.facts import Facts
-from maestro.report.journal import PatchStory
+from maestro.report.journal import PatchStory, Step
 from maestro.report.plots import theme
 from maestro.report.plots.panel import Panel, padded
 from maestro.report.plots.theme import Drawn, Plot
@@ -36,7 +36,7 @@ def plot(facts: Facts) -> Plot:
         "path",
         TITLE,
         _caption(stories),
-        tuple(_draw(facts, name, starts, [s for s in stories if s.parameter == name]) for name in names),
+        tuple(_draw(facts, name, starts, stories) for name in names),
         wide=len(names) > 1,
         legend=tuple(entry for status, (_, _, entry) in _MARKS.items() if any(s.status == status for s in stories)),
     )
@@ -44,7 +44,7 @@ def plot(facts: Facts) -> Plot:
 
 def chosen(facts: Facts, stories: Sequence[PatchStory]) -> list[str]:
     """The parameters worth a panel: those patched most, then those that took the most values."""
-    patched = Counter(story.parameter for story in stories)
+    patched = Counter(step.parameter for story in stories for step in story.steps)
     taken: dict[str, set[Value]] = {}
     for values in facts.values.values():
         for name, value in values.items():
@@ -65,9 +65,10 @@ def template_values(facts: Facts) -> dict[str, dict[str, Value]]:
 
 
 def _draw(facts: Facts, name: str, starts: dict[str, dict[str, Value]], stories: Sequence[PatchStory]) -> Drawn:
+    marks = [(story, step) for story in stories if (step := story.step(name))]
     own = [_number(facts.values[test.test_id].get(name)) for test in facts.tests]
     base = [_number(starts.get(test.test_id, {}).get(name)) for test in facts.tests]
-    reached = [value for value in (*own, *(_number(story.new) for story in stories)) if value == value]
+    reached = [value for value in (*own, *(_number(step.new) for _, step in marks)) if value == value]
     panel = Panel(theme.canvas(theme.HALF, 220), (56, 10, 42, 30), (0.5, len(own) + 0.5), padded(reached, 0.12))
     edge = 0.5
     for segment in facts.segments[:-1]:
@@ -81,8 +82,8 @@ def _draw(facts: Facts, name: str, starts: dict[str, dict[str, Value]], stories:
     strayed = [(x, y) for x, (y, from_) in enumerate(zip(own, base, strict=True), start=1) if y == y and y != from_]
     panel.dots(strayed, theme.NOISE, 3)
     panel.line(*steps(base), theme.SERIES[0], 2)
-    for story in stories:
-        _mark(panel, facts, story)
+    for story, step in marks:
+        _mark(panel, facts, story, step)
     panel.scale_across(5, "test")
     panel.text(0.5, panel.up[1], name, theme.INK, dx=-56, dy=29, ha="left", va="top")
     return theme.render(panel.figure, f"path-{name}", f"{name} over the tests, with its patches", facts.simulated)
@@ -105,14 +106,14 @@ def steps(line: Sequence[float]) -> tuple[list[float], list[float]]:
     return xs, ys
 
 
-def _mark(panel: Panel, facts: Facts, story: PatchStory) -> None:
+def _mark(panel: Panel, facts: Facts, story: PatchStory, step: Step) -> None:
     """The patch where it began to reach tests: its step, and at the new value what became of it."""
     start = story.start
     place = facts.place.get(f"seg{start[0]}_test{start[1]:03d}") if start else None
     if place is None:
         return
     symbol, colour, _ = _MARKS[story.status]
-    old, new = _number(story.old), _number(story.new)
+    old, new = _number(step.old), _number(step.new)
     panel.line((place - 0.5, place - 0.5), (old, new), colour, 1, ":")
     panel.mark(place - 0.5, new, symbol, colour, hollow=story.status == "refused")
 
@@ -130,5 +131,9 @@ def _caption(stories: Sequence[PatchStory]) -> str:
         (s.effect.p_value, s) for s in stories if s.status == "kept" and s.effect and s.effect.p_value is not None
     ]
     _, best = min(kept, key=lambda pair: pair[0], default=(None, None))
-    worth = f", the surest of those kept on {best.parameter} ({effect(best.effect)})" if best and best.effect else ""
+    worth = (
+        f", the surest of those kept on {best.steps[-1].parameter} ({effect(best.effect)})"
+        if best and best.effect
+        else ""
+    )
     return f"{how}; of {words.plural(len(stories), 'patch', 'patches')}: {told}{worth}."

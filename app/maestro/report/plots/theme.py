@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from maestro.report.plots.panel import GRID, INK, MUTED
 
-HALF = 520
+HALF = 460
 WIDE = 1080
 
 SHADE = "#010a04"
@@ -83,7 +83,7 @@ def canvas(width: int, height: int) -> Figure:
 def render(figure: Figure, name: str, label: str, simulated: bool, shows: str = "always") -> Drawn:
     """The figure as inline SVG; *name* keeps its ids apart from those of the page's other plots."""
     if simulated:
-        figure.text(0.998, 0.998, "simulated data", ha="right", va="top", fontsize=11, color=WARN, style="italic")
+        figure.text(0.998, 0.998, "simulated data", ha="right", va="top", fontsize=10, color=WARN, style="italic")
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": f"{name}-{shows}"}):
         FigureCanvasSVG(figure).print_svg(
@@ -97,7 +97,7 @@ def _inline(svg: str, figure: Figure, label: str) -> str:
     body = _GROUP_ID.sub("", body)
     body = _NOISE.sub("", body)
     body = _SPACE.sub(" ", body)
-    body = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), body)
+    body = _TEXT_OR_NUMBER.sub(_rounded, body)
     body = _PLACEHOLDER.sub(lambda found: f"var(--{_VARIABLES[found[0]]})", body)
     width, height = figure.get_size_inches() * 72
     return (
@@ -106,10 +106,16 @@ def _inline(svg: str, figure: Figure, label: str) -> str:
     )
 
 
+def _rounded(found: re.Match[str]) -> str:
+    """Coordinates to a hundredth of a pixel; what is written stays as it is."""
+    text = found[0]
+    return text if text.startswith(">") else f"{float(text):.2f}".rstrip("0").rstrip(".")
+
+
 _GROUP_ID = re.compile(r' id="[A-Za-z0-9.]+_\d+"')
 _NOISE = re.compile(
     r"<!--.*?-->| ?font-family: [^;\"]*;| transform=\"rotate\(-?0 [^)]*\)\"|(?<=>)\s+(?=<)", re.DOTALL
 )
 _SPACE = re.compile(r"\s+")
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_TEXT_OR_NUMBER = re.compile(r">[^<]+<|-?\d+\.\d{3,}")
 _PLACEHOLDER = re.compile("|".join(_VARIABLES))
