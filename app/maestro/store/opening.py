@@ -76,7 +76,9 @@ def create(connection: Connection) -> None:
     Row.metadata.create_all(connection)
     for statement in views(connection.dialect.name):
         connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"CREATE TABLE {_STAMP} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    connection.exec_driver_sql(
+        f"CREATE TABLE {_STAMP} (version_num VARCHAR(32) NOT NULL, CONSTRAINT {_STAMP}_pkc PRIMARY KEY (version_num))"
+    )
     connection.execute(text(f"INSERT INTO {_STAMP} VALUES (:head)"), {"head": HEAD})  # noqa: S608 - a constant
 
 
