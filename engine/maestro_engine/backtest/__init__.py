@@ -1,0 +1,28 @@
+"""Micro-backtests: what a set of methods would have earned on stretches of bars, by the thousand and to the cent."""
+
+from maestro_engine.backtest.batch import period_pnl, simulate_batch
+from maestro_engine.backtest.live import exit_levels, signals_on
+from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, BatchResult, ExitReason, Phase, Records, Regime
+from maestro_engine.backtest.signals import Signals
+from maestro_engine.backtest.spec import Costs, Forced, Sizing, TestSpec, Window
+
+__all__ = [
+    "EPISODE",
+    "SUMMARY",
+    "TRADE",
+    "BatchResult",
+    "Costs",
+    "ExitReason",
+    "Forced",
+    "Phase",
+    "Records",
+    "Regime",
+    "Signals",
+    "Sizing",
+    "TestSpec",
+    "Window",
+    "exit_levels",
+    "period_pnl",
+    "signals_on",
+    "simulate_batch",
+]

@@ -11,16 +11,14 @@ import numpy as np
 
 from maestro_engine.backtest.book import BOOK
 from maestro_engine.backtest.features import Features, SignalKey, pooled
-from maestro_engine.backtest.hold import Span
 from maestro_engine.backtest.kernel import run_tests
-from maestro_engine.backtest.layout import layout_of
-from maestro_engine.backtest.plan import Terms, terms_of
-from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, Phase
-from maestro_engine.backtest.result import BatchResult, Chunk
-from maestro_engine.backtest.signals import GATE_CVD, GATE_IMB, RULES, Signals
+from maestro_engine.backtest.layout import check_taker_volume, layout_of
+from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, BatchResult, Chunk, Phase
+from maestro_engine.backtest.signals import RULES, Signals
 from maestro_engine.backtest.spec import Costs, Forced, Sizing, TestSpec, Window
+from maestro_engine.backtest.trade import Span, Terms, terms_of
 from maestro_engine.market.bars import Bars, Floats, Ints
-from maestro_protocol.errors import ConfigError, DataError
+from maestro_protocol.errors import ConfigError
 
 LEAST = 25
 """Tests of a task: fewer would cost more to hand over than to run,"""
@@ -125,20 +123,8 @@ def _asked(bars: Bars, tests: Sequence[TestSpec]) -> _Asked:
                 if tests[t].forced is None:
                     known[mark] = at
             wish[t] = at
-    _check_taker_volume(bars, tests, rules)
+    check_taker_volume(bars, tests, rules)
     return _Asked(rules, wish, wishes)
-
-
-def _check_taker_volume(bars: Bars, tests: Sequence[TestSpec], rules: Floats) -> None:
-    if bars.taker_buy_volume is not None:
-        return
-    for gate, name in ((GATE_CVD, "gate_cvd"), (GATE_IMB, "gate_imb")):
-        if rules[:, gate].any():
-            test = tests[int(rules[:, gate].argmax())]
-            raise DataError(
-                f"test {test.test_id}: {name} needs taker volume, which the {bars.symbol} bars of "
-                f"{bars.source or 'this source'} do not have; switch it off or take other data"
-            )
 
 
 def _by_window(bars: Bars, tests: Sequence[TestSpec]) -> dict[Window, list[int]]:

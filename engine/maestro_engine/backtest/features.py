@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine import methods
-from maestro_engine.backtest.hold import Funding, Span
 from maestro_engine.backtest.records import EPISODE, Phase, Records, Regime
 from maestro_engine.backtest.signals import ATRZ_BARS, Basis, Signals, elected, valued
 from maestro_engine.backtest.spec import Forced
+from maestro_engine.backtest.trade import Funding, Span
 from maestro_engine.indicators.columns import Columns, columns_of
 from maestro_engine.indicators.compiled import compiled, inlined, kernel
 from maestro_engine.indicators.flow import running_total, volume_delta

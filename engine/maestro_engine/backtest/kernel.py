@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from maestro_engine.backtest.book import add_trade, mark, open_book, settle
-from maestro_engine.backtest.hold import MICROS, Exit, Funding, Ledger, Span, hold
-from maestro_engine.backtest.plan import Plan, Terms, planned
 from maestro_engine.backtest.records import ExitReason, Phase, Records, Row
 from maestro_engine.backtest.signals import (
     ATRZ,
@@ -19,6 +17,7 @@ from maestro_engine.backtest.signals import (
     Signals,
     admits,
 )
+from maestro_engine.backtest.trade import MICROS, Exit, Funding, Ledger, Plan, Span, Terms, hold, planned
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
 from maestro_engine.market.bars import Floats, Ints

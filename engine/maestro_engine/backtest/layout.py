@@ -9,10 +9,10 @@ import numpy as np
 
 from maestro_engine import methods
 from maestro_engine.backtest.features import SignalKey
-from maestro_engine.backtest.signals import RULES
+from maestro_engine.backtest.signals import GATE_CVD, GATE_IMB, RULES
 from maestro_engine.backtest.spec import TestSpec
-from maestro_engine.market.bars import Floats
-from maestro_protocol.errors import ParameterError
+from maestro_engine.market.bars import Bars, Floats
+from maestro_protocol.errors import DataError, ParameterError
 
 _SPOKEN = ("atr_bars", "cvd_bars", "imb_bars", "vhf_bars", "quorum", "quorum_bars")
 
@@ -62,7 +62,7 @@ class Layout:
             raise ParameterError(f"test {test.test_id}: {name}: {test.params[name]!r} is not a number") from None
 
     def key(self, row: Floats) -> SignalKey:
-        """What decides signals in a *row*; raises :class:`ParameterError` when its values do not go together."""
+        """What decides signals in a *row*."""
         values = row[len(RULES) :].tolist()
         counts = [int(value) for value in values[: len(_SPOKEN)]]
         return SignalKey(self.names, tuple(values[len(_SPOKEN) :]), *counts)
@@ -79,3 +79,16 @@ class Layout:
 def layout_of(names: tuple[str, ...]) -> Layout:
     """The layout of the methods *names*. Raises :class:`~maestro_protocol.errors.UnknownKey`."""
     return Layout(names)
+
+
+def check_taker_volume(bars: Bars, tests: Sequence[TestSpec], rules: Floats) -> None:
+    """Raise :class:`DataError` when a test has a gate on taker volume and the bars have none."""
+    if bars.taker_buy_volume is not None:
+        return
+    for gate, name in ((GATE_CVD, "gate_cvd"), (GATE_IMB, "gate_imb")):
+        if rules[:, gate].any():
+            test = tests[int(rules[:, gate].argmax())]
+            raise DataError(
+                f"test {test.test_id}: {name} needs taker volume, which the {bars.symbol} bars of "
+                f"{bars.source or 'this source'} do not have; switch it off or take other data"
+            )

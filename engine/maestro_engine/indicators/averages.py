@@ -47,6 +47,13 @@ def four(d: Decay, last: float, x0: float, x1: float, x2: float, x3: float) -> t
 
 
 @inlined
+def two(d: Decay, last: float, x0: float, x1: float) -> tuple[float, float]:
+    """The next two values: where several averages run side by side, this is faster than :func:`four`."""
+    p0 = d.a * x0
+    return d.k1 * last + p0, d.k2 * last + (d.k1 * p0 + d.a * x1)
+
+
+@inlined
 def at(values: Floats, index: int) -> float:
     """``values[index]``, or the last one beyond the end: fills up the last group of four."""
     return values[min(index, len(values) - 1)]
@@ -93,29 +100,47 @@ def sma(values: Floats, bars: int) -> Floats:
     return out
 
 
+class Macd(NamedTuple):
+    """Weights of the three averages of a MACD."""
+
+    fast: Decay
+    slow: Decay
+    signal: Decay
+
+
+class MacdState(NamedTuple):
+    """The three averages at one bar."""
+
+    fast: float
+    slow: float
+    signal: float
+
+
+@inlined
+def macd(fast: float, slow: float, signal: float) -> Macd:
+    """Weights for the usual spans."""
+    return Macd(span_decay(fast), span_decay(slow), span_decay(signal))
+
+
+@inlined
+def macd_two(m: Macd, last: MacdState, x0: float, x1: float) -> tuple[float, float, MacdState]:
+    """Histogram of the next two bars with closes *x0* and *x1*, and the averages at the second of them."""
+    fast0, fast1 = two(m.fast, last.fast, x0, x1)
+    slow0, slow1 = two(m.slow, last.slow, x0, x1)
+    line0, line1 = fast0 - slow0, fast1 - slow1
+    signal0, signal1 = two(m.signal, last.signal, line0, line1)
+    return line0 - signal0, line1 - signal1, MacdState(fast1, slow1, signal1)
+
+
 @compiled
 def macd_histogram(close: Floats, fast: float, slow: float, signal: float) -> Floats:
     """MACD line minus its signal line (Appel): ``m = ema(fast) - ema(slow)``, ``m - ema(m, signal)``.
 
     Both averages are seeded with the first close, so the histogram starts at 0. Shape ``(n,)``.
     """
-    n = len(close)
-    out = np.zeros(n + 4)
-    if n == 0:
-        return out[:0]
-    f, s, g = span_decay(fast), span_decay(slow), span_decay(signal)
-    quick, lazy, line = close[0], close[0], 0.0
-    whole = (n - 1) // 4 * 4
-    for i in range(1, n, 4):
-        if i <= whole:
-            x0, x1, x2, x3 = close[i], close[i + 1], close[i + 2], close[i + 3]
-        else:
-            x0, x1, x2, x3 = at(close, i), at(close, i + 1), at(close, i + 2), at(close, i + 3)
-        q0, q1, q2, quick = four(f, quick, x0, x1, x2, x3)
-        l0, l1, l2, lazy = four(s, lazy, x0, x1, x2, x3)
-        g0, g1, g2, line = four(g, line, q0 - l0, q1 - l1, q2 - l2, quick - lazy)
-        out[i] = (q0 - l0) - g0
-        out[i + 1] = (q1 - l1) - g1
-        out[i + 2] = (q2 - l2) - g2
-        out[i + 3] = (quick - lazy) - line
-    return out[:n]
+    out = np.zeros(len(close) + 1)
+    if len(close):
+        weights, state = macd(fast, slow, signal), MacdState(close[0], close[0], 0.0)
+        for i in range(1, len(close), 2):
+            out[i], out[i + 1], state = macd_two(weights, state, close[i], at(close, i + 1))
+    return out[: len(close)]

@@ -7,18 +7,27 @@ from maestro_engine.market.bars import Floats, Ints
 
 
 @inlined
-def crossings(values: Floats, bar: Ints, side: Ints) -> int:
-    """Write where *values* goes above 0 from at or below it (+1), or the reverse (-1); gives how many.
+def crossed(before: float, now: float) -> int:
+    """+1 when a value goes above 0 from at or below it, -1 for the reverse, else 0. NaN never crosses."""
+    if not now * before <= 0.0:  # one comparison for the many bars on which nothing happens
+        return 0
+    return int(now > 0.0 and before <= 0.0) - int(now < 0.0 and before >= 0.0)
 
-    *bar* and *side* have room for every value. NaN never crosses.
-    """
+
+@inlined
+def note(bar: Ints, side: Ints, count: int, index: int, direction: int) -> int:
+    """Append a signal unless *direction* is 0; gives the new count."""
+    if direction != 0:
+        bar[count] = index
+        side[count] = direction
+        count += 1
+    return count
+
+
+@inlined
+def crossings(values: Floats, bar: Ints, side: Ints) -> int:
+    """Write where *values* changes its sign into *bar* and *side*, which have room for all; gives how many."""
     count = 0
     for i in range(1, len(values)):
-        if (values[i] > 0.0) != (values[i - 1] > 0.0) or (values[i] < 0.0) != (values[i - 1] < 0.0):
-            up = values[i] > 0.0 and values[i - 1] <= 0.0
-            down = values[i] < 0.0 and values[i - 1] >= 0.0
-            if up or down:
-                bar[count] = i
-                side[count] = 1 if up else -1
-                count += 1
+        count = note(bar, side, count, i, crossed(values[i - 1], values[i]))
     return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled
+from maestro_engine.indicators.crossing import note
 from maestro_engine.indicators.trend import donchian
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
@@ -21,10 +22,7 @@ def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     count, outside = 0, 0
     for i in range(1, len(close)):
         now = int(close[i] > upper[i - 1]) - int(close[i] < lower[i - 1])  # NaN compares as inside
-        if now != 0 and now != outside:
-            bar[count] = i
-            side[count] = now
-            count += 1
+        count = note(bar, side, count, i, now if now != outside else 0)
         outside = now
     return count
 

@@ -1,4 +1,4 @@
-"""hold owns an open trade: bar by bar until stop, target, timeout or the window's end, with funding on the way.
+"""trade owns one trade: decided on a signal, filled at the next open, held bar by bar, ended; and what it costs.
 
 Inside a bar the stop is tested before the target, and a gap through either fills at the open.
 """
@@ -10,11 +10,85 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine.backtest.book import settle
-from maestro_engine.backtest.plan import Plan, Terms, slipped
 from maestro_engine.backtest.records import ExitReason, Records, Row
+from maestro_engine.backtest.spec import Costs, Sizing
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined
 from maestro_engine.market.bars import Floats, Ints
+
+_BPS = 1e-4
+
+
+class Terms(NamedTuple):
+    """Costs as fractions of notional, and the size; the one not used is 0."""
+
+    taker: float
+    maker: float
+    slippage: float
+    qty: float
+    notional: float
+
+
+class Plan(NamedTuple):
+    """A trade that is about to be held. Between *lower* and *upper* it lives."""
+
+    side: int
+    entry_bar: int
+    entry: float
+    qty: float
+    lower: float
+    upper: float
+    stop: float
+    target: float
+    risk: float
+
+
+def terms_of(costs: Costs, sizing: Sizing) -> Terms:
+    """What the kernel needs of *costs* and *sizing*."""
+    return Terms(
+        costs.taker_bps * _BPS,
+        costs.maker_bps * _BPS,
+        costs.slippage_bps * _BPS,
+        sizing.qty or 0.0,
+        sizing.notional_usd or 0.0,
+    )
+
+
+@inlined
+def quantity(terms: Terms, price: float) -> float:
+    """Base currency of a trade entered at *price*."""
+    return terms.qty if terms.qty > 0.0 else terms.notional / price
+
+
+@inlined
+def slipped(price: float, direction: int, columns: Columns, bar: int, terms: Terms) -> float:
+    """Fill of a taker order at *price*: buys (+1) pay more, sells (-1) get less, inside the bar's range."""
+    fill = price * (1.0 + direction * terms.slippage)
+    return min(max(fill, columns.low[bar]), columns.high[bar])
+
+
+@inlined
+def stop_and_target(
+    side: int, close: float, atr: float, qty: float, stop_mult: float, tp_usd: float
+) -> tuple[float, float]:
+    """Where stop and target stand after a signal on *close*: distances ``stop_mult x atr`` and ``tp_usd / qty``."""
+    return close - side * stop_mult * atr, close + side * tp_usd / qty
+
+
+@inlined
+def planned(columns: Columns, terms: Terms, bar: int, side: int, atr: float, stop_mult: float, tp_usd: float) -> Plan:
+    """The trade that a signal on the close of *bar* leads to, filled at the next open.
+
+    Stop and target stand at the signal. With a notional the target's distance is *tp_usd* over the quantity
+    that the notional buys at the signal's close, as the entry price is not known yet.
+    """
+    close = columns.close[bar]
+    stop, target = stop_and_target(side, close, atr, quantity(terms, close), stop_mult, tp_usd)
+    entry = slipped(columns.open[bar + 1], side, columns, bar + 1, terms)
+    qty = quantity(terms, entry)
+    risk = abs(close - stop) * qty + terms.taker * qty * (close + stop)
+    return Plan(side, bar + 1, entry, qty, min(stop, target), max(stop, target), stop, target, risk)
+
 
 MICROS = 1e6
 _STOP = int(ExitReason.STOP)
