@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from maestro_engine.backtest.records import ExitReason, Records, Regime
+from maestro_engine.backtest import ExitReason, Records, Regime
 from maestro_engine.market.bars import Bars
 from maestro_protocol import config
 from maestro_protocol.ids import RunId

@@ -19,8 +19,7 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from maestro_engine.backtest.records import Phase, Records
-from maestro_engine.backtest.result import BatchResult
+from maestro_engine.backtest import BatchResult, Phase, Records
 from maestro_protocol.base import MICRO, money
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maestro_engine import methods as registry
-from maestro_engine.backtest.batch import simulate_batch
-from maestro_engine.backtest.result import BatchResult
-from maestro_engine.backtest.spec import Costs, Sizing, TestSpec, Window
+from maestro_engine.backtest import BatchResult, Costs, Sizing, TestSpec, Window, simulate_batch
 from maestro_engine.events import PHASES, REGIMES, ScoreLine, score_lines, trade_lines, usd
 from maestro_engine.figures import Figures
 from maestro_engine.market.bars import Bars

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from maestro.cli import campaign, data, things
+from maestro.cli import campaign, data, gate, record, things
 from maestro_protocol.errors import MaestroError
 
 app = typer.Typer(
@@ -20,6 +20,10 @@ app = typer.Typer(
 )
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(data.app, name="data")
+app.add_typer(gate.app, name="gate")
+campaign.app.command("journal")(record.journal)
+app.command("why")(record.why)
+app.command("costs")(record.costs)
 app.command("methods")(things.methods)
 app.command("schema")(things.schema)
 app.command("version")(things.version)

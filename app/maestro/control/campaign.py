@@ -37,6 +37,7 @@ class Campaign:
         desk = self.desk
         desk.steps.say(desk.config)
         desk.folder.campaign(desk.config)
+        desk.folder.root(desk.root)
         for number, tests in enumerate(share(desk.config.tests, desk.config.segments), start=1):
             if tests == 0 or desk.config.only_segment not in (None, number):
                 continue

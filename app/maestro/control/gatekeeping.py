@@ -14,16 +14,14 @@ from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import Change
 
 MINUTE_MS = 60_000
-ORDER: tuple[Risk, ...] = ("low", "medium", "high")
 
 
 def risk_of(changes: Sequence[Change], before: RunConfig, space: ParameterSpace, policy: GatePolicy) -> Risk:
     """The highest risk that *policy* sees in *changes* to *before*."""
-    found = [
-        "low",
-        *(rule.risk for rule in policy.patches if any(_concerns(rule, c, before, space) for c in changes)),
-    ]
-    return max(found, key=ORDER.index)
+    found = {rule.risk for rule in policy.patches if any(_concerns(rule, c, before, space) for c in changes)}
+    if "high" in found:
+        return "high"
+    return "medium" if "medium" in found else "low"
 
 
 def _concerns(rule: PatchRisk, change: Change, before: RunConfig, space: ParameterSpace) -> bool:

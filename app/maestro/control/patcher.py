@@ -116,10 +116,11 @@ def for_test(
     run_id: RunId,
     window: WindowRef,
     jitter: Mapping[str, Value] | None = None,
+    because: MessageId | None = None,
 ) -> RunConfig:
-    """The template on one window, with the values in which this test strays from it."""
+    """The template on one window, with the values in which this test strays from it; *because* let it stray."""
     changes = tuple(
-        ParameterChange(parameter=name, old=template.values()[name], new=value, because=template.because)
+        ParameterChange(parameter=name, old=template.values()[name], new=value, because=because)
         for name, value in (jitter or {}).items()
     )
     return template.model_copy(

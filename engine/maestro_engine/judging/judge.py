@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from maestro_engine.backtest.result import BatchResult
+from maestro_engine.backtest import BatchResult
 from maestro_engine.figures import YEAR_MS, Figures
 from maestro_engine.judging import wording
 from maestro_engine.judging.evidence import Kept, Null, Weighed

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maestro_engine.backtest.batch import simulate_batch
-from maestro_engine.backtest.records import Records
-from maestro_engine.backtest.result import BatchResult
-from maestro_engine.backtest.spec import Costs, Forced, TestSpec, Window
+from maestro_engine.backtest import BatchResult, Costs, Forced, Records, TestSpec, Window, simulate_batch
 from maestro_engine.market.bars import Bars, Floats
 from maestro_engine.runner import sizing_of
 from maestro_engine.stats.null import random_entries

@@ -95,7 +95,9 @@ class Batches:
         key = (self._desk.config.seed, self._segment, number)
         space = self._desk.space(self._template.methods)
         stray = patcher.strayed(self._template, jitter, space, key)
-        config = patcher.for_test(self._template, test_run(self._segment, number), window, stray)
+        config = patcher.for_test(
+            self._template, test_run(self._segment, number), window, stray, self._candidate.drafted
+        )
         try:
             self._desk.runner.check(config)
         except UsageError:  # jitter broke a rule between parameters: the test runs unjittered

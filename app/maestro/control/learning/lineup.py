@@ -25,6 +25,8 @@ class Candidate:
     proposal: Proposal
     critique: Critique | None = None
     jitter: tuple[Jitter, ...] = ()
+    drafted: MessageId | None = None
+    """The implementer's draft, which let tests stray."""
 
     def adopt(self, draft: RunConfigDraft, because: MessageId, desk: Desk) -> None:
         """Take the implementer's parameters and jitter. Raises ParameterError where they do not hold."""
@@ -44,6 +46,7 @@ class Candidate:
             update={"parent_run": self.config.parent_run, "changes_from_parent": tuple(lineage.values())}
         )
         self.jitter = draft.jitter
+        self.drafted = because
 
 
 class LineUp:

@@ -33,6 +33,10 @@ class CampaignFolder:
     def campaign(self, config: CampaignConfig) -> None:
         self._write("campaign.yaml", _yaml(config))
 
+    def root(self, config: RunConfig) -> None:
+        """The run that all others descend from: every parameter at its declared default."""
+        self._write("root.yaml", _yaml(config))
+
     def plan(self, segment: int, plan: BaseModel) -> None:
         self._write(f"segment_{segment}/segment_plan.json", _json(plan))
 

@@ -1,0 +1,122 @@
+"""gate owns the commands by which a person answers what a campaign asks."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from maestro.cli.show import emit, table
+
+if TYPE_CHECKING:
+    from maestro.store.gates import Gates
+    from maestro.store.gating import GateState
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Answer what a campaign waits for.")
+
+GateArg = Annotated[str, typer.Argument(help="Id of the gate, as `maestro gate list` shows it.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")]
+Reason = Annotated[str, typer.Option(help="Why; kept with the answer.")]
+Bound = Annotated[str | None, typer.Option(help="Hash that you were shown; the answer counts for nothing else.")]
+
+
+@app.command("list")
+def list_(out: Out = None, as_json: Json = False) -> None:
+    """List the gates that wait for an answer, the most urgent first."""
+    states = _with_gates(out, lambda gates: gates.pending())
+    rows = [_row(state) for state in states]
+    if as_json:
+        emit(rows)
+    elif rows:
+        table("Waiting", ["gate", "action", "risk", "needs", "expires", "bound_to"], rows)
+    else:
+        sys.stdout.write("Nothing waits for an answer.\n")
+
+
+@app.command("show")
+def show(gate: GateArg, out: Out = None, as_json: Json = False) -> None:
+    """Show one gate: what is asked, on what grounds, and what it is bound to."""
+    state = _with_gates(out, lambda gates: gates.get(gate))
+    row = _row(state) | {
+        "summary": state.request.summary,
+        "bound_to": state.request.bound_to,
+        "state": state.state,
+        "votes": [vote.model_dump(mode="json") for vote in state.votes],
+    }
+    if as_json:
+        emit(row)
+    else:
+        sys.stdout.write("".join(f"{name}: {value}\n" for name, value in row.items()))
+
+
+@app.command("approve")
+def approve(gate: GateArg, reason: Reason = "", bound_to: Bound = None, out: Out = None) -> None:
+    """Say yes. It counts once, in time, and only for exactly what is bound."""
+    _answer(gate, True, reason, bound_to, out)
+
+
+@app.command("reject")
+def reject(gate: GateArg, reason: Reason = "", bound_to: Bound = None, out: Out = None) -> None:
+    """Say no. One no decides."""
+    _answer(gate, False, reason, bound_to, out)
+
+
+def _answer(gate: str, approve: bool, reason: str, bound_to: str | None, out: Path | None) -> None:
+    from maestro.clock import SystemClock
+    from maestro.wiring.gates import owner
+    from maestro_protocol.messages.gate import GateVote
+
+    async def vote(gates: Gates) -> str:
+        state = await gates.get(gate)
+        answer = GateVote(
+            gate_id=gate,
+            bound_to=bound_to or state.request.bound_to,
+            approve=approve,
+            who=owner(),
+            where="cli",
+            at=SystemClock().now_ms(),
+            reason=reason[:300],
+        )
+        decided = await gates.vote(answer)
+        return "counted; more must approve" if decided is None else f"{decided.answer}: {decided.reason}"
+
+    sys.stdout.write(_with_gates(out, vote) + "\n")
+
+
+def _with_gates(out: Path | None, work: Callable[[Gates], Awaitable[T]]) -> T:
+    """Do *work* with the workspace's gates."""
+
+    async def run() -> T:
+        from maestro.cli.campaign import settings_with
+        from maestro.clock import SystemClock
+        from maestro.store.gates import Gates
+        from maestro.wiring.gates import owner
+        from maestro.wiring.workspace import open_workspace_store
+
+        store = await open_workspace_store(settings_with(out))
+        try:
+            return await work(Gates(store, SystemClock(), owner()))
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def _row(state: GateState) -> dict[str, Any]:
+    request = state.request
+    return {
+        "gate": request.gate_id,
+        "action": request.action,
+        "risk": request.risk,
+        "needs": request.needs,
+        "expires": datetime.fromtimestamp(request.expires_at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "bound_to": request.bound_to[:12],
+    }

@@ -1,0 +1,136 @@
+"""record owns the commands that read what was said: the journal, the reason behind a parameter, the costs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maestro.cli.show import emit, table
+
+if TYPE_CHECKING:
+    from maestro.control.record.lineage import Chain
+    from maestro.store.repository import SqlStore
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")]
+FOLLOW_SECONDS = 0.5
+
+
+def journal(
+    campaign: Annotated[str, typer.Argument(help="Id of the campaign.")],
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as it grows, until it is finished.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Begin after this sequence number.")] = 0,
+    out: Out = None,
+) -> None:
+    """Print a campaign's journal from the store: one JSON envelope a line."""
+    from maestro.cli.campaign import settings_with
+    from maestro.wiring.workspace import open_workspace_store
+
+    async def run() -> None:
+        store = await open_workspace_store(settings_with(out))
+        try:
+            await _print(store, campaign, after, follow)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def _print(store: SqlStore, campaign: str, after: int, follow: bool) -> None:
+    from maestro.wiring.campaigns import config_of
+
+    await config_of(campaign, store)
+    while True:
+        records = await store.records(campaign, after=after)
+        for record in records:
+            sys.stdout.write(record.json + "\n")
+            after = record.seq
+        if not follow or any(record.type == "CampaignFinished" for record in records):
+            return
+        sys.stdout.flush()
+        await asyncio.sleep(FOLLOW_SECONDS)
+
+
+def why(
+    run: Annotated[str, typer.Argument(help="A run, like seg1_test051 or seg2-p1.")],
+    parameter: Annotated[str, typer.Argument(help="One of its parameters.")],
+    campaign: Annotated[str | None, typer.Option(help="Its campaign; the newest without.")] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Print who set a parameter: which role said what, on which evidence, approved by whom."""
+    from maestro.cli.campaign import campaign_folder, settings_with
+    from maestro.cli.show import campaigns_in
+    from maestro.control.record.lineage import explain
+    from maestro.wiring.replays import read_journal
+    from maestro_protocol.errors import UsageError
+
+    settings = settings_with(out)
+    if campaign is None:
+        known = campaigns_in(settings.runs)
+        if not known:
+            raise UsageError(f"no campaign is kept in {settings.runs}")
+        campaign = str(known[-1]["campaign"])
+    folder = campaign_folder(settings, campaign)
+    chain = explain(folder, read_journal(folder), run, parameter)
+    if as_json:
+        emit({"campaign": campaign, **asdict(chain)})
+    else:
+        sys.stdout.write(in_prose(chain))
+
+
+def in_prose(chain: Chain) -> str:
+    """The chain as a person reads it, newest first."""
+    lines = [f"{chain.parameter} of {chain.run} is {chain.value}"]
+    for link in chain.links:
+        lines.append(f"\n{link.run} (from {link.parent}): {link.old} -> {link.new}")
+        if not link.said:
+            lines.append("  nobody's words are recorded for it")
+        for said in link.said:
+            lines.append(f"  {said.sender}, {said.type} {said.id}: {said.words}")
+            if said.evidence:
+                lines.append(f"    evidence: {said.evidence}")
+        lines.extend(f"  approved by {who}" for who in link.approved_by)
+    lines.append(
+        "\nbefore that: the default that its method declares" if chain.links else "it is the declared default"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def costs(
+    campaign: Annotated[str | None, typer.Option(help="Only this campaign.")] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Show what models have cost, by campaign, role and model."""
+    from maestro.cli.campaign import settings_with
+    from maestro.wiring.workspace import open_workspace_store
+
+    async def gather() -> list[dict[str, Any]]:
+        store = await open_workspace_store(settings_with(out))
+        try:
+            names = [campaign] if campaign is not None else await store.campaigns()
+            return [
+                {"campaign": name, **spent._asdict(), "cost_usd": _usd(spent.cost_micros)}
+                for name in names
+                for spent in await store.calls.costs(name)
+            ]
+        finally:
+            await store.close()
+
+    rows = asyncio.run(gather())
+    if as_json:
+        emit(rows)
+    elif rows:
+        table("Costs", ["campaign", "role", "model", "calls", "input_tokens", "output_tokens", "cost_usd"], rows)
+    else:
+        sys.stdout.write("No model was asked; offline rules cost nothing.\n")
+
+
+def _usd(micros: int | None) -> str | None:
+    return None if micros is None else f"{micros / 1e6:.6f}"
