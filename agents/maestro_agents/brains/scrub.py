@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+_HINTS = ("sk-", "rk-", "pk-", "xai-", "bearer")
+"""What a key's shape begins with; looking for these first spares long texts the search."""
 _SHAPES = re.compile(r"(?i)\b(?:sk|rk|pk|xai|gsk)-[a-z0-9_\-]{8,}[*a-z0-9_\-]*|\bbearer\s+[a-z0-9._\-]{8,}")
 HIDDEN = "[hidden key]"
 
@@ -13,4 +15,5 @@ def scrub(text: str, *secrets: str) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, HIDDEN)
-    return _SHAPES.sub(HIDDEN, text)
+    lower = text.lower()
+    return _SHAPES.sub(HIDDEN, text) if any(hint in lower for hint in _HINTS) else text
