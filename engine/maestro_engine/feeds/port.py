@@ -30,7 +30,7 @@ State = Literal[
     "quiet",
     "frozen",
     "gap",
-    "resync",
+    "unanswered",
     "garbage",
     "lost",
     "ended",
@@ -39,7 +39,8 @@ State = Literal[
 
 ``stale``: a stream is silent and the other witnesses have not yet spoken. ``quiet``: silent because nothing
 happens (REST agrees with the local view). ``frozen``: silent although REST has moved on; the feed reconnects.
-``live``: it speaks again. ``gap``: messages are missing. ``resync``: the order book is being rebuilt.
+``live``: it speaks again. ``gap``: messages are missing; after one of depth no update comes before a new
+snapshot. ``unanswered``: REST did not answer a question, which is asked again.
 ``garbage``: frames were refused (told at the 1st, 2nd, 4th, 8th ... of a reason). ``lost``: the outage outlasted
 the feed's patience, nothing more will come. ``ended``: a replay or simulation is over.
 """
@@ -194,7 +195,9 @@ class Counters:
     late: int = 0
     gaps: int = 0
     lost: int = 0
+    """Trades and candles that were missing when a gap was told (candles may have been backfilled since)."""
     resyncs: int = 0
+    """Order books built from a snapshot, the first included."""
     connects: int = 0
     backfilled: int = 0
     rejected: dict[str, int] = field(default_factory=dict[str, int])

@@ -42,6 +42,18 @@ async def until(exchange, feed, seconds: float) -> list[Event]:
     return events
 
 
+async def until_state(exchange, feed, seconds: float) -> list[Event]:
+    """Until the feed speaks again after a quiet time, or *seconds* of the tape have passed."""
+    events: list[Event] = []
+    async with aclosing(feed.events()) as stream:
+        async for event in stream:
+            events.append(event)
+            said = states(events)
+            if exchange.elapsed_s() >= seconds or ("quiet" in said and said[-1] == "live"):
+                break
+    return events
+
+
 def states(events: list[Event]) -> list[str]:
     return [event.state for event in events if isinstance(event, FeedStatus)]
 
@@ -87,7 +99,8 @@ async def test_the_client_hears_what_the_simulation_says(double):
     assert len(closed(events)) == 2
     assert_candles_complete(events)
     assert feed.counters.rejected == {}
-    assert states(events) == ["connecting", "connecting", "connected", "connected"]
+    assert states(events)[:4] == ["connecting", "connecting", "connected", "connected"]
+    assert not {"disconnected", "frozen", "gap", "garbage", "unanswered"} & set(states(events))
     assert abs(feed.server_now_ms() - exchange.server_ms()) < 2_000, "offset found although years apart"
 
 
@@ -208,13 +221,58 @@ async def test_reordered_frames_lose_nothing(double):
     assert_book_agrees_with_quotes(events)
 
 
+async def test_depth_frames_that_overtake_each_other_cost_a_snapshot_and_nothing_else(double):
+    async with double(Fault("reorder", after_s=10, count=2, match="depth")) as (exchange, feed):
+        events = await until(exchange, feed, 60)
+    assert exchange.fired == {"reorder": 2}
+    assert feed.counters.resyncs >= 2
+    assert assert_book_agrees_with_quotes(events) > 100
+
+
+async def test_one_silent_stream_on_a_talking_socket_is_found_out(double):
+    """A socket that sends trades and pongs and no book, for ever."""
+    mute = Fault("gap", after_s=20, count=100, match="depth")
+    async with double(mute) as (exchange, feed):
+        events = await until(exchange, feed, 60)
+    frozen = [e.stream for e in events if isinstance(e, FeedStatus) and e.state == "frozen"]
+    assert frozen[0] == "btcusdt@depth@100ms"
+    assert set(frozen) == {"btcusdt@depth@100ms"}
+    assert assert_book_agrees_with_quotes(events) > 50
+
+
+async def test_a_quiet_market_is_told_from_a_frozen_one(double):
+    quiet = SimTape(SimSettings(seed=8, trades_per_s=0.03))
+    subscriptions = (
+        Subscription("BTCUSDT", "trade"),
+        Subscription("BTCUSDT", "book_ticker"),
+        Subscription("BTCUSDT", "depth"),
+    )
+    async with double(tape=quiet, subscriptions=subscriptions) as (exchange, feed):
+        events = await until_state(exchange, feed, 400)
+    said = states(events)
+    assert "quiet" in said
+    assert "live" in said, "and it is told when it speaks again"
+    assert "frozen" not in said
+    assert feed.counters.connects == 1, "nothing was reconnected"
+
+
 async def test_corrupt_frames_are_counted_told_and_survived(double):
     async with double(Fault("corrupt", after_s=10, count=40)) as (exchange, feed):
         events = await until(exchange, feed, 60)
     assert exchange.fired == {"corrupt": 40}
     assert sum(feed.counters.rejected.values()) == 40
     # What sockets and REST calls say about themselves is no part of a recording.
-    told = ("connecting", "connected", "disconnected", "reconnecting", "stale", "frozen", "live", "ended")
+    told = (
+        "connecting",
+        "connected",
+        "disconnected",
+        "reconnecting",
+        "stale",
+        "frozen",
+        "live",
+        "unanswered",
+        "ended",
+    )
     assert 1 <= len(told) < 40, "told, and not once per frame"
     assert feed.counters.connects == 2, "garbage does not cost the connection"
     assert_book_agrees_with_quotes(events)
@@ -299,7 +357,17 @@ async def test_what_a_troubled_session_recorded_replays_to_the_same_events(doubl
     again = [e async for e in ReplayFeed(Recording(tmp_path), BinanceParser({"BTCUSDT"})).events()]
 
     # What sockets and REST calls say about themselves is no part of a recording.
-    told = ("connecting", "connected", "disconnected", "reconnecting", "stale", "frozen", "live", "ended")
+    told = (
+        "connecting",
+        "connected",
+        "disconnected",
+        "reconnecting",
+        "stale",
+        "frozen",
+        "live",
+        "unanswered",
+        "ended",
+    )
 
     def lasting(events: list[Event]) -> list[Event]:
         return [e for e in events if not (isinstance(e, FeedStatus) and e.state in told)]

@@ -248,11 +248,12 @@ class BinanceParser:
 
     def _gap(self, gap: Gap, symbol: str, stream: str, local_ns: int) -> FeedStatus:
         self.counters.gaps += 1
-        self.counters.lost += gap.missing
+        self.counters.lost += gap.missing if stream != "depth" else 0
+        what = "update ids" if stream == "depth" else "of them"
         return FeedStatus(
             local_ns,
             "gap",
-            f"{symbol} {stream}: {gap.missing} missing",
+            f"{symbol} {stream}: {gap.missing} {what} missing",
             symbol,
             stream,
             gap.missing,

@@ -262,7 +262,7 @@ class LiveFeed:
                 line = await self._venue.answer(want)
             except DataError as error:
                 detail = f"{want.kind} {want.symbol}: {error}"
-                self._outbox.put([FeedStatus(self._stamps.now_ns(), "stale", detail, want.symbol, want.kind)])
+                self._outbox.put([FeedStatus(self._stamps.now_ns(), "unanswered", detail, want.symbol, want.kind)])
                 continue
             break
         else:
@@ -286,7 +286,7 @@ class LiveFeed:
                 samples.append(TimeSample(sent_ns, self._stamps.now_ns(), server_ms))
         except DataError as error:
             if not samples:
-                self._status("stale", f"time: {error}", "")
+                self._status("unanswered", f"time: {error}", "")
                 return
         finally:
             self._pending.discard(Want("time"))
