@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
 from maestro.report import tables, trail
 from maestro.report.facts import Facts, gather
@@ -64,7 +63,6 @@ def _page(template: str, view: Mapping[str, object]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["md"] = markdown
-    environment.filters["drawn"] = Markup
     return environment.get_template(template).render(view)
 
 

@@ -164,7 +164,6 @@ _BOARD: tuple[tuple[str, str, Kind, int | None], ...] = (
     ("validation_pnl", "PnL, USD: validation", "num", 2),
     ("total_pnl", "whole", "num", 2),
     ("n_trades", "Trades", "num", 0),
-    ("hit", "Winners", "num", 3),
     ("score", "Score", "num", 1),
     ("params", "Differs from the defaults in", "text", None),
 )

@@ -96,7 +96,7 @@ def effect(change: MetricChange) -> str:
     if change.before is None or change.after is None:
         return f"{name}: no window could be compared"
     return (
-        f"{name} {words.shown(change.before)} → {words.shown(change.after)} on {change.windows} windows, "
+        f"{name} {words.fixed(change.before)} → {words.fixed(change.after)} on {change.windows} windows, "
         f"{words.chance(change.p_value)}"
     )
 
@@ -184,7 +184,7 @@ def _trading(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
     costs, sizing = config.costs, config.sizing
     fees = f"maker {costs.maker_bps:g} bps, taker {costs.taker_bps:g} bps a side"
     position = f"{sizing.notional_usd:,} USD notional"
-    targets = (f"{words.METRICS[t.metric]} {words.wanted(t.op)} {words.shown(t.value)}" for t in config.targets)
+    targets = (f"{words.METRICS[t.metric]} {words.wanted(t.op)} {words.setting(t.value)}" for t in config.targets)
     return (
         ("Fees and slippage", f"{fees}; slippage {costs.slippage_bps:g} bps on taker fills"),
         ("Position", position if sizing.quantity is None else f"{sizing.quantity} of base currency"),
@@ -200,7 +200,7 @@ def _thinking(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
         ("Brains", ", ".join(brains) or words.UNKNOWN),
         ("Prompts", "blinded: no dates, symbols or prices" if config.blind else "not blinded"),
         ("Most that models may cost", "no limit" if usd is None else f"{usd:,} USD"),
-        ("Tests and segments", f"{config.tests:,} in {config.segments}, looked at every {config.batch}"
+        ("Tests and segments", f"{config.tests:,} in {words.plural(config.segments, 'segment')}, scores read every {config.batch}"
          + (f"; only segment {config.only_segment} was asked for" if config.only_segment else "")),
         ("Seed", str(config.seed)),
         ("Versions", ", ".join(config.versions) or words.UNKNOWN),
@@ -226,4 +226,4 @@ def _opened(facts: Facts) -> str:
     if facts.told is None:
         return "opened or not is not known without the journal"
     times = max((opening.opening for opening in facts.told.openings), default=0)
-    return "never opened" if times == 0 else f"opened {words.plural(times, 'time')}"
+    return ("never opened", "opened once")[times] if times < 2 else f"opened {times} times"

@@ -100,9 +100,14 @@ def side(name: str, values: Sequence[float]) -> Side:
     ends = [(words.setting(part[0]), words.setting(part[-1])) for part in parts]
     return Side(
         name,
-        tuple(low if low == high else f"{low} to {high}" for low, high in ends),
+        tuple(low if low == high else f"{low}{_between(low)}{high}" for low, high in ends),
         {value: place for place, part in enumerate(parts) for value in part},
     )
+
+
+def _between(low: str) -> str:
+    """A dash reads as a minus where the values are negative."""
+    return " to " if low.startswith("−") else "–"
 
 
 def squares(tests: Sequence[tuple[dict[str, Value], float]], across: Side, up: Side) -> list[Square]:

@@ -44,7 +44,7 @@ def scores(facts: Facts) -> Plot:
     below.boxes([bar for bar in bars if bar[2] < 0], theme.BAD, 0.8)
     below.level(0, theme.MUTED, 0.8)
     step = -(-len(found) // 8)
-    below.names(range(0, len(found), step), [_name(s, len(found)) for s in found[::step]], size=11)
+    below.names(range(0, len(found), step), [_name(s, len(found)) for s in found[::step]], size=10)
     above.text(span[0], above.up[1], "score", dx=-66, dy=24, ha="left", va="top")
     below.text(span[0], below.up[1], "PnL of all tests, USD", dx=-66, dy=20, ha="left", va="top")
     return Plot(

@@ -1,0 +1,226 @@
+"""The report's door: a campaign's folder in, two pages out, that say the same and never more than is known."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from maestro.report.pages import markdown, write_report
+from maestro_protocol.errors import DataError, StoreError
+
+MadeUp = Callable[..., Path]
+GOLDEN = Path(__file__).parent / "golden" / "summary.md"
+HOSTILE = "</td><script>window.hacked=1;alert(1)</script><img src=x onerror=alert(2)> a|b `c` *d* [e](http://x.test)"
+
+
+def pages(folder: Path) -> tuple[str, str]:
+    markdown_page, html = write_report(folder)
+    return markdown_page.read_text(encoding="utf-8"), html.read_text(encoding="utf-8")
+
+
+def text_of(html: str) -> str:
+    """What a reader sees of *html*, in one line."""
+    body = re.sub(r"<style>.*?</style>", " ", html[html.index("<body>") :], flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def table(html: str, name: str) -> list[list[str]]:
+    """The cells of a table of the page, row by row."""
+    body = re.search(rf'<table class="{name}">(.*?)</table>', html, re.DOTALL)
+    assert body is not None
+    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    return [[unescape(re.sub(r"<[^>]+>", "", c)) for c in re.findall(r"<t[dh].*?</t[dh]>", row)] for row in rows]
+
+
+def test_markdown_of_a_small_campaign_is_as_it_was(made_up: MadeUp) -> None:
+    """Golden: read the difference, and write it anew with MAESTRO_GOLDEN=write where it is meant."""
+    said, _ = pages(made_up(tests=150))
+    if os.environ.get("MAESTRO_GOLDEN") == "write":
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(said, encoding="utf-8")
+    kept = GOLDEN.read_text(encoding="utf-8")
+    assert said == kept, "".join(difflib.unified_diff(kept.splitlines(True), said.splitlines(True), "golden", "now"))
+
+
+@pytest.mark.parametrize("word", ["SURVIVES", "DOES NOT SURVIVE", "NOT ENOUGH EVIDENCE"])
+def test_verdict_comes_first_in_plain_words(made_up: MadeUp, word: str) -> None:
+    folder = made_up(tests=25, word=word)
+    sentence = json.loads((folder / "metrics_global.json").read_text())["verdict"]["sentence"]
+    said, html = pages(folder)
+    assert said.splitlines()[0] == f"# {word}: {markdown(sentence)}"
+    assert text_of(html).startswith(f"{word} {sentence}")
+    assert "It would take about 186 days" in said or word != "NOT ENOUGH EVIDENCE"
+
+
+@pytest.mark.parametrize(
+    ("status", "because"),
+    [
+        ("finished", "no verdict was asked for"),
+        ("interrupted", "was interrupted after 10 of 25 tests: stopped by hand"),
+        ("failed", "failed after 10 of 25 tests: stopped by hand"),
+        (None, "stopped before its end: 10 of 25 tests are in finished segments"),
+    ],
+)
+def test_without_a_verdict_the_page_says_why(made_up: MadeUp, status: str | None, because: str) -> None:
+    said, html = pages(made_up(tests=25, status=status, word=None))
+    assert said.splitlines()[0].startswith("# NO VERDICT: The campaign ")
+    assert because in said.splitlines()[0]
+    assert because in text_of(html)
+    assert "Equity" not in said
+    assert "There is no exhibits.json" in said
+    assert "There is no exhibits.json" in text_of(html)
+
+
+def test_cut_off_campaign_says_what_is_missing(made_up: MadeUp) -> None:
+    _, html = pages(made_up(tests=25, status=None))
+    for name in ("metrics_global.json", "exhibits.json", "journal.jsonl", "leaderboard.csv"):
+        assert f"no {name}" in text_of(html)
+    assert "Segment 3 was not finished: 1 of its tests are kept" in text_of(html)
+    assert len(table(html, "segments")) == 3  # the head and both finished segments
+
+
+def test_simulated_data_is_called_so_everywhere(made_up: MadeUp) -> None:
+    said, html = pages(made_up(tests=50))
+    title = re.search(r"<title>(.*?)</title>", html)
+    assert title is not None
+    assert "simulated data" in title[1]
+    assert "simulated market" in said.split("\n\n")[1]
+    drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert drawings
+    assert all(">simulated data<" in drawing for drawing in drawings)
+    said, html = pages(made_up("real", tests=50, simulated=False))
+    assert "simulated" not in (said + html.replace("--simulated", "").replace(".simulated", "")).lower()
+
+
+def test_undefined_figures_are_dashes(made_up: MadeUp) -> None:
+    said, html = pages(made_up(tests=25, undefined=True))
+    assert not re.search(r"\b(None|nan|null|inf)\b", said + text_of(html))
+    head, *rows = table(html, "segments")
+    for row in rows:
+        shown = dict(zip(head, row, strict=True))
+        assert shown["Payoff"] == shown["Winners"] == shown["validation"] == shown["Efficiency"] == "–"
+    assert all(row[1] == row[3] == "–" for row in table(html, "behind")[1:])
+    assert "Not drawn" in text_of(html)
+
+
+@pytest.mark.parametrize("tests", [1, 2, 10])
+def test_pilot_of_few_tests_has_its_pages(made_up: MadeUp, tests: int) -> None:
+    said, html = pages(made_up(tests=tests, segments=min(tests, 5)))
+    assert f"| Tests run | {tests} |" in said
+    assert html.rstrip().endswith("</html>")
+
+
+def test_same_folder_gives_the_same_bytes_in_another_process(made_up: MadeUp) -> None:
+    folder = made_up(tests=50)
+    first = [path.read_bytes() for path in write_report(folder)]
+    assert [path.read_bytes() for path in write_report(folder)] == first
+    code = (
+        "import sys, pathlib; from maestro.report.pages import write_report; write_report(pathlib.Path(sys.argv[1]))"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "99", "HOME": str(folder)}
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, env=os.environ | paths)
+    assert [(folder / name).read_bytes() for name in ("summary.md", "summary.html")] == first
+
+
+def test_what_models_say_stays_text(made_up: MadeUp) -> None:
+    said, html = pages(made_up(tests=250, prose=HOSTILE))
+    assert "<script" not in html
+    assert "<img" not in html
+    assert HOSTILE in text_of(html)
+    assert "<script>" not in said
+    assert "\\<script\\>" in said
+    for block in said.split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) <= 1, lines
+
+
+def test_page_asks_for_nothing_from_elsewhere(made_up: MadeUp) -> None:
+    _, html = pages(made_up(tests=50))
+    addresses = re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?([^\"')\s>]+)", html)
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    ids = re.findall(r'\sid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_patches_are_told_from_who_asked_to_what_came_of_them(made_up: MadeUp) -> None:
+    _, html = pages(made_up(tests=500))
+    head, *rows = table(html, "patches")
+    told = [dict(zip(head, row, strict=True)) for row in rows]
+    assert len(told) == 12
+    assert {row["Asked by"] for row in told} == {"critic; strategist agreed"}
+    assert [row["Result"] for row in told[:4]] == ["kept", "reverted", "not measured", "refused"]
+    assert told[0]["Rule"] == "hit_low"
+    assert told[0]["Change"] == "atr_stop_mult 1.5 → 1.8"
+    assert told[2]["Change"] == "gate_vhf off → on; vhf_min 0.3 → 0.35"
+    assert told[0]["Measured"].replace("\xa0", " ") == "PnL per trade −42.50 → 61.25 on 25 windows, p = 0.043"
+    assert "is outside its bounds" in told[3]["Measured"]
+
+
+def test_ledger_counts_entries_and_distinct_configurations(made_up: MadeUp) -> None:
+    folder = made_up(tests=125)
+    bodies = [json.loads(line)["body"] for line in (folder / "journal.jsonl").read_text().splitlines()]
+    trials = [body for body in bodies if body["type"] == "TrialRecorded"]
+    distinct = {json.dumps([sorted(t["methods"]), sorted(t["params"].items())]) for t in trials}
+    _, html = pages(folder)
+    rows = table(html, "trials")[1:]
+    assert rows[-1] == ["all", str(len(trials)), str(len(distinct))]
+    assert [sum(int(row[column]) for row in rows[:-1]) for column in (1, 2)] == [len(trials), len(distinct)]
+
+
+def test_costs_of_calls_are_a_lower_bound_where_a_price_is_unknown(made_up: MadeUp) -> None:
+    _, html = pages(made_up(tests=50))
+    assert table(html, "calls")[1][-1] == "at least 0.0412"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("journal.jsonl", b'{"id": "m1", "body"\n', "line 1 is not a journal entry"),
+        ("journal.jsonl", b'{"id":"m1","body":{"type":"TrialRecorded"}}\n', "line 1 is not a journal entry (run_id"),
+        ("metrics_global.json", b"{}", "is not a CampaignFinished (status"),
+        ("exhibits.json", b"[", "is not a Exhibits"),
+        ("segment_1/segment_results.json", b'{"segment": "x"}', "is not a SegmentFinished"),
+        ("campaign.yaml", b"a: [", "is not a campaign's configuration"),
+        ("campaign.yaml", b"seeds: 7", "is not a campaign's configuration"),
+        ("leaderboard.csv", b"rank\n\xff\xfe\n", "cannot be read"),
+    ],
+)
+def test_broken_file_is_one_clear_line_and_leaves_the_old_page(
+    made_up: MadeUp, name: str, content: bytes, says: str
+) -> None:
+    folder = made_up(tests=10)
+    before = [path.read_bytes() for path in write_report(folder)]
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        write_report(folder)
+    assert says in str(raised.value)
+    assert str(folder / name) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert [(folder / page).read_bytes() for page in ("summary.md", "summary.html")] == before
+
+
+def test_folder_of_no_campaign_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is this a campaign's folder"):
+        write_report(tmp_path)
+
+
+def test_page_that_cannot_be_written_says_so(made_up: MadeUp) -> None:
+    folder = made_up(tests=10)
+    (folder / "summary.md").mkdir()
+    with pytest.raises(StoreError, match=r"summary\.md: cannot be written"):
+        write_report(folder)
+
+
+def test_importing_the_report_does_not_import_matplotlib() -> None:
+    code = "import sys; import maestro.report.pages; sys.exit('matplotlib' in sys.modules)"
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | paths)
