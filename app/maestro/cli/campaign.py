@@ -6,7 +6,7 @@ import asyncio
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from maestro.cli.show import emit, table
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from maestro.control.desk import Observer, Progress
     from maestro.settings import Settings
     from maestro.wiring.campaigns import CampaignRequest, CampaignRun
     from maestro_protocol.messages.campaign import BrainChoice
@@ -85,20 +88,37 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a campaign that was stopped: no test runs twice, no model is asked twice."""
-    from maestro.cli.progress import watching
     from maestro.wiring.campaigns import resume_campaign
 
-    with watching(quiet=as_json) as observer:
-        done = asyncio.run(resume_campaign(campaign, settings_with(out), observer, jobs, data))
-    _show_end(done, as_json)
+    settings = settings_with(out)
+    _conduct(lambda observer: resume_campaign(campaign, settings, observer, jobs, data), as_json)
 
 
 def _run(request: CampaignRequest, settings: Settings, jobs: int, as_json: bool) -> None:
-    from maestro.cli.progress import watching
     from maestro.wiring.campaigns import run_campaign
 
-    with watching(quiet=as_json) as observer:
-        done = asyncio.run(run_campaign(request, settings, observer, jobs))
+    _conduct(lambda observer: run_campaign(request, settings, observer, jobs), as_json)
+
+
+def _conduct(start: Callable[[Observer], Coroutine[Any, Any, CampaignRun]], as_json: bool) -> None:
+    """Run a campaign under a progress display; Ctrl-C stops it with everything kept and exit code 130."""
+    from maestro.cli.progress import watching
+
+    running: list[str] = []
+    with watching(quiet=as_json) as show:
+
+        def observe(progress: Progress) -> None:
+            running[:] = [progress.campaign]
+            show(progress)
+
+        try:
+            done = asyncio.run(start(observe))
+        except KeyboardInterrupt:
+            done = None
+    if done is None:
+        hint = f"; go on with: maestro campaign resume {running[0]}" if running else ""
+        sys.stderr.write(f"maestro: stopped, what was finished is kept{hint}\n")
+        raise typer.Exit(130)
     _show_end(done, as_json)
 
 

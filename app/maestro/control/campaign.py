@@ -45,6 +45,7 @@ class Campaign:
             if number % PAGE_EVERY == 0:
                 await self._page(number, tests)
             await desk.steps.flush()
+            desk.folder.journal(desk.steps.past())
         return await self._finish()
 
     async def _page(self, number: int, tests: int) -> None:

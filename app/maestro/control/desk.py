@@ -11,6 +11,7 @@ from maestro.control.record.ledger import Ledger
 from maestro.control.record.standings import Standings
 from maestro.control.steps import Steps
 from maestro_protocol.config import Phase, RunConfig
+from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.plan import Goal, Role
 from maestro_protocol.messages.report import Briefing, TestReport
@@ -28,6 +29,7 @@ HISTORY = 20
 class Progress(NamedTuple):
     """Where a campaign stands, for whoever watches."""
 
+    campaign: CampaignId
     segment: int
     segments: int
     goal: Goal
@@ -131,6 +133,7 @@ class Desk:
         best = ranked[0] if ranked else None
         self.observer(
             Progress(
+                campaign=self.config.campaign,
                 segment=segment,
                 segments=self.config.segments,
                 goal=goal,

@@ -55,7 +55,7 @@ def headline(facts: Facts) -> Headline:
         return Headline("NO VERDICT", _why_none(facts), _NOTHING_FOLLOWS, "open", "", _tiles(facts))
     tone, meaning = _MEANING[verdict.word]
     needed = verdict.sample_needed.strip().rstrip(".")
-    needed = f"It would take {needed} to decide." if needed else ""
+    needed = f"What it would take to decide: {needed}." if needed else ""
     return Headline(verdict.word, verdict.sentence, meaning, tone, needed, _tiles(facts))
 
 

@@ -196,12 +196,12 @@ def _trading(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
 def _thinking(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
     brains = (f"{b.role}: {b.brain}" + (f" ({b.model})" if b.model else "") for b in config.brains)
     usd = config.budget.usd
+    tests = f"{config.tests:,} in {words.plural(config.segments, 'segment')}, scores read every {config.batch} tests"
     return (
         ("Brains", ", ".join(brains) or words.UNKNOWN),
         ("Prompts", "blinded: no dates, symbols or prices" if config.blind else "not blinded"),
         ("Most that models may cost", "no limit" if usd is None else f"{usd:,} USD"),
-        ("Tests and segments", f"{config.tests:,} in {words.plural(config.segments, 'segment')}, scores read every {config.batch}"
-         + (f"; only segment {config.only_segment} was asked for" if config.only_segment else "")),
+        ("Tests", tests + (f"; only segment {config.only_segment} was asked for" if config.only_segment else "")),
         ("Seed", str(config.seed)),
         ("Versions", ", ".join(config.versions) or words.UNKNOWN),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from maestro.store.database import PATIENCE, Database, open_database
 from maestro.store.repository import SqlStore
-from maestro.store.tables import HEAD, Row, views
+from maestro.store.tables import HEAD, Row, extras
 from maestro_protocol.errors import StoreError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def bring_up_to_date(connection: Connection) -> None:
 def create(connection: Connection) -> None:
     """The whole schema at once, stamped."""
     Row.metadata.create_all(connection)
-    for statement in views(connection.dialect.name):
+    for statement in extras(connection.dialect.name):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql(
         f"CREATE TABLE {_STAMP} (version_num VARCHAR(32) NOT NULL, CONSTRAINT {_STAMP}_pkc PRIMARY KEY (version_num))"

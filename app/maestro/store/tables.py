@@ -121,7 +121,7 @@ CAMPAIGNS, JOURNAL, RUNS, RESULTS = _of["campaigns"], _of["journal"], _of["runs"
 CALLS, GATES, VOTES = _of["calls"], _of["gates"], _of["votes"]
 
 
-def views(dialect: str, revision: str = HEAD) -> list[str]:
-    """The statements that create the views of *revision* on ``sqlite`` or ``postgresql``."""
-    file = resources.files("maestro.store") / "migrations" / f"views_{revision}_{dialect}.sql"
+def extras(dialect: str, revision: str = HEAD) -> list[str]:
+    """What tables cannot say, as statements of ``sqlite`` or ``postgresql``: the views of *revision*, and storage."""
+    file = resources.files("maestro.store") / "migrations" / f"extras_{revision}_{dialect}.sql"
     return [part.strip() for part in file.read_text(encoding="utf-8").split(";") if part.strip()]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 from maestro.settings import Settings
 from maestro_agents.api import (
     Agent,
+    Amount,
     Budget,
     BudgetLimits,
     ClientOptions,
@@ -17,8 +19,11 @@ from maestro_agents.api import (
     build_agent,
     serve,
 )
+from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import ConfigError
+from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig
+from maestro_protocol.messages.plan import ModelCalled
 from maestro_protocol.ports import Bus, CallLog, Clock
 
 ROLES = ("maestro", "strategist", "critic", "implementer")
@@ -39,6 +44,16 @@ def limits_of(plan: BudgetPlan, raised: int) -> Limits:
         requests=None if plan.requests is None else plan.requests * factor,
         seconds=None if plan.seconds is None else plan.seconds * factor,
     )
+
+
+def book_past(budget: Budget, campaign: CampaignId, journal: Sequence[Envelope]) -> None:
+    """Count in *budget* what the campaign's journal says was spent already."""
+    for envelope in journal:
+        call = envelope.body
+        if isinstance(call, ModelCalled) and not call.recalled:
+            tokens = call.input_tokens + call.output_tokens
+            spent = Amount(usd=call.cost_usd or Decimal(0), tokens=tokens, requests=1)
+            budget.book(campaign, call.role, call.at, spent, call.request_key)
 
 
 def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:

@@ -155,6 +155,7 @@ async def _conduct(
         await store.calls.settle(config.campaign)
         await desk.steps.open()
         budget = brains.budget_of(config, clock, gates.times_raised(desk.steps.past(), config.campaign))
+        brains.book_past(budget, config.campaign, desk.steps.past())
         desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget)
         make = brains.paying(config, settings, clock, store.calls, budget)
         async with brains.roles_on(bus, config.brains, make):

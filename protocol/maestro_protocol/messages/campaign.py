@@ -32,7 +32,8 @@ class BrainChoice(Frozen):
     role: Role
     brain: Literal["offline", "anthropic", "openai", "scripted", "replay"] = "offline"
     model: Line | None = None
-    max_tokens: Annotated[int, Field(ge=256, le=20_000)] = 4_000
+    max_tokens: Annotated[int, Field(ge=256, le=20_000)] = 12_000
+    """Of one answer; a model that thinks before it speaks spends them on that as well."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
 
 

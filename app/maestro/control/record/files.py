@@ -133,4 +133,4 @@ def _cell(value: object) -> object:
     """Unknown is an empty cell; exact amounts and full floats otherwise."""
     if value is None:
         return ""
-    return f"{value:f}" if isinstance(value, Decimal) else value
+    return f"{value:.6f}" if isinstance(value, Decimal) else value

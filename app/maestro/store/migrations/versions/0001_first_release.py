@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from maestro.store.tables import views
+from maestro.store.tables import extras
 
 revision = "0001"
 down_revision = None
@@ -29,7 +29,7 @@ def upgrade() -> None:
     _campaigns()
     _calls()
     _gates()
-    for statement in views(op.get_bind().dialect.name, revision):
+    for statement in extras(op.get_bind().dialect.name, revision):
         op.execute(sa.DDL(statement.replace("%", "%%")))
 
 

@@ -1,3 +1,7 @@
+-- Compressing 31 MB of lines took three quarters of the time of a campaign's commits.
+ALTER TABLE results ALTER COLUMN trade_lines SET STORAGE EXTERNAL;
+ALTER TABLE results ALTER COLUMN score_lines SET STORAGE EXTERNAL;
+
 CREATE VIEW trades AS
 SELECT r.campaign, r.run_id, line.n - 1 AS n,
     (t ->> 'ts')::bigint AS ts,
