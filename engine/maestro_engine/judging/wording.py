@@ -94,9 +94,10 @@ def of_finalist(item: Weighed, sealed: Weighed | None, finding: rules.Finding, p
 
 def _open_figures(item: Weighed, per_year: float) -> tuple[Figure, ...]:
     m = item.moments
-    skilled = m.sharpe is not None and m.skewness is not None and m.kurtosis is not None
-    probable = psr(m.sharpe, m.n, 0.0, m.skewness, m.kurtosis) if skilled else None  # pyright: ignore[reportArgumentType]
-    record = minimum_track_record(m.sharpe, 0.0, 0.95, m.skewness, m.kurtosis) if skilled else None  # pyright: ignore[reportArgumentType]
+    probable = record = None
+    if m.sharpe is not None and m.skewness is not None and m.kurtosis is not None:
+        probable = psr(m.sharpe, m.n, 0.0, m.skewness, m.kurtosis)
+        record = minimum_track_record(m.sharpe, 0.0, 0.95, m.skewness, m.kurtosis)
     deflated = item.deflated
     value = None if deflated is None else deflated.value
     null = item.null.test
