@@ -58,7 +58,7 @@ def test_verdict_comes_first_in_plain_words(made_up: MadeUp, word: str) -> None:
     said, html = pages(folder)
     assert said.splitlines()[0] == f"# {word}: {markdown(sentence)}"
     assert text_of(html).startswith(f"{word} {sentence}")
-    assert "It would take about 186 days" in said or word != "NOT ENOUGH EVIDENCE"
+    assert " What it would take to decide: about 186 days" in said or word != "NOT ENOUGH EVIDENCE"
 
 
 @pytest.mark.parametrize(

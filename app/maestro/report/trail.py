@@ -183,7 +183,7 @@ def settings(facts: Facts) -> Table:
 def _trading(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
     costs, sizing = config.costs, config.sizing
     fees = f"maker {costs.maker_bps:g} bps, taker {costs.taker_bps:g} bps a side"
-    position = f"{sizing.notional_usd:,} USD notional"
+    position = f"{words.usd(sizing.notional_usd)} USD notional"
     targets = (f"{words.METRICS[t.metric]} {words.wanted(t.op)} {words.setting(t.value)}" for t in config.targets)
     return (
         ("Fees and slippage", f"{fees}; slippage {costs.slippage_bps:g} bps on taker fills"),
