@@ -1,0 +1,62 @@
+"""A second process loads its kernels from disk instead of compiling them, and gets the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import hashlib, json
+import numpy as np
+from numba.core import event
+compiled = []
+class Watch(event.Listener):
+    def on_start(self, happened):
+        compiled.append(happened.data["dispatcher"].py_func.__qualname__)
+    def on_end(self, happened):
+        pass
+event.register("numba:compile", Watch())
+from maestro_engine.backtest import Costs, TestSpec, Window, simulate_batch
+from maestro_engine.backtest.reference import reference_trades
+from maestro_engine.market.bars import Bars
+rng = np.random.default_rng(1)
+close = 100.0 * np.exp(np.cumsum(rng.standard_normal(900)) * 0.002)
+opened = np.r_[100.0, close[:-1]]
+high, low = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
+volume = rng.random(900)
+bars = Bars("X", 300_000, np.arange(900), opened, high, low, close, volume, volume / 2)
+names = ("ema_crossover", "macd_trend", "trend_breakout")
+tests = [TestSpec(i, Window(0, 50, 900, 900, 900), names[: i + 1], {"gate_cvd": i == 1}) for i in range(3)]
+result = simulate_batch(bars, tests, Costs(), jobs=2)
+made = b"".join(result.trades(i).tobytes() for i in range(3))
+made += reference_trades(opened, high, low, close).tobytes()
+print(json.dumps([compiled, hashlib.sha256(made).hexdigest(), len(made)]))
+"""
+
+
+def run(cache):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_second_process_compiles_nothing(tmp_path):
+    compiled, first_digest, size = run(tmp_path)
+    assert "run_tests" in compiled
+    compiled, digest, _ = run(tmp_path)
+    assert compiled == []
+    assert digest == first_digest
+    assert size > 5_000

@@ -1,0 +1,105 @@
+"""The registry of methods, their parameters, and signals against slow formulations of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maestro_engine import methods
+from maestro_engine.indicators.columns import columns_of
+from maestro_engine.market.bars import Bars
+from maestro_protocol.errors import ParameterError, UnknownKey
+
+pd = pytest.importorskip("pandas")
+
+EVERY = methods.all_methods()
+
+
+def bars_of(n, seed=4):
+    rng = np.random.default_rng(seed)
+    close = 100.0 * np.exp(np.cumsum(rng.standard_normal(n)) * 0.01)
+    opened = np.r_[100.0, close[:-1]]
+    high, low = np.maximum(opened, close) * 1.003, np.minimum(opened, close) * 0.997
+    return Bars("X", 300_000, np.arange(n), opened, high, low, close, rng.random(n), None)
+
+
+def signals(method, bars, values=None):
+    given = np.array([float(spec.default) for spec in method.specs] if values is None else values, np.float64)
+    bar, side = np.empty(len(bars), np.int64), np.empty(len(bars), np.int64)
+    count = method.scan(columns_of(bars), given, bar, side)
+    return list(zip(bar[:count].tolist(), side[:count].tolist(), strict=True))
+
+
+def where_sign_changes(line):
+    return [
+        (i, 1 if line[i] > 0 else -1)
+        for i in range(1, len(line))
+        if (line[i] > 0 >= line[i - 1]) or (line[i] < 0 <= line[i - 1])
+    ]
+
+
+def test_the_three_of_the_specification_are_found():
+    assert {"ema_crossover", "macd_trend", "trend_breakout"} <= {method.name for method in EVERY}
+    assert [method.name for method in EVERY] == sorted(method.name for method in EVERY)
+    with pytest.raises(UnknownKey, match="did you mean 'ema_crossover'"):
+        methods.get("ema_crossovr")
+
+
+@pytest.mark.parametrize("method", EVERY, ids=lambda method: method.name)
+def test_a_method_is_complete(method):
+    assert method.about
+    assert methods.get(method.name) is method
+    space = methods.space_for([method.name])
+    assert set(space.names) == {spec.name for spec in (*method.specs, *methods.COMMON)}
+    assert methods.check([method.name], {}) == space.defaults()
+    for spec in method.specs:
+        assert spec.clip(float(spec.default)) == spec.default
+
+
+@pytest.mark.parametrize("method", EVERY, ids=lambda method: method.name)
+def test_later_bars_change_no_earlier_signal(method):
+    bars = bars_of(260)
+    full = signals(method, bars)
+    assert len(full) > 2
+    for n in range(1, 260):
+        assert signals(method, bars.slice(0, n)) == [signal for signal in full if signal[0] < n]
+
+
+def test_macd_trend_enters_where_the_histogram_changes_its_sign():
+    bars = bars_of(2_000)
+    close = pd.Series(bars.close)
+    line = close.ewm(span=8, adjust=False).mean() - close.ewm(span=21, adjust=False).mean()
+    histogram = (line - line.ewm(span=5, adjust=False).mean()).to_numpy()
+    assert signals(methods.get("macd_trend"), bars, (8, 21, 5)) == where_sign_changes(histogram)
+
+
+def test_ema_crossover_enters_where_the_averages_cross():
+    bars = bars_of(2_000)
+    close = pd.Series(bars.close)
+    line = (close.ewm(span=10, adjust=False).mean() - close.ewm(span=30, adjust=False).mean()).to_numpy()
+    assert signals(methods.get("ema_crossover"), bars, (10, 30)) == where_sign_changes(line)
+
+
+def test_trend_breakout_enters_with_the_first_close_outside_the_channel():
+    bars = bars_of(2_000)
+    upper = pd.Series(bars.high).rolling(20).max().shift().to_numpy()
+    lower = pd.Series(bars.low).rolling(20).min().shift().to_numpy()
+    now = (bars.close > upper).astype(int) - (bars.close < lower).astype(int)
+    expected = [(i, int(now[i])) for i in range(1, 2_000) if now[i] != 0 and now[i] != now[i - 1]]
+    got = signals(methods.get("trend_breakout"), bars, (20,))
+    assert got == expected
+    assert {side for _, side in got} == {-1, 1}
+
+
+def test_a_space_joins_methods_and_shares_the_common_parameters():
+    space = methods.space_for(["macd_trend", "ema_crossover"])
+    assert {"macd_fast", "ema_fast", "atr_stop_mult", "quorum"} <= set(space.names)
+    assert space["gate_cvd"].needs == space["gate_imb"].needs == "taker_volume"
+
+
+def test_parameters_that_do_not_go_together_are_refused():
+    with pytest.raises(ParameterError, match="macd_fast 40 must be below macd_slow 26"):
+        methods.check(["macd_trend"], {"macd_fast": 40})
+    with pytest.raises(ParameterError, match="3 votes asked of 2 methods"):
+        methods.check(["macd_trend", "ema_crossover"], {"quorum": 3})
+    assert methods.check(["macd_trend", "ema_crossover"], {"quorum": 2})["quorum"] == 2
