@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,7 +118,7 @@ class Line:
                 await self.owner.room()
         finally:
             watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            _surface(await asyncio.gather(watching, return_exceptions=True))
 
     async def _watch(self, socket: ClientConnection, dog: Watchdog) -> None:
         verdicts: dict[str, Verdict] = {}
@@ -139,7 +139,7 @@ class Line:
         finally:
             for task in asking:
                 task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
+            _surface(await asyncio.gather(*asking, return_exceptions=True))
 
     def _judge(self, dog: Watchdog, verdicts: dict[str, Verdict], now_ns: int) -> bool:
         """Tell every change of verdict; True when the connection must go."""
@@ -168,3 +168,10 @@ class Line:
     async def _ask(self, dog: Watchdog, stream: str) -> None:
         moved = await self.owner.moved(stream)
         dog.answered(stream, moved, self.clock.monotonic_ns())
+
+
+def _surface(outcomes: Sequence[object]) -> None:
+    """Raise what went wrong in tasks that are over, unless the connection just ended under them."""
+    for outcome in outcomes:
+        if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketException | OSError):
+            raise outcome
