@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -145,7 +146,7 @@ def make() -> Make:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of an empty PostgreSQL database of this test run's own."""
     pytest.importorskip("asyncpg", reason="asyncpg is not installed: pip install maestro[postgres]")
     stop = _nothing
@@ -153,7 +154,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if admin is None and _listens(5432):
         admin = next((url for url in _LOCAL_POSTGRES if _answers(url)), None)
     if admin is None:
-        admin, stop = _own_postgres(tmp_path_factory.mktemp("postgres"))
+        admin, stop = _own_postgres()
     name = f"maestro_test_{os.getpid()}"
     asyncio.run(_sql(admin, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}"))
     yield admin.rsplit("/", 1)[0] + f"/{name}"
@@ -197,15 +198,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _own_postgres(folder: Path) -> tuple[str, Callable[[], None]]:
+def _own_postgres() -> tuple[str, Callable[[], None]]:
     found = shutil.which("pg_ctl") or next((str(p) for p in Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")), None)
     if found is None:
         pytest.skip("no PostgreSQL: not on port 5432, MAESTRO_TEST_POSTGRES not set, pg_ctl not installed")
     programs = Path(found).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="maestro-postgres-"))
     as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        folder.parent.chmod(0o755)
-        folder.parent.parent.chmod(0o755)
         shutil.chown(folder, "nobody")
         as_user = ["setpriv", "--reuid=nobody", "--clear-groups"]
     port, data = free_port(), folder / "data"
@@ -217,6 +217,7 @@ def _own_postgres(folder: Path) -> tuple[str, Callable[[], None]]:
 
     def stop() -> None:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+        shutil.rmtree(folder)
 
     return f"postgresql://postgres@127.0.0.1:{port}/postgres", stop
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from maestro.store.database import open_database
-from maestro.store.opening import look, open_store
+from maestro.store.opening import look, open_database, open_store
 from maestro.store.repository import SqlStore
 from maestro_protocol.errors import ConfigError, StoreError
 

@@ -20,9 +20,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from maestro.store import opening
-from maestro.store.database import Database, open_database
+from maestro.store.database import Database
 from maestro.store.gates import Gates
-from maestro.store.opening import create, look, migrate, open_store, stamp
+from maestro.store.opening import create, look, migrate, open_database, open_store, stamp
 from maestro.store.repository import SqlStore
 from maestro.store.tables import HEAD, Row
 from maestro_protocol.errors import StoreError
@@ -45,7 +45,13 @@ def shape(connection: Connection) -> Any:
         )
         for table in sorted(look_at.get_table_names())
     }
-    return tables, {view: look_at.get_view_definition(view) for view in sorted(look_at.get_view_names())}
+    storage = connection.exec_driver_sql(
+        "SELECT attrelid::regclass::text, attname, attstorage"
+        " FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+        " WHERE relnamespace = 'public'::regnamespace AND attnum > 0 ORDER BY 1, 2"
+    ).all()
+    views = {view: look_at.get_view_definition(view) for view in sorted(look_at.get_view_names())}
+    return tables, list(storage), views
 
 
 def empty(connection: Connection) -> None:

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import ArgumentError
-
-from maestro_protocol.errors import ConfigError
+from sqlalchemy import Connection
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 """What is done with the database, written once for both kinds. It must not wait for anything else."""
 
 PATIENCE = 10.0
+"""Seconds to wait for somebody else's lock, or for a connection."""
 
 
 class Database(Protocol):
@@ -43,24 +41,3 @@ class Database(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def open_database(url: str, patience: float = PATIENCE) -> Database:
-    """The database at *url* (``sqlite:////path/maestro.db``, ``postgresql://user@host/name``), not yet touched.
-
-    *patience* is how many seconds to wait for a lock or a connection. Raises :class:`ConfigError`.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError("store: not a database URL; write sqlite:////path/maestro.db or postgresql://...") from None
-    kind = parsed.get_backend_name()
-    if kind == "sqlite":
-        from maestro.store.sqlite import SqliteDatabase
-
-        return SqliteDatabase(parsed.database or "", patience)
-    if kind in ("postgresql", "postgres"):
-        from maestro.store.postgres import PostgresDatabase
-
-        return PostgresDatabase(parsed, patience)
-    raise ConfigError(f"store: {kind!r} databases are not supported; use sqlite or postgresql")

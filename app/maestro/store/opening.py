@@ -9,12 +9,13 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError
 
-from maestro.store.database import PATIENCE, Database, open_database
+from maestro.store.database import PATIENCE, Database
 from maestro.store.repository import SqlStore
 from maestro.store.tables import HEAD, Row, extras
-from maestro_protocol.errors import StoreError
+from maestro_protocol.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -37,6 +38,27 @@ async def open_store(url: str, patience: float = PATIENCE) -> SqlStore:
         await database.close()
         raise
     return SqlStore(database)
+
+
+def open_database(url: str, patience: float = PATIENCE) -> Database:
+    """The database at *url* (``sqlite:////path/maestro.db``, ``postgresql://user@host/name``), not yet touched.
+
+    *patience* is how many seconds to wait for a lock or a connection. Raises :class:`ConfigError`.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("store: not a database URL; write sqlite:////path/maestro.db or postgresql://...") from None
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        from maestro.store.sqlite import SqliteDatabase
+
+        return SqliteDatabase(parsed.database or "", patience)
+    if kind in ("postgresql", "postgres"):
+        from maestro.store.postgres import PostgresDatabase
+
+        return PostgresDatabase(parsed, patience)
+    raise ConfigError(f"store: {kind!r} databases are not supported; use sqlite or postgresql")
 
 
 async def look(database: Database) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib import resources
 from typing import Any, Self, TypeVar, cast
 
 from pydantic import ValidationError
@@ -14,7 +15,6 @@ from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as TooSlow
 
-from maestro.store.scripts import PUBLISH
 from maestro_protocol.bus import SEEN
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.errors import BusClosed, BusError
@@ -56,6 +56,7 @@ class StreamBus:
         self._capacity = capacity
         self._patience = patience
         self._order: dict[str, asyncio.Lock] = {}
+        self._publish = (resources.files("maestro.store") / "publish.lua").read_text(encoding="utf-8")
 
     def stream(self, topic: str) -> str:
         return f"{self._prefix}:{topic}"
@@ -74,7 +75,7 @@ class StreamBus:
         name = f"{envelope.campaign}/{envelope.id}"  # ids are counted in each campaign
         keys = stream, f"{stream}:seen"
         arguments = name, envelope.model_dump_json(), self._capacity, SEEN
-        return await cast("Awaitable[bytes]", self.redis.eval(PUBLISH, len(keys), *keys, *arguments))
+        return await cast("Awaitable[bytes]", self.redis.eval(self._publish, len(keys), *keys, *arguments))
 
     async def subscribe(self, topic: str, group: str) -> StreamSubscription:
         """A reader of *topic* for *group*. A group that exists goes on where it was."""

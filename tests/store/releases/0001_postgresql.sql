@@ -68,6 +68,8 @@ CREATE TABLE public.results (
     score_lines bytea NOT NULL,
     trade_lines bytea NOT NULL
 );
+ALTER TABLE ONLY public.results ALTER COLUMN score_lines SET STORAGE EXTERNAL;
+ALTER TABLE ONLY public.results ALTER COLUMN trade_lines SET STORAGE EXTERNAL;
 CREATE TABLE public.runs (
     campaign text NOT NULL,
     run_id text NOT NULL,

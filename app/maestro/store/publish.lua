@@ -1,6 +1,7 @@
-"""scripts owns what Redis must do in one step, in its own language."""
+-- Gives one envelope to a stream, in one step. KEYS: stream, ids seen. ARGV: id, envelope, capacity, ids to remember.
+-- Answers "sent"; "twice" for an id seen before; "nobody" where no group listens; "full" while the slowest group is
+-- as far behind as the capacity allows. The ids are a sorted set by the server's time.
 
-PUBLISH = """
 local function number(id)
     local ms, seq = string.match(id, '^(%d+)-(%d+)$')
     return tonumber(ms), tonumber(seq)
@@ -43,9 +44,3 @@ redis.call('ZADD', seen, now[1] * 1000000 + now[2], name)
 redis.call('ZREMRANGEBYRANK', seen, 0, -window - 1)
 redis.call('XADD', stream, '*', 'envelope', envelope)
 return 'sent'
-"""
-"""Give one envelope to a stream: KEYS stream, ids seen; ARGV id, envelope, capacity, ids to remember.
-
-Answers ``sent``; ``twice`` for an id seen before; ``nobody`` where no group listens; ``full`` while the slowest
-group is *capacity* behind. The ids are a sorted set by the server's time.
-"""
