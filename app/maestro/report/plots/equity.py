@@ -101,7 +101,7 @@ def _dates(panel: Panel, most: int) -> None:
 def _caption(tracks: Sequence[Track]) -> str:
     how = "Each line adds up one finalist's profit and loss after costs, with its fall from the last peak below it"
     best = max(tracks, key=lambda t: t.open_end)
-    before = f"in the part that was searched the best of them, {best.name}, made {words.gain(best.open_end)}"
+    before = f"in the part that was searched the best of them, {best.name}, ended at {words.gain(best.open_end)}"
     after = [t.equity[-1] - t.open_end for t in tracks if t.sealed_day is not None]
     if not after:
         return f"{how}; {before}; the sealed part was not opened."

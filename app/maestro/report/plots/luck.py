@@ -149,7 +149,7 @@ def _logit_caption(facts: Facts, found: Histogram) -> str:
     return (
         f"Each of {sum(found.counts):,} splits chooses the best configuration on one half of the periods and ranks "
         f"it on the other; left of the line it did worse than half of the others there, as in {share} of the "
-        "splits (under 10 % is robust, 50 % is a coin toss)."
+        "splits (under 10 % the ranking holds, which is not yet a profit; 50 % is a coin toss)."
     )
 
 
