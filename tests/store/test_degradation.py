@@ -69,7 +69,7 @@ async def test_a_full_database_keeps_what_it_has_and_goes_on_when_there_is_room(
         await store.database.write(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
 
     await allow(1)
-    with pytest.raises(StoreError, match="the disk is full; free some space and resume") as caught:
+    with pytest.raises(StoreError, match="the disk is full; nothing was written: free some space") as caught:
         await store.commit("c1", make.trials(2, 500), [make.stored("seg1_test001", trades=500)])
     one_line(caught)
     assert await seqs(store) == [1]
@@ -196,11 +196,12 @@ async def test_a_database_the_server_does_not_know_is_told(postgres: str) -> Non
     one_line(caught)
 
 
-async def test_a_connection_cut_by_the_server_costs_one_new_connection(postgres: str, opened: Any, make: Any) -> None:
-    store = await opened(postgres)
+async def test_a_connection_cut_by_the_server_is_told_and_costs_one_new_connection(
+    postgres: str, opened: Any, make: Any
+) -> None:
+    store, other = await opened(postgres), await opened(postgres)
     name = "cut"
     await store.commit(name, [make.trial(1, name)])
-    other = await opened(postgres)
 
     def cut(connection: Any) -> None:
         connection.exec_driver_sql(
@@ -208,6 +209,11 @@ async def test_a_connection_cut_by_the_server_costs_one_new_connection(postgres:
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
+    def cut_oneself(connection: Any) -> None:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
     await other.database.write(cut)
     await store.commit(name, [make.trial(2, name)])
+    with pytest.raises(StoreError, match=r"the connection was lost; .* the journal tells what was kept"):
+        await store.database.write(cut_oneself)
     assert [record.seq for record in await store.records(name)] == [1, 2]

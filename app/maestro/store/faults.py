@@ -10,12 +10,20 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from maestro_protocol.errors import StoreError
 
+_HELD = "another program has held it for too long; nothing was written: close that program and try again"
+_LOST = "the connection was lost; check the server, then resume: the journal tells what was kept"
 _ADVICE = (
-    ("database is locked", "another program has held it for too long; close that program and try again"),
-    ("lock timeout", "another program has held it for too long; close that program and try again"),
-    ("database or disk is full", "the disk is full; free some space and resume"),
+    (
+        "database is locked",
+        "another program has held it for too long; nothing was written: close that program and try again",
+    ),
+    (
+        "lock timeout",
+        "another program has held it for too long; nothing was written: close that program and try again",
+    ),
+    ("database or disk is full", "the disk is full; nothing was written: free some space and resume"),
     ("disk i/o error", "the disk cannot be written or read (full, over quota, or failing); mend it and resume"),
-    ("no space left", "the database server's disk is full; free some space and resume"),
+    ("no space left", "the server's disk is full; nothing was written: free some space and resume"),
     ("readonly database", "it may not be written; give this user write permission to the file and its folder"),
     ("unable to open database file", "it cannot be opened; check that its folder exists and may be written"),
     ("not a database", "the file is damaged or no SQLite database; move it away, or restore a copy"),
@@ -23,8 +31,9 @@ _ADVICE = (
     ("no such table", "a table is missing; the file was changed by something else: restore a copy"),
     ("password authentication", "the server refuses this user or password; check the store's URL"),
     ("does not exist", "the server does not know what was asked for; check the database's name in the store's URL"),
+    ("connection was", _LOST),
+    ("connection is closed", _LOST),
     ("connect", "the server cannot be reached; check that it runs and the store's URL, then resume"),
-    ("connection", "the connection to the server was lost; check that it runs, then resume"),
 )
 
 
@@ -36,7 +45,7 @@ def told(place: str) -> Generator[None]:
     except IntegrityError as error:
         raise StoreError(f"{place}: stored already, so nothing was written ({_first_line(error)})") from error
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise StoreError(f"{place}: {_advice(error)}; nothing was written ({_first_line(error)})") from error
+        raise StoreError(f"{place}: {_advice(error)} ({_first_line(error)})") from error
 
 
 def _first_line(error: BaseException) -> str:
