@@ -14,7 +14,7 @@ from maestro_agents.budget import Amount, Budget, BudgetLimits, BudgetState, Lim
 from maestro_agents.calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.conversation import Conversation
 from maestro_agents.prices import Price, Prices
-from maestro_agents.roles import ROLES, rules_of
+from maestro_agents.roles import ROLES, control_of, rules_of
 from maestro_agents.serving import CONTROL, serve, topic_of
 from maestro_prompts.cutoffs import knowledge_cutoff
 from maestro_prompts.render import Prompts
@@ -93,6 +93,8 @@ def build_agent(
     *brain* is asked instead of building one from *choice*: a :class:`ScriptedBrain`, or a user's own.
     Raises :class:`ConfigError` naming what is missing or does not fit.
     """
+    if choice.brain in ("silent", "random"):
+        return Agent(control_of(choice.role, choice.brain), clock=clock)
     rules = rules_of(choice.role)
     if choice.brain == "offline" and brain is None:
         return Agent(rules, clock=clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from maestro_agents.roles import critic, dispatcher, implementer, maestro, strategist
+from maestro_agents.roles import controls, critic, dispatcher, implementer, maestro, strategist
 from maestro_agents.roles.base import RoleRules
 from maestro_protocol.errors import UnknownKey
 
@@ -19,3 +19,11 @@ def rules_of(role: str) -> RoleRules:
     if role not in ROLES:
         raise UnknownKey("roles", role, ROLES)
     return ROLES[role]
+
+
+def control_of(role: str, brain: str) -> RoleRules:
+    """The rules of *role* as a control of an ablation. Raises :class:`UnknownKey` where it has no such control."""
+    known = controls.SILENT if brain == "silent" else controls.RANDOM
+    if role not in known:
+        raise UnknownKey(f"{brain} brains", role, known)
+    return known[role]

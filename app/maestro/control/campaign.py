@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from maestro.control.desk import Desk
@@ -12,8 +12,9 @@ from maestro.control.record.standings import leaderboard
 from maestro.control.segment import Segment, goal_of
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
-from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, Verdict
+from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, Memory, Verdict
 from maestro_protocol.messages.plan import OnePagePlan
+from maestro_protocol.messages.report import Metrics
 
 FINALISTS = 5
 PAGE_EVERY = 2
@@ -55,7 +56,7 @@ class Campaign:
         desk.folder.page(number, cast("OnePagePlan", answer.body))
 
     def finalists(self) -> list[RunConfig]:
-        """The distinct configurations that did best on the validation parts, killed ones aside.
+        """The distinct configurations that did best on the validation parts, killed and reverted ones aside.
 
         Those that lost money there are finalists only where none earned any: each finalist costs the others power.
         """
@@ -78,6 +79,7 @@ class Campaign:
             validation=pool([test.validation for test in tests]) if tests else None,
             whole=pool([test.whole for test in tests]) if tests else None,
             verdict=verdict,
+            memory=tuple(self._memory()),
         )
         desk.steps.say(finished)
         await desk.steps.flush()
@@ -86,6 +88,28 @@ class Campaign:
         desk.folder.journal(desk.steps.past())
         desk.folder.sync()
         return finished
+
+    def _memory(self) -> Iterator[Memory]:
+        """Validation results before and after the end of each model's knowledge, apart."""
+        desk = self.desk
+        windows = {window.index: window for window in desk.runner.windows}
+        for choice in desk.config.brains:
+            if choice.knows_until is None or choice.model is None:
+                continue
+            before: list[Metrics] = []
+            after: list[Metrics] = []
+            for test in desk.tests:
+                window = windows[test.window]
+                share = (window.val_start - window.first) / (window.end - window.first)
+                begins = window.first_ms + share * (window.end_ms - window.first_ms)
+                (before if begins <= choice.knows_until else after).append(test.validation)
+            yield Memory(
+                role=choice.role,
+                model=choice.model,
+                knows_until=choice.knows_until,
+                before=desk.runner.pool(before) if before else None,
+                after=desk.runner.pool(after) if after else None,
+            )
 
     async def _verdict(self, finalists: Sequence[RunConfig]) -> Verdict | None:
         """Weigh the open part, journal the opening of the sealed part, then open it: in that order."""

@@ -97,8 +97,8 @@ class Desk:
         return self.runner.space(methods or self.runner.methods())
 
     def incumbent(self) -> RunConfig:
-        """The best configuration so far, by train Sharpe; the root before anything ran."""
-        ranked = self.standings.ranked("train", minimum=5)
+        """The best configuration so far, killed and reverted ones aside; the root before anything ran."""
+        ranked = [report for report in self.standings.ranked("train", minimum=5) if report.fate == "finished"]
         return self.standings.config(ranked[0].run_id) if ranked else self.root
 
     def round_trip_cost(self) -> float:
@@ -117,6 +117,7 @@ class Desk:
             "segments": self.config.segments,
             "goal": goal,
             "data": self.config.data,
+            "seed": self.config.seed,
             "round_trip_cost_usd": self.round_trip_cost(),
             "tests": tests,
             "space": self.space().specs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, time
 from decimal import Decimal
 
 from maestro.settings import Settings
@@ -17,6 +18,8 @@ from maestro_agents.api import (
     Limits,
     PromptOptions,
     build_agent,
+    knowledge_cutoff,
+    model_of,
     serve,
 )
 from maestro_protocol.envelope import Envelope
@@ -44,6 +47,16 @@ def limits_of(plan: BudgetPlan, raised: int) -> Limits:
         requests=None if plan.requests is None else plan.requests * factor,
         seconds=None if plan.seconds is None else plan.seconds * factor,
     )
+
+
+def described(choice: BrainChoice) -> BrainChoice:
+    """*choice* with the model it stands for, and until when that model may remember the markets."""
+    model = model_of(choice)
+    until = knowledge_cutoff(model) if model is not None else None
+    if until is None:
+        return choice.model_copy(update={"model": model})
+    end = datetime.combine(until, time.max, UTC)
+    return choice.model_copy(update={"model": model, "knows_until": int(end.timestamp() * 1_000)})
 
 
 def book_past(budget: Budget, campaign: CampaignId, journal: Sequence[Envelope]) -> None:

@@ -79,7 +79,7 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings) -> Campaig
     config = CampaignConfig(
         campaign="unnamed",
         data=data_ref(bars),
-        brains=tuple(chosen.get(role, BrainChoice(role=role)) for role in brains.ROLES),
+        brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
         rules=rules,
         policies=policies,
         gates=gate_policy,

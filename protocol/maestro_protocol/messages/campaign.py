@@ -30,8 +30,11 @@ class BrainChoice(Frozen):
     """Which brain a role thinks with. Temperature is left out where the vendor has none."""
 
     role: Role
-    brain: Literal["offline", "anthropic", "openai", "scripted", "replay"] = "offline"
+    brain: Literal["offline", "anthropic", "openai", "scripted", "replay", "silent", "random"] = "offline"
+    """``silent`` and ``random`` are controls for an ablation: a critic that never objects, proposals by lot."""
     model: Line | None = None
+    knows_until: UtcMs | None = None
+    """The end of what the model may remember, by its vendor's word; null where nobody published it."""
     max_tokens: Annotated[int, Field(ge=256, le=20_000)] = 12_000
     """Of one answer; a model that thinks before it speaks spends them on that as well."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -187,6 +190,17 @@ class Exhibits(Frozen):
     curves: tuple[Curve, ...]
 
 
+class Memory(Frozen):
+    """Results before and after the end of what a model may remember: only those after it are free of memory."""
+
+    role: Role
+    model: Line
+    knows_until: UtcMs
+    before: Metrics | None
+    """Validation parts that begin up to then; null where there are none."""
+    after: Metrics | None
+
+
 class CampaignFinished(Frozen):
     """The campaign's end: what ``metrics_global.json`` holds, with the verdict."""
 
@@ -199,4 +213,6 @@ class CampaignFinished(Frozen):
     validation: Metrics | None
     whole: Metrics | None
     verdict: Verdict | None = None
+    memory: tuple[Memory, ...] = ()
+    """One for each role whose model's knowledge has a known end."""
     reason: Line = ""

@@ -75,7 +75,7 @@ class VariationReport(Frozen):
     tests: int
     phase: Phase
     metrics: Metrics
-    fate: Literal["running", "finished", "killed", "quick_test_failed"] = "finished"
+    fate: Literal["finished", "killed", "reverted"] = "finished"
 
 
 class Alert(Frozen):
@@ -101,6 +101,8 @@ class Briefing(Frozen):
     segments: int
     goal: Goal
     data: DataRef
+    seed: Annotated[int, Field(ge=0)] = 0
+    """The campaign's."""
     round_trip_cost_usd: float
     """What one trade costs in fees and slippage at the run's notional, both sides taker."""
     tests: int

@@ -233,27 +233,17 @@ class Batches:
             desk.statistics,
             desk.config.seed * 1_000 + self._segment * 100 + self._measured,
         )
-        verdict = _in_words(change)
-        reach = test_span(self._segment, first_left, self._tests)
-        if helps or first_left > self._tests:
-            status = "kept" if helps else "reverted"
-            self._say(
-                trial.changes,
-                "measure",
-                status,
-                reach,
-                verdict,
-                "the patch stands" if helps else "no test is left",
-                trial.asked,
-                change,
-            )
+        words = _in_words(change)
+        reach = test_span(self._segment, first_left, self._tests) if first_left <= self._tests else "no test is left"
+        if helps:
+            self._say(trial.changes, "measure", "kept", reach, words, "the patch stands", trial.asked, change)
             return
-        record = desk.ledger.count(self._template, self._segment, "critic", "reverted", verdict)
+        record = desk.ledger.count(self._template, self._segment, "critic", "reverted", words)
         if record is not None:
             desk.steps.say(record)
-        desk.standings.settle(self._template.run_id, "finished")
-        desk.notes.extend(f"reverted: {_step(c)} ({verdict})" for c in trial.changes)
-        self._say(trial.changes, "revert", "reverted", reach, verdict, "tests go on without it", trial.asked, change)
+        desk.standings.settle(self._template.run_id, "reverted")
+        desk.notes.extend(f"reverted: {_step(c)} ({words})" for c in trial.changes)
+        self._say(trial.changes, "revert", "reverted", reach, words, "tests go on without it", trial.asked, change)
         self._adopt(trial.without)
 
     def _say(
