@@ -13,14 +13,8 @@ from maestro_protocol.errors import StoreError
 _HELD = "another program has held it for too long; nothing was written: close that program and try again"
 _LOST = "the connection was lost; check the server, then resume: the journal tells what was kept"
 _ADVICE = (
-    (
-        "database is locked",
-        "another program has held it for too long; nothing was written: close that program and try again",
-    ),
-    (
-        "lock timeout",
-        "another program has held it for too long; nothing was written: close that program and try again",
-    ),
+    ("database is locked", _HELD),
+    ("lock timeout", _HELD),
     ("database or disk is full", "the disk is full; nothing was written: free some space and resume"),
     ("disk i/o error", "the disk cannot be written or read (full, over quota, or failing); mend it and resume"),
     ("no space left", "the server's disk is full; nothing was written: free some space and resume"),
