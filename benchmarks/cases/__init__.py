@@ -1,0 +1,1 @@
+"""cases owns what is measured: one module each, found by being here."""
