@@ -100,17 +100,18 @@ class Figures:
         phases = result.phases[place]
         train, validation = rows["phase"] == Phase.TRAIN, rows["phase"] == Phase.VALIDATION
         return (
-            self._of_row(phases[Phase.TRAIN], pnl[train], per_year),
-            self._of_row(phases[Phase.VALIDATION], pnl[validation], per_year),
-            self._of_row(result.totals[place], pnl, per_year),
+            self.of_row(phases[Phase.TRAIN], pnl[train], per_year),
+            self.of_row(phases[Phase.VALIDATION], pnl[validation], per_year),
+            self.of_row(result.totals[place], pnl, per_year),
         )
 
     def of_span(self, result: BatchResult, place: int) -> Metrics:
         """Metrics of the *place*-th test over all of its window; the Sharpe is of the result's episodes."""
         pnl = result.episodes(place)["mtm_micros"] / 1e6
-        return self._of_row(result.totals[place], pnl, YEAR_MS / (self._step_ms * result.episode_bars))
+        return self.of_row(result.totals[place], pnl, YEAR_MS / (self._step_ms * result.episode_bars))
 
-    def _of_row(self, row: np.void, pnl: Floats, per_year: float) -> Metrics:
+    def of_row(self, row: np.void, pnl: Floats, per_year: float) -> Metrics:
+        """Metrics of one SUMMARY row whose episodes changed equity by *pnl* USD, *per_year* of them a year."""
         return self._metrics(
             n_trades=int(row["n_trades"]),
             wins=int(row["wins"]),
@@ -202,8 +203,10 @@ class Figures:
 
 
 def _sharpe(pnl: Floats, per_year: float) -> float | None:
-    """Annualised Sharpe of PnL per episode, mark to market; null for fewer than two or without variation."""
-    if len(pnl) < 2:
+    """Annualised Sharpe of PnL per episode, mark to market; null for fewer than two or without variation.
+
+    No riskless rate is taken off: positions are open for hours and both sides are traded.
+    """
+    if len(pnl) < 2 or float(np.ptp(pnl)) == 0.0:
         return None
-    spread = float(pnl.std(ddof=1))
-    return float(pnl.mean()) / spread * math.sqrt(per_year) if spread > 0 else None
+    return float(pnl.mean() / pnl.std(ddof=1)) * math.sqrt(per_year)
