@@ -1,4 +1,4 @@
-"""bench owns what every case is given: where things are, how often to repeat, and the peers, made when first asked."""
+"""bench owns what every case is given: where things are, how often to repeat, and the peers, made when asked for."""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+Name = TypeVar("Name")
 
 
 class Sample(NamedTuple):
@@ -54,9 +56,9 @@ def timed(work: Callable[[], object]) -> Taker:
     return take
 
 
-def interleaved(contestants: Mapping[str, Taker], rounds: int) -> dict[str, Samples]:
+def interleaved(contestants: Mapping[Name, Taker], rounds: int) -> dict[Name, Samples]:
     """*rounds* repetitions of each, in turn: a, b, c, a, b, c."""
-    taken: dict[str, list[Sample]] = {name: [] for name in contestants}
+    taken: dict[Name, list[Sample]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, take in contestants.items():
             taken[name].append(take())

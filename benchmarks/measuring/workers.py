@@ -42,7 +42,8 @@ class Worker:
 
     def ask(self, task: str, **arguments: object) -> dict[str, Any]:
         """The answer to *task*. Raises WorkerFailed."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"task": task, **arguments}) + "\n")
             self._process.stdin.flush()
