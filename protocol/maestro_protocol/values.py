@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -96,8 +97,14 @@ Changes = Annotated[
 """Changes: ``{"atr_stop_mult": "1.5 -> 1.8"}`` on the wire, a list of :class:`Change` for a model. Both are read."""
 
 
+@lru_cache(maxsize=4_096, typed=True)
+def _named(name: str, value: Value) -> NamedValue:
+    """Frozen, so one object serves every run that has the value."""
+    return NamedValue(name=name, value=value)
+
+
 def as_params(values: Mapping[str, Value]) -> tuple[NamedValue, ...]:
-    return tuple(NamedValue(name=name, value=value) for name, value in values.items())
+    return tuple(_named(name, value) for name, value in values.items())
 
 
 def as_mapping(values: Sequence[NamedValue]) -> dict[str, Value]:

@@ -37,6 +37,7 @@ class Campaign:
         """The finished campaign. Raises MaestroError; whatever was finished by then is kept."""
         desk = self.desk
         desk.steps.say(desk.config)
+        await desk.steps.flush()
         desk.folder.campaign(desk.config)
         desk.folder.root(desk.root)
         for number, tests in enumerate(share(desk.config.tests, desk.config.segments), start=1):

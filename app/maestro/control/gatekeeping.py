@@ -37,11 +37,13 @@ def patch_request(
 ) -> GateRequest:
     """The question whether *patched* may run, bound to exactly that config."""
     changes = ", ".join(f"{c.parameter} {c.old} -> {c.new}" for c in patched.changes_from_parent)
+    bound = canonical(patched)
+    name = hashlib.sha256(bound).hexdigest()[:8]  # a refused patch leaves its run id to the next one
     return request(
-        f"{campaign}.{patched.run_id}",
+        f"{campaign}.{patched.run_id}.{name}",
         f"patch {patched.parent_run}: {changes}"[:300],
         reason,
-        canonical(patched),
+        bound,
         risk,
         policy,
         now_ms,

@@ -95,6 +95,10 @@ class Steps:
         """The journal so far, what is still to be walked again included."""
         return self._past
 
+    def told(self) -> Sequence[Envelope]:
+        """The journal up to where the campaign stands."""
+        return self._past[: self._place]
+
     async def flush(self, results: Sequence[Stored] = ()) -> None:
         """Make what was said durable, with the results it speaks of, in one transaction."""
         if self._pending:
@@ -125,30 +129,32 @@ class Steps:
         asked = self._take(briefing, "control", f"agent.{briefing.role}", because)
         if not self.walking_again:
             await self.flush()
-        if self.walking_again:
-            return self._recorded_answer(asked, briefing)
-        return await self._answer(asked, briefing)
-
-    async def _answer(self, asked: Envelope, briefing: Briefing) -> Envelope:
-        """Publish until the role answers; each time its budget is used up, the owner is asked for more."""
         for attempt in itertools.count(1):
-            name = asked.id if attempt == 1 else f"{asked.id}.{attempt}"
-            question = asked.model_copy(update={"id": name})
-            await self._bus.publish(question)
-            try:
-                async with asyncio.timeout(self.answer_seconds):
-                    replies = await self._collect(question, briefing.wants)
-            except TimeoutError:
-                raise AgentError(
-                    f"{briefing.role}: no answer in {self.answer_seconds:g} s; is its agent running? "
-                    "The campaign is kept and can be resumed"
-                ) from None
-            taken = [self._take(reply.body, reply.sender, REPLIES, asked.id) for reply in replies]
-            await self.flush()
-            if taken[-1].body.type == briefing.wants:
-                return taken[-1]
-            await self._more_budget(asked, taken[-1])
+            if self.walking_again:
+                said = self._recorded_turn(asked, briefing)
+            else:
+                said = await self._turn(asked, briefing, attempt)
+            if said.body.type == briefing.wants:
+                return said
+            await self._more_budget(asked, said)
         raise AssertionError("unreachable")
+
+    async def _turn(self, asked: Envelope, briefing: Briefing, attempt: int) -> Envelope:
+        """Publish the question; the last of what the role says to it: its answer, or that its budget is used up."""
+        name = asked.id if attempt == 1 else f"{asked.id}.{attempt}"
+        question = asked.model_copy(update={"id": name})
+        await self._bus.publish(question)
+        try:
+            async with asyncio.timeout(self.answer_seconds):
+                replies = await self._collect(question, briefing.wants)
+        except TimeoutError:
+            raise AgentError(
+                f"{briefing.role}: no answer in {self.answer_seconds:g} s; is its agent running? "
+                "The campaign is kept and can be resumed"
+            ) from None
+        taken = [self._take(reply.body, reply.sender, REPLIES, asked.id) for reply in replies]
+        await self.flush()
+        return taken[-1]
 
     async def _more_budget(self, asked: Envelope, exhausted: Envelope) -> None:
         assert isinstance(exhausted.body, RoleFellBack)
@@ -156,13 +162,13 @@ class Steps:
             raise BudgetExceeded(f"{exhausted.body.role}: {exhausted.body.reason}")
         await self.more_budget(asked.id, exhausted.body.reason)
 
-    def _recorded_answer(self, asked: Envelope, briefing: Briefing) -> Envelope:
+    def _recorded_turn(self, asked: Envelope, briefing: Briefing) -> Envelope:
         while self.walking_again:
             past = self._past[self._place]
             if past.causation != asked.id:
                 break
             self._place += 1
-            if past.body.type == briefing.wants:
+            if past.body.type == briefing.wants or _used_up(past.body):
                 return past
         raise JournalMismatch(
             f"{self.campaign}: {asked.id} asks {briefing.role}, and the journal has no answer to it"
@@ -179,7 +185,7 @@ class Steps:
                 return replies
             if isinstance(reply.body, RoleFellBack) and reply.body.brain == "offline":
                 raise AgentError(f"{reply.body.role}: its offline rules failed: {reply.body.reason}")
-            if isinstance(reply.body, RoleFellBack) and reply.body.brain == "budget":
+            if _used_up(reply.body):
                 return replies
         raise AgentError("the bus was closed before the answer came; the campaign is kept and can be resumed")
 
@@ -189,13 +195,19 @@ class Steps:
             past = self._past[self._place].body
             if isinstance(past, BatchFinished) and past.tests == tuple(config.run_id for config in configs):
                 stored = await self._store.results(self.campaign, past.tests)
-                self._place += 1
-                return [item.outcome for item in stored]
+                if [item.config for item in stored] == list(configs):
+                    self._place += 1
+                    return [item.outcome for item in stored]
             raise JournalMismatch(f"{self.campaign}: batch {batch} of segment {segment} is not what the journal has")
         outcomes = await asyncio.to_thread(self._runner.run, configs)
         self.say(_finished(outcomes, segment, batch))
         await self.flush([Stored(c.run_id, c, outcome) for c, outcome in zip(configs, outcomes, strict=True)])
         return outcomes
+
+
+def _used_up(body: Message) -> bool:
+    """Whether a role says that it may ask no model any more."""
+    return isinstance(body, RoleFellBack) and body.brain == "budget"
 
 
 def _finished(outcomes: Sequence[TestOutcome], segment: int, batch: int) -> BatchFinished:

@@ -23,7 +23,7 @@ from maestro_engine.stats.series import Floats, Ints, column, is_flat
 from maestro_engine.stats.sharpe import moments, psr_of
 from maestro_protocol.errors import UsageError
 
-_CHUNK_BYTES = 16_000_000
+_CHUNK_BYTES = 2_000_000
 MIN_PERIODS = 10
 
 

@@ -28,7 +28,7 @@ from maestro_engine.stats.series import FLAT, Floats, Ints, matrix
 
 SAME_IDEA = math.sqrt(0.5)
 _DRAWS = 4000
-_CHUNK_BYTES = 30_000_000
+_CHUNK_BYTES = 4_000_000
 _GRID = np.linspace(-9.0, 9.0, 3601)
 
 

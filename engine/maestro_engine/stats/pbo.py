@@ -16,7 +16,7 @@ import numpy.typing as npt
 from maestro_engine.stats.series import FLAT, Floats, matrix
 from maestro_protocol.errors import UsageError
 
-_CHUNK_BYTES = 40_000_000
+_CHUNK_BYTES = 8_000_000
 _WORK_ARRAYS = 8  # arrays of (splits, trials) alive at once in ``_sharpe_of_sums``
 
 

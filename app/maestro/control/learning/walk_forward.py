@@ -9,7 +9,7 @@ from maestro.control.desk import Desk
 from maestro.control.learning.batches import keep_batch
 from maestro.control.record.ledger import distinct
 from maestro.control.record.standings import by_value
-from maestro_protocol.config import RunConfig, WindowRef
+from maestro_protocol.config import RunConfig
 from maestro_protocol.ids import test_run
 from maestro_protocol.messages.campaign import WindowPlan
 from maestro_protocol.messages.report import TestReport
@@ -32,6 +32,7 @@ class WalkForward:
         candidates = self._candidates(proposed)
         for config in candidates:
             self._desk.folder.template(self._segment, config)
+        self._rank(candidates)
         results: list[TestReport] = []
         size = self._desk.config.batch
         for batch, first in enumerate(range(1, self._tests + 1, size), start=1):
@@ -63,20 +64,20 @@ class WalkForward:
 
     def _test(self, number: int, candidates: Sequence[RunConfig]) -> RunConfig:
         window, lap = self._schedule.window(number)
-        order = self._ranked_on(window, candidates)
+        order = self._order[window.index]
         return patcher.for_test(order[lap % len(order)], test_run(self._segment, number), window)
 
-    def _ranked_on(self, window: WindowRef, candidates: Sequence[RunConfig]) -> list[RunConfig]:
-        """Candidates by the train part of *window* alone, best Sharpe first."""
-        if window.index not in self._order:
-            trial = [patcher.for_test(config, config.run_id, window) for config in candidates]
-            reports = self._desk.runner.compare(trial)
+    def _rank(self, candidates: Sequence[RunConfig]) -> None:
+        """Order the candidates on each window that will be tested, by its train part alone, best Sharpe first."""
+        windows = {w.index: w for w, _ in map(self._schedule.window, range(1, self._tests + 1))}
+        trials = [patcher.for_test(config, config.run_id, w) for w in windows.values() for config in candidates]
+        reports = iter(self._desk.runner.compare(trials))
+        for index in windows:
             ranked = sorted(
-                zip(reports, candidates, strict=True),
+                ((next(reports), config) for config in candidates),
                 key=lambda pair: (-by_value(pair[0].train.sharpe), pair[1].run_id),
             )
-            self._order[window.index] = [config for _, config in ranked]
-        return self._order[window.index]
+            self._order[index] = [config for _, config in ranked]
 
 
 def efficiency(results: Sequence[TestReport], windows: WindowPlan) -> float | None:

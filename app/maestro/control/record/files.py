@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,9 @@ class CampaignFolder:
     def tests(self, segment: int, batch: Sequence[tuple[int, RunConfig, TestOutcome]]) -> None:
         """A batch of tests: their numbers, configs and outcomes. Durable when it returns."""
         for number, config, outcome in batch:
-            folder = f"segment_{segment}/test_{number:03d}"
-            self._write(f"{folder}/run.yaml", _yaml(config))
-            self._write(f"{folder}/trades.jsonl", outcome.trades_jsonl)
-            self._write(f"{folder}/scores.jsonl", outcome.scores_jsonl)
+            folder = self.path / f"segment_{segment}" / f"test_{number:03d}"
+            lines = {"trades.jsonl": outcome.trades_jsonl, "scores.jsonl": outcome.scores_jsonl}
+            self._fill(folder, {"run.yaml": _run_yaml(config)} | lines)
         self.sync()
 
     def leaderboard(self, rows: Iterable[Mapping[str, object]]) -> None:
@@ -87,6 +87,15 @@ class CampaignFolder:
             _sync_file_system(self.path)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be made durable ({error.strerror})") from None
+
+    def _fill(self, folder: Path, files: Mapping[str, bytes]) -> None:
+        """Write a test's files in place: a crash in the middle leaves a test that the journal does not know."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be written ({error.strerror}); free some space") from None
 
     def _write(self, name: str, content: bytes) -> None:
         target = self.path / name
@@ -119,9 +128,23 @@ def _sync_file_system(path: Path) -> None:
 
 
 def _yaml(model: BaseModel) -> bytes:
+    return _dump(model.model_dump(mode="json"))
+
+
+def _run_yaml(config: RunConfig) -> bytes:
+    """As ``_yaml``: a campaign's runs share most of their sections, so each distinct one is written out once."""
+    data = config.model_dump(mode="json")
+    return b"".join(_section(key, json.dumps(value)) for key, value in data.items())
+
+
+@lru_cache(maxsize=2_048)
+def _section(key: str, value: str) -> bytes:
+    return _dump({key: json.loads(value)})
+
+
+def _dump(data: Mapping[str, Any]) -> bytes:
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    data: Any = model.model_dump(mode="json")
-    text: str = yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True, width=118)
+    text: str = yaml.dump(dict(data), Dumper=dumper, sort_keys=False, allow_unicode=True, width=118)
     return text.encode()
 
 

@@ -45,7 +45,10 @@ def read_parquet(path: Path) -> RawBars:
             require_columns(found, names)
             _refuse_large(file.metadata)
             table = file.read(columns=[names[i] for i in found.values()], use_threads=False)
-        return raw_from_arrow({column: table.column(names[i]) for column, i in found.items()})
+        raw = raw_from_arrow({column: table.column(names[i]) for column, i in found.items()})
+        del table
+        pa.default_memory_pool().release_unused()  # bars are small; what decoding took is not kept for more
+        return raw
     except ARROW_ERRORS as error:
         raise DataError(f"damaged or not Parquet ({one_line(error)}); fetch or export it again") from error
 
