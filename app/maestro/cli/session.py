@@ -1,0 +1,220 @@
+"""session owns the commands that run an unattended paper session, ask about it, end it, and check its evidence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maestro.cli.show import emit, table
+from maestro_protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from maestro.settings import Settings
+    from maestro.wiring.sessions import Ended
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Run an unattended paper session, and check its evidence."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where runs are kept.  [default: runs]")]
+RunArg = Annotated[str, typer.Argument(help="Id of the session, its folder, or last.")]
+TAIL = 1 << 16
+
+
+@app.command("run")
+def run(
+    duration: Annotated[float, typer.Option(min=0.01, max=44_640, help="Minutes.")] = 10.0,
+    source: Annotated[str, typer.Option(help="Prices: sim, replay, binance or bitunix.")] = "sim",
+    symbol: Annotated[str, typer.Option(help="What is traded: a perpetual future.")] = "BTCUSDT",
+    env: Annotated[str, typer.Option(help="paper, or live: which this version refuses.")] = "paper",
+    interval: Annotated[str | None, typer.Option(help="Length of a candle.  [default: 1m]")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Method, as `maestro methods` lists them.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of a parameter.")] = None,
+    quantity: Annotated[str | None, typer.Option(help="Size of a position, base currency.  [default: 0.02]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Same seed, same simulation.")] = None,
+    fills: Annotated[str | None, typer.Option(help="ticks, or bars: by the backtest's rules.")] = None,
+    outage: Annotated[float | None, typer.Option(help="Seconds of silence that are sat out.  [default: 15]")] = None,
+    on_breaker: Annotated[str | None, typer.Option(help="stop, or hold: go on without entries.")] = None,
+    recording: Annotated[Path | None, typer.Option(help="Capture that --source replay plays.")] = None,
+    replay_from: Annotated[str | None, typer.Option("--replay-from", help="Start there: 2024-08-09T13:30.")] = None,
+    speed: Annotated[float, typer.Option(min=0, max=10_000, help="Of sim and replay; 0: at full speed.")] = 1.0,
+    endpoint: Annotated[str | None, typer.Option(help="HOST:PORT of `maestro exchange serve`.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with this interrupted session.")] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Trade on paper, unattended, for some minutes; leave events, metrics, a summary and a final report."""
+    from maestro.wiring import sessions
+
+    settings = settings_with(out)
+    if resume is not None:
+        config = sessions.run_called(settings, resume).config()
+    else:
+        given = {
+            "duration_s": duration * 60,
+            "source": source,
+            "symbol": symbol,
+            "interval": interval,
+            "methods": tuple(method) if method else None,
+            "params": dict(parse_param(text) for text in param) if param else None,
+            "quantity": quantity,
+            "seed": seed,
+            "fills": fills,
+            "outage_s": outage,
+            "on_breaker": on_breaker,
+        }
+        if fills == "bars":
+            given |= {"entry_latency_ms": 0, "response_latency_ms": 0}
+        given = {name: value for name, value in given.items() if value is not None}
+        config = sessions.config_of(settings, _one_of("--env", env, ("paper", "live")), given)
+    where = sessions.Where(recording=recording, replay_from=replay_from, endpoint=endpoint, speed=speed)
+    ended = asyncio.run(sessions.run_session(config, where, settings))
+    _show_end(ended, as_json)
+    if ended.report.exit_code:
+        raise typer.Exit(ended.report.exit_code)
+
+
+@app.command("status")
+def status(out: Out = None, as_json: Json = False) -> None:
+    """Say which session runs, and how it stands."""
+    from maestro.wiring import sessions
+    from maestro_engine.session.safety.lock import holder
+
+    settings = settings_with(out)
+    held = holder(sessions.workspace_of(settings))
+    rows = [_standing(run.folder) for run in sessions.all_runs(settings)[-10:]]
+    if as_json:
+        emit({"running": None if held is None else {"run": held.run, "pid": held.pid}, "sessions": rows})
+        return
+    sys.stdout.write(f"Running: {held.run} (process {held.pid})\n" if held else "No session is running.\n")
+    if rows:
+        table("Sessions", ["run", "status", "reason", "seconds", "position", "equity", "net_pnl"], rows)
+
+
+@app.command("stop")
+def stop(
+    kill: Annotated[bool, typer.Option("--kill", help="Switch the kill switch on: nothing starts after it.")] = False,
+    out: Out = None,
+) -> None:
+    """Ask the running session to end in order; with --kill, to get flat at once and stay off."""
+    from maestro.wiring import sessions
+    from maestro_engine.session.safety.controls import send
+    from maestro_engine.session.safety.lock import holder
+
+    settings = settings_with(out)
+    held = holder(sessions.workspace_of(settings))
+    if held is None:
+        raise UsageError("no session is running here; to keep any from starting, create the file KILL in its folder")
+    send(sessions.run_called(settings, held.run).folder, "kill" if kill else "stop")
+    sys.stdout.write(f"{held.run} was asked to end\n")
+
+
+@app.command("release")
+def release(out: Out = None) -> None:
+    """Switch the kill switch off again, by taking away its file."""
+    from maestro.wiring import sessions
+    from maestro_engine.session.safety.controls import KILL_FILE
+
+    (sessions.workspace_of(settings_with(out)) / KILL_FILE).unlink(missing_ok=True)
+    sys.stdout.write("the kill file is gone; the environment may still say MAESTRO_KILL_SWITCH\n")
+
+
+@app.command("verify")
+def verify(run: RunArg = "last", out: Out = None, as_json: Json = False) -> None:
+    """Check a session's evidence, ten points; exit with 1 unless all hold."""
+    from maestro.wiring import sessions
+    from maestro_engine.session.evidence.verify import verify as check
+
+    settings = settings_with(out)
+    folder = sessions.run_called(settings, run).folder
+    checks = check(folder, sessions.known_secrets(settings))
+    passed = all(each.passed for each in checks)
+    if as_json:
+        points = [{"number": c.number, "name": c.name, "passed": c.passed, "evidence": c.evidence} for c in checks]
+        emit({"run": folder.name, "passed": passed, "checks": points})
+    else:
+        for c in checks:
+            sys.stdout.write(f"{c.number:>2}. {'pass' if c.passed else 'FAIL'}  {c.name}: {c.evidence}\n")
+        sys.stdout.write(f"{folder.name}: {sum(c.passed for c in checks)} of {len(checks)} points hold\n")
+    if not passed:
+        raise typer.Exit(1)
+
+
+def settings_with(out: Path | None) -> Settings:
+    from maestro.cli.campaign import settings_with as campaigns
+
+    return campaigns(out)
+
+
+def parse_param(text: str) -> tuple[str, object]:
+    """``NAME=VALUE`` with a number or a switch. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    try:
+        read: object = json.loads(value)
+    except ValueError:
+        read = None
+    if not equals or not isinstance(read, int | float):
+        raise UsageError(f"--param {text[:80]!r}: write NAME=VALUE with a number, true or false")
+    return name, read
+
+
+def _standing(folder: Path) -> dict[str, Any]:
+    """One row about the session in *folder*: its report, or its last heartbeat."""
+    from maestro_engine.session.evidence.report import read_report
+
+    report = read_report(folder)
+    if report is not None:
+        return {
+            "run": folder.name,
+            "status": report.status,
+            "reason": report.reason,
+            "seconds": report.duration_seconds,
+            "position": str(report.position),
+            "equity": str(report.ending_equity),
+            "net_pnl": str(report.net_pnl),
+        }
+    beat = _last_heartbeat(folder / "events.jsonl")
+    return {
+        "run": folder.name,
+        "status": "open",
+        "reason": None,
+        "seconds": beat.get("elapsed"),
+        "position": beat.get("pos"),
+        "equity": beat.get("equity"),
+        "net_pnl": None,
+    }
+
+
+def _last_heartbeat(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return {}
+    beats = [line for line in lines if b'"event":"AsyncHeartbeat"' in line and line.endswith(b"}")]
+    return json.loads(beats[-1][beats[-1].index(b"{") :]) if beats else {}
+
+
+def _show_end(ended: Ended, as_json: bool) -> None:
+    report = ended.report
+    if as_json:
+        emit(json.loads((ended.folder / "final_report.json").read_text(encoding="utf-8")))
+        return
+    sys.stdout.write(
+        f"{report.status}: {report.reason} after {report.duration_seconds:,.0f} s, {report.trades} trades,"
+        f" net {report.net_pnl:,.4f} (equity {report.ending_equity:,.4f})\n"
+        f"Evidence is in {ended.folder}; check it with: maestro session verify {report.run}\n"
+    )
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UsageError(f"{option} {value[:40]!r} is not known; choose one of: {', '.join(known)}")
+    return value

@@ -1,0 +1,241 @@
+"""sessions owns how a paper session comes to its prices, its clock and its people, and how it is asked about."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from maestro.clock import SystemClock
+from maestro.control.rules import known_keys, read_yaml
+from maestro.settings import Settings
+from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
+from maestro_engine.feeds.port import Clock, Feed, Stream, Subscription
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.evidence.report import FinalReport
+from maestro_engine.session.places import Run, find_run, runs_in
+from maestro_engine.session.supervisor import Session
+from maestro_engine.session.surroundings import Surroundings
+from maestro_protocol.base import Frozen
+from maestro_protocol.errors import ConfigError, GateRefused, UnknownKey, UsageError
+
+if TYPE_CHECKING:
+    from maestro_engine.feeds.sim import SimSettings
+
+FROZEN_FILE = "frozen.txt"
+"""Where the stacks of a process whose event loop stood still are left."""
+
+
+class SessionSettings(BaseSettings):
+    """What the environment says to sessions alone."""
+
+    model_config = SettingsConfigDict(env_prefix="MAESTRO_", extra="ignore", frozen=True)
+
+    kill_switch: bool = False
+    """Everything stops, and nothing starts, while this is true."""
+    proxy: str | None = None
+    """For the exchange's WebSocket and REST: ``http://`` or ``socks5h://``."""
+    live_api_key: SecretStr | None = None
+    live_api_secret: SecretStr | None = None
+
+
+class Where(Frozen):
+    """Where prices come from, beyond what a session's configuration says."""
+
+    recording: Path | None = None
+    replay_from: str | None = None
+    """ISO 8601, UTC unless it says otherwise."""
+    endpoint: str | None = None
+    """``host:port`` of an exchange's double on this machine, instead of the exchange."""
+    speed: float = 1.0
+    """Of the clock, for simulations and replays; 0 is as fast as the machine can."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A session that came to its end, and where its evidence is."""
+
+    folder: Path
+    report: FinalReport
+
+
+def workspace_of(settings: Settings) -> Path:
+    return settings.runs / "sessions"
+
+
+def config_of(settings: Settings, env: str, given: Mapping[str, object]) -> SessionConfig:
+    """The owner's file for *env*, with *given* over it. Raises :class:`ConfigError` and :class:`UnknownKey`."""
+    path = (settings.specs or Path("specs")) / "sessions" / env / "session.yaml"
+    base = read_yaml(path, SessionConfig).model_dump(exclude_unset=True) if path.is_file() else {}
+    try:
+        return SessionConfig.model_validate({**base, **given, "env": env})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UnknownKey("session", place, known_keys(SessionConfig)) from None
+        raise ConfigError(f"session: {place}: {first['msg']}") from None
+
+
+def refuse_live(settings: Settings, config: SessionConfig) -> None:
+    """Live trading needs its own folder, an approval of this very configuration, and credentials; and a gate.
+
+    Raises :class:`GateRefused`, always: there is no gate for it in this version.
+    """
+    folder = (settings.specs or Path("specs")) / "sessions" / "live"
+    approval, secrets = folder / f"approval-{config.digest[:16]}.json", SessionSettings()
+    missing: list[str] = []
+    if not (folder / "session.yaml").is_file():
+        missing.append(f"{folder / 'session.yaml'}")
+    if not approval.is_file():
+        missing.append(f"an approval of this configuration ({approval})")
+    if secrets.live_api_key is None or secrets.live_api_secret is None:
+        missing.append("credentials (MAESTRO_LIVE_API_KEY and MAESTRO_LIVE_API_SECRET)")
+    lacks = f"; besides, there is no {', no '.join(missing)}" if missing else ""
+    raise GateRefused(f"--env live: this version has no gate for live trading, so it trades on paper only{lacks}")
+
+
+async def run_session(
+    config: SessionConfig, where: Where, settings: Settings, told: Callable[[bytes], None] | None = None
+) -> Ended:
+    """Run a session to its end; SIGINT and SIGTERM end it in order. Raises MaestroError where it may not start."""
+    if config.env == "live":
+        refuse_live(settings, config)
+    if (config.source == "replay") != (where.recording is not None):
+        raise UsageError("--source replay and --recording FILE go together")
+    clock, feed = source_of(config, where)
+    session: Session | None = None
+
+    def frozen(seconds: float) -> None:
+        _leave_stacks(session.run_folder if session is not None else None, seconds)
+        os._exit(1)  # nothing in this process can be relied on any more; the state is saved at every step
+
+    around = Surroundings(
+        clock=clock,
+        feed=feed,
+        monotonic=time.monotonic,
+        frozen=frozen,
+        kill_env=lambda: SessionSettings().kill_switch,
+        secrets=known_secrets(settings),
+        told=told,
+    )
+    session = Session(config, workspace_of(settings), around)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, session.stop, f"signal:{number.name}")
+    try:
+        report = await session.run()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    assert session.run_folder is not None
+    return Ended(session.run_folder, report)
+
+
+def source_of(config: SessionConfig, where: Where) -> tuple[Clock, Callable[[], Feed]]:
+    """The clock a session runs on, and what makes its feed. Raises :class:`ConfigError` and :class:`DataError`."""
+    if config.source == "sim":
+        from maestro_engine.feeds.sim import SimSettings
+
+        settings = SimSettings(config.seed, config.symbol)
+        return _simulated(config, settings, where)
+    if config.source == "replay":
+        return _replayed(config, where)
+    clock = SuppliedClock(lambda: SystemClock().now_ms() * 1_000_000, time.monotonic_ns)
+    return clock, lambda: _live_feed(config, where, clock)
+
+
+def _clock_from(start_ms: int, speed: float) -> Clock:
+    """A clock that shows *start_ms* (UTC milliseconds) now, and runs at *speed*."""
+    if speed == 0:
+        return VirtualClock(start_ms)
+    began = time.monotonic_ns()
+    return SuppliedClock(lambda: start_ms * 1_000_000 + time.monotonic_ns() - began, time.monotonic_ns, speed)
+
+
+def _simulated(config: SessionConfig, settings: SimSettings, where: Where) -> tuple[Clock, Callable[[], Feed]]:
+    from maestro_engine.feeds.sim import SimFeed
+
+    clock = _clock_from(settings.start_ms, where.speed)
+    wanted = _subscriptions(config, "trade", "book_ticker", "mark_price")
+    return clock, lambda: SimFeed(settings, wanted, clock)
+
+
+def _replayed(config: SessionConfig, where: Where) -> tuple[Clock, Callable[[], Feed]]:
+    from maestro_engine.feeds.binance.client import binance_replay
+    from maestro_engine.feeds.exchange.tape import invented_history
+    from maestro_engine.feeds.recording import Recording
+
+    assert where.recording is not None
+    recording = Recording(where.recording)
+    from_ms = _moment(where.replay_from)
+    first_ms = recording.head().first_ns // 1_000_000
+    clock = _clock_from(max(first_ms, from_ms or 0), where.speed)
+    history = invented_history(recording, config.seed)
+    return clock, lambda: binance_replay(
+        recording, clock, intervals=(config.interval,), history=history, from_ms=from_ms
+    )
+
+
+def _live_feed(config: SessionConfig, where: Where, clock: Clock) -> Feed:
+    from maestro_engine.feeds.binance.client import Endpoints, binance_feed
+    from maestro_engine.feeds.bitunix.client import bitunix_feed
+
+    rng, proxy = np.random.default_rng([config.seed, 13]), SessionSettings().proxy
+    if config.source == "bitunix":
+        return bitunix_feed(_subscriptions(config, "ticker", "book_ticker"), clock, rng, proxy=proxy)
+    wanted = _subscriptions(config, "trade", "book_ticker", "mark_price")
+    at = where.endpoint
+    double = None if at is None else Endpoints(f"http://{at}", f"ws://{at}/public", f"ws://{at}/market")
+    return binance_feed("usdm", wanted, clock, rng, endpoints=double, proxy=None if double else proxy)
+
+
+def _subscriptions(config: SessionConfig, *streams: Stream) -> list[Subscription]:
+    plain = [Subscription(config.symbol, stream) for stream in streams]
+    return [*plain, Subscription(config.symbol, "kline", config.interval)]
+
+
+def _moment(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--replay-from {text[:40]!r}: write a time such as 2024-08-09T13:30:00") from None
+    return round((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def known_secrets(settings: Settings) -> Sequence[str]:
+    """Every secret that this process knows, so that none is ever written."""
+    values = [*dict(settings).values(), *dict(SessionSettings()).values()]
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
+def _leave_stacks(folder: Path | None, seconds: float) -> None:
+    told = f"the event loop has stood still for {seconds:g} s: the process ends, its state is saved\n"
+    sys.stderr.write(told)
+    if folder is not None:
+        with (folder / FROZEN_FILE).open("w", encoding="utf-8") as file:
+            file.write(told)
+            faulthandler.dump_traceback(file)
+
+
+def run_called(settings: Settings, name: str) -> Run:
+    """The run of that name; ``last`` is the newest. Raises :class:`UsageError`."""
+    return find_run(workspace_of(settings), name)
+
+
+def all_runs(settings: Settings) -> list[Run]:
+    return [run for env in ("paper", "live") for run in runs_in(workspace_of(settings), env)]

@@ -1,0 +1,90 @@
+"""config owns what a session is: where its prices come from, what it trades by which method, and for how long."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maestro_engine import methods
+from maestro_engine.feeds.port import interval_ms
+from maestro_engine.risk.limits import RiskLimits
+from maestro_protocol.base import Frozen, Name
+from maestro_protocol.config import Costs, Timeframe
+from maestro_protocol.errors import ConfigError
+from maestro_protocol.schema import canonical
+from maestro_protocol.space import Value
+from maestro_protocol.values import Params, as_mapping
+
+Env = Literal["paper", "live"]
+Source = Literal["sim", "replay", "binance", "bitunix"]
+LEAST_BARS = 300
+"""Closed candles without which no session starts: the longest look-back of a method, and some to settle."""
+
+
+class SessionConfig(Frozen):
+    """One session, complete. Money in the quote currency (USD), times in seconds unless the name says otherwise."""
+
+    version: Literal[1] = 1
+    env: Env = "paper"
+    source: Source = "sim"
+    symbol: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,24}$")] = "BTCUSDT"
+    interval: Timeframe = "1m"
+    duration_s: Annotated[float, Field(gt=0, le=31 * 86_400)] = 600.0
+    seed: Annotated[int, Field(ge=0)] = 7
+    """Of the simulated market and of the venue's chance."""
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)] = ("ema_crossover",)
+    params: Params = ()
+    """What differs from the methods' defaults."""
+    quantity: Annotated[Decimal, Field(gt=0)] = Decimal("0.02")
+    """Size of a position in base currency. Whether it may be opened is the risk limits' word."""
+    costs: Costs = Costs()
+    fills: Literal["ticks", "bars"] = "ticks"
+    """Against quotes and trades as they come, or against closed candles by the backtest's own rules."""
+    cash: Annotated[Decimal, Field(gt=0)] = Decimal(10_000)
+    """What a new paper account starts with; an existing one goes on with what it has."""
+    leverage: Annotated[Decimal, Field(ge=1, le=20)] = Decimal(5)
+    entry_latency_ms: Annotated[int, Field(ge=0, le=10_000)] = 40
+    response_latency_ms: Annotated[int, Field(ge=0, le=10_000)] = 40
+    history_bars: Annotated[int, Field(ge=LEAST_BARS, le=100_000)] = 1_000
+    """Closed candles the methods look at."""
+    stale_s: Annotated[float, Field(ge=5, le=60)] = 15.0
+    """Silence after which no entry is made any more."""
+    outage_s: Annotated[float, Field(ge=5, le=3_600)] = 15.0
+    """Silence after which the session ends; never before ``stale_s``."""
+    checkpoint_s: Annotated[float, Field(ge=1, le=600)] = 5.0
+    on_breaker: Literal["stop", "hold"] = "stop"
+    """Whether a tripped breaker ends the session, or it goes on without entries."""
+    restart: Literal["adopt", "flatten"] = "adopt"
+    """What becomes of a position that an interrupted session left."""
+    limits: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
+    """Risk limits that shall be stricter than the hard ones."""
+
+    @property
+    def step_ms(self) -> int:
+        """Length of a candle in milliseconds."""
+        return interval_ms(self.interval)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything but the duration: two sessions of one digest trade alike."""
+        return hashlib.sha256(canonical(self.model_copy(update={"duration_s": 1.0}))).hexdigest()
+
+    def values(self) -> dict[str, Value]:
+        """Every parameter with its value. Raises :class:`ParameterError` or :class:`UnknownKey`."""
+        return methods.check(self.methods, as_mapping(self.params))
+
+    def risk(self) -> RiskLimits:
+        """The limits in force. Raises :class:`UnknownKey` and :class:`ConfigError`."""
+        return RiskLimits.of(self.limits)
+
+    def check(self) -> None:
+        """Raise what is wrong with it, before anything else happens."""
+        self.values()
+        self.risk()
+        if self.fills == "bars" and self.entry_latency_ms + self.response_latency_ms:
+            raise ConfigError("fills: against candles there is no latency; set both latencies to 0")
+        if self.source == "bitunix" and self.interval not in ("1m", "5m", "15m", "30m", "1h", "4h", "1d"):
+            raise ConfigError(f"interval: Bitunix has no candles of {self.interval}")

@@ -1,0 +1,138 @@
+"""ending owns how a session ends: asked once, then orders back, pending fills awaited, positions closed, report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+
+from maestro_engine.feeds.clock import ReceiveStamps
+from maestro_engine.feeds.port import Clock, Counters
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.evidence import records
+from maestro_engine.session.evidence.metrics import Metrics
+from maestro_engine.session.evidence.report import FinalReport
+from maestro_engine.session.opening import Opened
+from maestro_engine.session.trading.trader import Trader
+from maestro_engine.venue.money import exact
+
+PENDING_S = 2.0
+"""Fills that are under way are waited for so long."""
+PRICE_S = 10.0
+"""A position without any price yet is given so long to get one; it cannot be closed without."""
+CLOSING_S = 2.0
+POLL_S = 0.02
+
+
+class Ending:
+    """Why and since when the session ends. The first reason counts; a failure is remembered whenever it comes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.asked = asyncio.Event()
+        self.reason = ""
+        self.failed = False
+        self.held = False
+        """Whether anything was held or working when the end was decided."""
+        self._clock = clock
+        self._begun_ns = 0
+        self._flat_ms: int | None = None
+
+    def begin(self, reason: str) -> None:
+        if not self.asked.is_set():
+            self.reason, self._begun_ns = reason, self._clock.monotonic_ns()
+            self.asked.set()
+
+    def fail(self, reason: str) -> None:
+        self.failed = True
+        self.begin(reason)
+
+    async def settle(self, trader: Trader, stamps: ReceiveStamps) -> None:
+        """Give orders time to come back or fill, and a position time to get a price."""
+        await self._until(lambda: not trader.desk.busy, PENDING_S, trader, stamps)
+        if trader.desk.position and not trader.desk.priced:
+            await self._until(lambda: trader.desk.priced, PRICE_S, trader, stamps)
+
+    async def close(self, trader: Trader, stamps: ReceiveStamps) -> None:
+        """Close what is held, after the tasks are gone; what cannot be closed stays, saved, for the next start."""
+        trader.at(stamps.now_ns() // 1_000_000)
+        trader.close(self.reason.partition(":")[0])
+        await self._until(lambda: trader.desk.flat, CLOSING_S, trader, stamps)
+        if not trader.desk.flat:
+            trader.cancel_all()
+            await self._until(lambda: not trader.desk.busy, CLOSING_S, trader, stamps)
+        if trader.desk.position:
+            trader.error(f"{trader.desk.position} could not be closed: no price; it is kept for the next start")
+            self.failed = True
+
+    async def _until(self, done: Callable[[], bool], seconds: float, trader: Trader, stamps: ReceiveStamps) -> None:
+        deadline = self._clock.monotonic_ns() + round(seconds * 1e9)
+        while not done() and self._clock.monotonic_ns() < deadline:
+            await self._clock.sleep(POLL_S)
+            trader.at(stamps.now_ns() // 1_000_000)
+            trader.on_time()
+
+    def report(self, config: SessionConfig, opened: Opened, metrics: Metrics, feed: Counters) -> FinalReport:
+        """Say goodbye in the trail, save, and put the figures together."""
+        trader, desk = opened.trader, opened.trader.desk
+        if self.held and desk.flat:
+            self._flat_ms = round((self._clock.monotonic_ns() - self._begun_ns) / 1e6)
+        exit_code = 1 if self.failed else 0
+        trader.say(records.SystemShutdown(self.reason, exit_code, self._flat_ms))
+        opened.keep("done" if desk.flat else "open")
+        trader.save()
+        trader.finish()
+        trader.say(records.SystemState("COMPLETED"))
+        trader.finish()
+        return _figures(self, config, opened, metrics, feed, exit_code, self._flat_ms)
+
+
+def _figures(
+    ending: Ending,
+    config: SessionConfig,
+    opened: Opened,
+    metrics: Metrics,
+    feed: Counters,
+    exit_code: int,
+    flat_ms: int | None,
+) -> FinalReport:
+    desk, header = opened.trader.desk, opened.header
+    account, counts = desk.account, desk.counts
+    with exact():
+        net = account.equity - header.starting_equity
+    return FinalReport(
+        version=1,
+        run=header.run,
+        status="failed" if exit_code else "completed",
+        reason=ending.reason,
+        exit_code=exit_code,
+        env=config.env,
+        source=config.source,
+        symbol=config.symbol,
+        methods=config.methods,
+        planned_seconds=config.duration_s,
+        duration_seconds=round(opened.trader.elapsed_s, 3),
+        error_count=desk.guard.errors,
+        starting_equity=header.starting_equity,
+        ending_equity=account.equity,
+        net_pnl=net,
+        fees_total=account.fees,
+        funding_total=account.funding,
+        position=desk.position,
+        trades=account.trades,
+        wins=counts.wins,
+        losses=counts.losses,
+        orders=counts.orders,
+        fills=counts.fills,
+        rejects=counts.rejects,
+        breakers=tuple(trip.breaker for trip in desk.guard.trips),
+        flat_ms=flat_ms,
+        rss_mb_peak=round(metrics.rss_peak / 1e6, 1),
+        events=metrics.events,
+        disconnects=metrics.disconnects,
+        restarts=header.restarts,
+        frame_to_decision=metrics.decision.figures(),
+        processing=metrics.processing.figures(),
+        order_to_fill=metrics.fill.figures(),
+        feed=asdict(feed),
+        digest=config.digest,
+    )

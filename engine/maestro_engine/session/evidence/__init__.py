@@ -1,0 +1,1 @@
+"""evidence owns what a session leaves behind: its trail, logs, figures, summary, and the checklist over them."""

@@ -1,0 +1,170 @@
+"""records owns the lines of events.jsonl: one record a kind of event, named as auditors know them.
+
+Every line has ``seq`` (from 1, without holes) and ``ts`` (the session's time, UTC milliseconds) besides.
+Money, prices and quantities are decimals written as text, so that sums over a trail are exact.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+
+class Record(Struct, frozen=True, tag_field="event"):
+    """Base of all lines. The tag is the class's name, or the one it gives."""
+
+
+class SystemStartup(Record, frozen=True, tag="SYSTEM_STARTUP"):
+    run: str
+    mode: str
+    config: dict[str, object]
+    resumed: bool
+    down_ms: int | None
+    """How long nobody watched, after an interruption."""
+
+
+class SystemState(Record, frozen=True):
+    state: str
+    detail: str = ""
+
+
+class SystemShutdown(Record, frozen=True, tag="SYSTEM_SHUTDOWN"):
+    reason: str
+    exit_code: int
+    flat_ms: int | None
+    """From the decision to end until nothing was held any more; None when nothing was."""
+
+
+class CandleClosed(Record, frozen=True):
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class TickReceived(Record, frozen=True):
+    """At most one a second; ``count`` are all that came since the last one."""
+
+    price: Decimal
+    count: int
+
+
+class GapDetected(Record, frozen=True):
+    missing_count: int
+    prev_ts: int
+    curr_ts: int
+    stream: str
+    backfilled: int
+
+
+class OrderBookStale(Record, frozen=True, tag="ORDER_BOOK_STALE"):
+    timeout: float
+    last_msg: int
+
+
+class FeedChanged(Record, frozen=True):
+    state: str
+    detail: str
+
+
+class ClockJumped(Record, frozen=True):
+    offset_ms: int
+
+
+class PositionAdopted(Record, frozen=True):
+    position: Decimal
+    lots: int
+    open_orders: int
+    policy: str
+
+
+class OrderSubmitted(Record, frozen=True):
+    client_order_id: str
+    side: str
+    type: str
+    qty: Decimal
+    price: Decimal | None
+    reduce_only: bool
+
+
+class OrderRejected(Record, frozen=True):
+    reason: str
+    client_order_id: str
+    side: str
+    qty: Decimal
+    detail: str
+    value: Decimal | None
+
+
+class OrderClosed(Record, frozen=True):
+    """An order that ended otherwise than by filling."""
+
+    client_order_id: str
+    status: str
+    filled: Decimal
+    detail: str
+
+
+class ExecutionFill(Record, frozen=True):
+    side: str
+    price: Decimal
+    qty: Decimal
+    fees: Decimal
+    at: int
+    client_order_id: str
+    fill_id: str
+    liquidity: str
+
+
+class ExecutionExit(Record, frozen=True):
+    reason: str
+    price: Decimal
+    pnl: Decimal
+    """Net of the whole trade, flat to flat: fees and funding included."""
+
+
+class FundingPaid(Record, frozen=True):
+    rate: Decimal
+    mark: Decimal
+    received: Decimal
+    """Negative when it was paid."""
+    due_ms: int
+
+
+class CircuitBreakerTripped(Record, frozen=True):
+    reason: str
+    detail: str
+
+
+class KillSwitchActivated(Record, frozen=True):
+    source: str
+
+
+class ErrorCounted(Record, frozen=True):
+    what: str
+    count: int
+
+
+class AsyncHeartbeat(Record, frozen=True):
+    price: Decimal | None
+    pos: Decimal
+    equity: Decimal
+    unrealized: Decimal
+    elapsed: float
+
+
+BINDING = (
+    OrderSubmitted,
+    OrderRejected,
+    OrderClosed,
+    ExecutionFill,
+    ExecutionExit,
+    FundingPaid,
+    CircuitBreakerTripped,
+    KillSwitchActivated,
+    PositionAdopted,
+)
+"""What must not be told unless the state that knows it is saved, nor be saved and not told."""

@@ -1,0 +1,208 @@
+"""verify owns the ten-point checklist: whether the evidence of a session shows that it behaved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from maestro_engine.session.evidence.report import ARTIFACTS, FinalReport, read_report
+from maestro_engine.session.evidence.scrub import Scrubber
+from maestro_engine.session.safety.state import StateFile
+from maestro_engine.venue.money import exact
+from maestro_protocol.errors import DataError
+
+LONGEST_GAP_S = 5.0
+MOST_ERRORS = 5
+MOST_RSS_MB = 500.0
+TIMER_SLACK = 0.999
+
+
+class Check(Struct, frozen=True):
+    """One point: what was asked, whether it holds, and what shows it."""
+
+    number: int
+    name: str
+    passed: bool
+    evidence: str
+
+
+class _Line(Struct):
+    """What the checks read of a line; the rest is skipped."""
+
+    seq: int
+    event: str
+    elapsed: float | None = None
+    down_ms: int | None = None
+    reason: str | None = None
+    exit_code: int | None = None
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    side: str | None = None
+    fees: Decimal | None = None
+    received: Decimal | None = None
+
+
+class _Trail(Struct):
+    """What the trail adds up to, in one pass."""
+
+    lines: int = 0
+    holes: int = 0
+    heartbeats: int = 0
+    gap_s: float = 0.0
+    shutdown: str | None = None
+    cash: Decimal = Decimal(0)
+    """What fills, fees and funding brought in all."""
+    position: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    damage: str = ""
+
+
+def verify(folder: Path, secrets: Sequence[str] = ()) -> list[Check]:
+    """The checklist for the run in *folder*. *secrets* must be in none of its files.
+
+    Raises :class:`DataError` where there is no run at all.
+    """
+    if not (folder / "events.jsonl").is_file():
+        raise DataError(f"{folder}: no events.jsonl, so no session ran here")
+    report, trail = read_report(folder), _read_trail(folder / "events.jsonl")
+    asked: list[tuple[str, Callable[[], tuple[bool, str]]]] = [
+        ("ran the full duration", lambda: _duration(report)),
+        ("exit code 0", lambda: _exit_code(report)),
+        (f"at most {MOST_ERRORS} errors", lambda: _errors(report)),
+        (f"no heartbeat gap over {LONGEST_GAP_S:g} s", lambda: _heartbeats(trail)),
+        ("state persisted", lambda: _state(folder, trail)),
+        ("graceful shutdown logged", lambda: _shutdown(trail)),
+        (f"peak memory under {MOST_RSS_MB:g} MB", lambda: _memory(report)),
+        ("artifacts present", lambda: _artifacts(folder)),
+        ("PnL integrity", lambda: _pnl(report, trail)),
+        ("no secret in any file", lambda: _secrets(folder, secrets)),
+    ]
+    return [Check(number, name, *look()) for number, (name, look) in enumerate(asked, 1)]
+
+
+_NO_REPORT = (False, "final_report.json is missing or cannot be read")
+
+
+def _duration(report: FinalReport | None) -> tuple[bool, str]:
+    if report is None:
+        return _NO_REPORT
+    ran, planned = report.duration_seconds, report.planned_seconds
+    return ran >= planned * TIMER_SLACK, f"{ran:g} of {planned:g} s, ended by {report.reason}"
+
+
+def _exit_code(report: FinalReport | None) -> tuple[bool, str]:
+    return (report.exit_code == 0, f"exit code {report.exit_code}") if report is not None else _NO_REPORT
+
+
+def _errors(report: FinalReport | None) -> tuple[bool, str]:
+    return (report.error_count <= MOST_ERRORS, f"{report.error_count} errors") if report is not None else _NO_REPORT
+
+
+def _heartbeats(trail: _Trail) -> tuple[bool, str]:
+    told = f"{trail.heartbeats} heartbeats, longest gap {trail.gap_s:.2f} s"
+    return trail.heartbeats > 0 and trail.gap_s <= LONGEST_GAP_S, told
+
+
+def _state(folder: Path, trail: _Trail) -> tuple[bool, str]:
+    try:
+        loaded = StateFile(folder).load()
+    except DataError as error:
+        return False, str(error)
+    if loaded is None:
+        return False, "no state was ever saved"
+    if loaded.fell_back is not None:
+        return False, f"only the backup is whole: {loaded.fell_back}"
+    phase, seq = loaded.state.get("phase"), loaded.state.get("seq")
+    known = isinstance(seq, int) and seq <= trail.lines
+    return phase == "done" and known, f"phase {phase}, saved at line {seq} of {trail.lines}, backup whole"
+
+
+def _shutdown(trail: _Trail) -> tuple[bool, str]:
+    if trail.damage or trail.holes:
+        return False, trail.damage or f"{trail.holes} lines are missing from the trail"
+    return trail.shutdown is not None, trail.shutdown or "the trail ends without SYSTEM_SHUTDOWN"
+
+
+def _memory(report: FinalReport | None) -> tuple[bool, str]:
+    if report is None:
+        return _NO_REPORT
+    return 0 < report.rss_mb_peak < MOST_RSS_MB, f"{report.rss_mb_peak:g} MB at most"
+
+
+def _artifacts(folder: Path) -> tuple[bool, str]:
+    missing = [name for name in ARTIFACTS if not (folder / name).is_file() or not (folder / name).stat().st_size]
+    return not missing, f"missing or empty: {', '.join(missing)}" if missing else f"all {len(ARTIFACTS)} there"
+
+
+def _pnl(report: FinalReport | None, trail: _Trail) -> tuple[bool, str]:
+    """The report against itself, and against the sum of every fill, fee and funding in the trail."""
+    if report is None:
+        return _NO_REPORT
+    with exact():
+        difference = report.ending_equity - report.starting_equity
+    if report.net_pnl != difference:
+        return False, f"net_pnl {report.net_pnl} is not ending minus starting, {difference}"
+    if report.position or trail.position:
+        return False, f"a position of {report.position} was left (the trail says {trail.position})"
+    if trail.cash != report.net_pnl or trail.fees != report.fees_total:
+        return (
+            False,
+            f"the trail adds up to {trail.cash} (fees {trail.fees}), the report says {report.net_pnl}",
+        )
+    return True, f"net {report.net_pnl}: ending minus starting, and the sum of {report.fills} fills, exactly"
+
+
+def _secrets(folder: Path, secrets: Sequence[str]) -> tuple[bool, str]:
+    scrub = Scrubber(secrets)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                if scrub.finds(line):
+                    return False, f"{path.name}, line {number} looks like a secret"
+    return True, f"{len(files)} files searched"
+
+
+def _read_trail(path: Path) -> _Trail:
+    trail, beat_s = _Trail(), None
+    try:
+        for line in _lines(path):
+            trail.holes += line.seq - trail.lines - 1
+            trail.lines = line.seq
+            if line.event == "AsyncHeartbeat" and line.elapsed is not None:
+                trail.heartbeats += 1
+                trail.gap_s = max(trail.gap_s, line.elapsed - (line.elapsed if beat_s is None else beat_s))
+                beat_s = line.elapsed
+            else:
+                _add(trail, line)
+    except msgspec.DecodeError as error:
+        trail.damage = f"line {trail.lines + 1} of the trail is damaged: {error}"
+    return trail
+
+
+def _add(trail: _Trail, line: _Line) -> None:
+    if line.event == "SYSTEM_STARTUP":
+        trail.shutdown = None
+        trail.gap_s = max(trail.gap_s, (line.down_ms or 0) / 1_000)
+    elif line.event == "SYSTEM_SHUTDOWN":
+        trail.shutdown = f"{line.reason}, exit code {line.exit_code}"
+    elif line.event == "FundingPaid" and line.received is not None:
+        trail.cash += line.received
+    elif line.event == "ExecutionFill" and line.qty is not None and line.price is not None:
+        fees = line.fees or Decimal(0)
+        bought = line.qty if line.side == "buy" else -line.qty
+        with exact():
+            trail.position += bought
+            trail.fees += fees
+            trail.cash -= bought * line.price + fees
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    decode = msgspec.json.Decoder(_Line).decode
+    with path.open("rb") as file:
+        for raw in file:
+            yield decode(raw)

@@ -1,0 +1,102 @@
+"""opening owns how a session comes to its trader: anew, on its predecessor's account, or from where it was killed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+
+from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.account.perpetual import PerpetualAccount
+from maestro_engine.risk.guard import RiskGuard
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.evidence.audit import Audit
+from maestro_engine.session.places import Run
+from maestro_engine.session.safety.state import Loaded, StateFile
+from maestro_engine.session.trading.candles import CandleBook
+from maestro_engine.session.trading.desk import Desk
+from maestro_engine.session.trading.strategy import Strategy
+from maestro_engine.session.trading.trader import Trader
+from maestro_engine.venue.orders import Instrument
+from maestro_engine.venue.state import Plain
+from maestro_protocol.errors import DataError
+
+
+class Header(msgspec.Struct):
+    """What a saved state says before its parts: whose it is, and how far it came."""
+
+    run: str
+    digest: str
+    phase: str
+    starting_equity: Decimal
+    restarts: int
+
+
+@dataclass(slots=True)
+class Opened:
+    """A trader ready to go, and what is known of how it got there."""
+
+    trader: Trader
+    header: Header
+    resumed: bool
+    down_ms: int | None
+    fell_back: str | None
+
+    def keep(self, phase: str) -> None:
+        """From now on states are saved as of *phase*."""
+        self.header.phase = phase
+        self.trader.header = _plain(self.header)
+
+
+def read_state(run: Run, config: SessionConfig) -> tuple[Loaded, Header] | None:
+    """What *run* saved, if it was interrupted. Raises :class:`DataError`."""
+    loaded = StateFile(run.folder).load()
+    if loaded is None:
+        return None
+    header = msgspec.convert(loaded.state, Header)
+    if header.digest != config.digest:
+        raise DataError(f"{run.folder}: its state was saved under another configuration; restore config.json")
+    return loaded, header
+
+
+def open_trader(
+    run: Run, config: SessionConfig, instrument: Instrument, audit: Audit, before: Run | None, now: int
+) -> Opened:
+    """The trader of *run*. *before*: the run whose account and breakers it takes over. Raises :class:`DataError`."""
+    saved = read_state(run, config)
+    inherited = StateFile(before.folder).load() if saved is None and before is not None else None
+    account, guard = _money(config, saved[0].state if saved else inherited.state if inherited else None, now)
+    if saved is None:
+        account = PerpetualAccount(account.equity, config.leverage, _tables(config))
+        guard.begin_session()
+    header = saved[1] if saved else Header(run.name, config.digest, "open", account.equity, 0)
+    header.restarts += saved is not None
+    desk = Desk(run.name, config, instrument, account, guard, audit.say)
+    candles = CandleBook(config.symbol, config.step_ms, config.history_bars)
+    state = StateFile(run.folder)
+    trader = Trader(config, desk, Strategy(config), candles, audit, state, _plain(header))
+    if saved is None:
+        trader.at(now)
+        return Opened(trader, header, False, None, None)
+    trader.restore(saved[0].state)
+    down_ms = max(0, now - trader.now)
+    trader.at(now)
+    return Opened(trader, header, True, down_ms, saved[0].fell_back)
+
+
+def _money(config: SessionConfig, state: Plain | None, now: int) -> tuple[PerpetualAccount, RiskGuard]:
+    limits, tables = config.risk(), _tables(config)
+    if state is None:
+        return PerpetualAccount(config.cash, config.leverage, tables), RiskGuard(limits, config.cash, now)
+    account = PerpetualAccount.from_dict(msgspec.convert(state["account"], Plain), tables)
+    return account, RiskGuard.from_dict(msgspec.convert(state["guard"], Plain), limits)
+
+
+def _tables(config: SessionConfig) -> dict[str, MarginTable]:
+    """No source tells its brackets without an account: the published ones of BTCUSDT stand for every symbol."""
+    return {config.symbol: MarginTable(BTCUSDT_BRACKETS)}
+
+
+def _plain(header: Header) -> Plain:
+    return msgspec.to_builtins(header)

@@ -1,0 +1,49 @@
+"""seeding owns the history a session begins with: asked for until it is whole, and the methods warmed up on it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from maestro_engine.feeds.port import Clock, Feed, Kline
+from maestro_engine.session.config import LEAST_BARS, SessionConfig
+from maestro_engine.session.evidence import records
+from maestro_engine.session.trading.candles import first_hole
+from maestro_engine.session.trading.strategy import Strategy
+from maestro_engine.session.trading.trader import Trader
+from maestro_engine.session.trading.venue import decimal
+from maestro_protocol.errors import DataError
+
+TRIES = 5
+
+
+async def seed(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) -> None:
+    """Fill the trader's candles. Raises :class:`DataError` when no whole history is had in five tries."""
+    klines = await _whole_history(trader, feed, config, clock)
+    for kline in klines:
+        trader.candles.add(kline)
+    trader.desk.mark(decimal(klines[-1].close), trader.now)
+    # The first question compiles kernels, which may take seconds: not in the event loop's time.
+    await asyncio.to_thread(Strategy(config).intent, trader.candles.bars())
+    trader.finish()
+
+
+async def _whole_history(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) -> list[Kline]:
+    why = ""
+    for attempt in range(TRIES):
+        if attempt:
+            await clock.sleep(2.0 ** (attempt - 1))
+        try:
+            klines = await feed.history(config.symbol, config.interval, config.history_bars)
+        except DataError as error:
+            why = str(error)
+            continue
+        hole = first_hole(klines, config.step_ms)
+        if hole is not None:
+            trader.say(records.GapDetected(hole.missing, hole.before, hole.after, "history", 0))
+            trader.finish()
+            why = f"{hole.missing} candles are missing after {hole.before}"
+        elif len(klines) < LEAST_BARS:
+            why = f"{len(klines)} closed candles of {config.interval}, at least {LEAST_BARS} are needed"
+        else:
+            return klines
+    raise DataError(f"{config.symbol}: no history to start on after {TRIES} tries: {why}")

@@ -1,0 +1,182 @@
+"""supervisor owns a session from lock to final report: its states, its tasks side by side, its one way to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from maestro_engine.feeds.clock import ReceiveStamps
+from maestro_engine.feeds.port import Feed
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.ending import Ending
+from maestro_engine.session.evidence import records
+from maestro_engine.session.evidence.audit import Audit
+from maestro_engine.session.evidence.logs import SessionLog
+from maestro_engine.session.evidence.metrics import Metrics
+from maestro_engine.session.evidence.report import FinalReport, export
+from maestro_engine.session.evidence.scrub import Scrubber
+from maestro_engine.session.opening import Opened, open_trader
+from maestro_engine.session.places import Run, interrupted, new_run, predecessor
+from maestro_engine.session.safety.controls import Controls
+from maestro_engine.session.safety.lock import SessionLock
+from maestro_engine.session.safety.watchdog import Watchdog
+from maestro_engine.session.seeding import seed
+from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.tasks import Tasks
+from maestro_engine.session.trading.venue import instrument_of
+from maestro_protocol.errors import MaestroError, Refused, UsageError
+
+
+def take_run(workspace: Path, config: SessionConfig) -> tuple[Run, SessionConfig]:
+    """The interrupted run that *config* goes on with, else a new one. Call it while the lock is held.
+
+    Raises :class:`UsageError` where an interrupted run of another configuration must be brought to its end first.
+    """
+    left = interrupted(workspace, config.env)
+    if left is None:
+        return new_run(workspace, config), config
+    theirs = left.config()
+    if theirs.digest != config.digest:
+        raise UsageError(
+            f"session {left.name} was interrupted and may hold a position; bring it to its end first:"
+            f" maestro session run --resume {left.name}"
+        )
+    return left, theirs
+
+
+class Session:
+    """One session in *workspace*. ``run`` gives its final report; ``stop`` ends it from any callback."""
+
+    def __init__(self, config: SessionConfig, workspace: Path, around: Surroundings) -> None:
+        config.check()
+        self.config, self.workspace = config, workspace
+        self._around = around
+        self._stamps = ReceiveStamps(around.clock)
+        self._ending = Ending(around.clock)
+        self.run_folder: Path | None = None
+
+    def stop(self, reason: str) -> None:
+        """Begin to end, for *reason*; later reasons change nothing."""
+        self._ending.begin(reason)
+
+    async def run(self) -> FinalReport:
+        """From lock to report. Raises :class:`Refused` and :class:`UsageError` where it may not even start."""
+        if self.config.env == "live":
+            raise Refused("live: there is no gate for live trading in this version; run with --env paper")
+        with SessionLock(self.workspace) as lock:
+            run, self.config = take_run(self.workspace, self.config)
+            lock.name(run.name)
+            self.run_folder = run.folder
+            scrub = Scrubber(self._around.secrets)
+            log = SessionLog(run.folder / "session.log", scrub, lambda: self._stamps.now_ns() // 1_000_000)
+            feed = self._around.feed()
+            try:
+                return await self._within(run, feed, scrub, log)
+            finally:
+                await feed.aclose()
+                log.close()
+
+    async def _within(self, run: Run, feed: Feed, scrub: Scrubber, log: SessionLog) -> FinalReport:
+        controls = Controls(self.workspace, run.folder, self._around.kill_env)
+        self._refuse_if_killed(controls, run)
+        audit = Audit(run.folder / "events.jsonl", scrub, self._around.told)
+        try:
+            opened = await self._initialize(run, feed, audit)
+        except MaestroError as error:
+            log.failure("not started", error)
+            audit.close()
+            raise
+        metrics = Metrics()
+        opened.trader.desk.fill_ms = lambda ms: metrics.fill.add(ms * 1_000_000)
+        try:
+            await self._live(opened, feed, controls, metrics, log)
+            report = await self._end(opened, feed, metrics)
+            export(run.folder, report, metrics, scrub)
+        finally:
+            audit.close()
+        log.info("ended", reason=report.reason, exit_code=report.exit_code)
+        return report
+
+    def _refuse_if_killed(self, controls: Controls, run: Run) -> None:
+        """A new session does not start against the kill switch; an interrupted one does, to get flat."""
+        if run.phase() is not None:
+            return
+        on = [source.value for source, kill in controls.kill_sources().items() if kill]
+        if on:
+            run.discard()
+            raise Refused(f"kill switch: on by {', '.join(on)}; clear it there before a session starts")
+
+    async def _initialize(self, run: Run, feed: Feed, audit: Audit) -> Opened:
+        instrument = instrument_of(await feed.filters(self.config.symbol))
+        now = self._stamps.now_ns() // 1_000_000
+        before = predecessor(self.workspace, run, self.config.env)
+        opened = open_trader(run, self.config, instrument, audit, before, now)
+        trader = opened.trader
+        if opened.header.restarts == 0 and trader.desk.guard.kill_switch.on:
+            trader.desk.guard.release_kill_switch()  # no source says kill any more: it was looked at before
+        config = self.config.model_dump(mode="json")
+        trader.say(records.SystemStartup(run.name, self.config.env, config, opened.resumed, opened.down_ms))
+        trader.say(records.SystemState("INITIALIZING", opened.fell_back or ""))
+        trader.save()
+        trader.finish()
+        if opened.resumed:
+            trader.adopt(self.config.restart)
+        return opened
+
+    async def _live(self, opened: Opened, feed: Feed, controls: Controls, metrics: Metrics, log: SessionLog) -> None:
+        """SEEDING_HISTORY and RUNNING, until something says stop; then cancel, and wait for what is under way."""
+        trader, clock = opened.trader, self._around.clock
+        trader.say(records.SystemState("SEEDING_HISTORY"))
+        trader.finish()
+        try:
+            await seed(trader, feed, self.config, clock)
+        except MaestroError as error:
+            log.failure("seeding", error)
+            trader.error(str(error))
+            self._ending.fail("seeding_failed")
+            return
+        watchdog = Watchdog(
+            self._around.watch,
+            monotonic=self._around.monotonic,
+            rss=self._around.rss,
+            frozen=self._around.frozen,
+            full=self._memory_full(asyncio.get_running_loop()),
+        )
+        tasks = Tasks(self.config, opened, feed, self._around, self._stamps, controls, metrics, self._ending, log)
+        trader.say(records.SystemState("RUNNING"))
+        trader.finish()
+        with watchdog:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    running = [group.create_task(work) for work in tasks.all(watchdog.beat)]
+                    await self._ending.asked.wait()
+                    await self._wind_down(opened)
+                    for task in running:
+                        task.cancel()
+            except ExceptionGroup as failed:
+                log.failure("task failed", failed)
+                trader.error(f"a task failed: {failed.exceptions[0]!r}")
+                self._ending.fail("failure")
+
+    def _memory_full(self, loop: asyncio.AbstractEventLoop) -> Callable[[int], None]:
+        """What the watchdog's thread calls: the loop is told, in its own time."""
+
+        def told(used: int) -> None:
+            loop.call_soon_threadsafe(self._ending.fail, f"memory:{used // 1_000_000} MB")
+
+        return told
+
+    async def _wind_down(self, opened: Opened) -> None:
+        trader = opened.trader
+        trader.entries_allowed = False
+        trader.say(records.SystemState("SHUTTING_DOWN", self._ending.reason))
+        self._ending.held = not trader.desk.flat
+        trader.cancel_all()
+        await self._ending.settle(trader, self._stamps)
+
+    async def _end(self, opened: Opened, feed: Feed, metrics: Metrics) -> FinalReport:
+        trader = opened.trader
+        if not trader.desk.flat:
+            await self._ending.close(trader, self._stamps)
+        return self._ending.report(self.config, opened, metrics, feed.counters)

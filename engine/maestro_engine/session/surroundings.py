@@ -1,0 +1,34 @@
+"""surroundings owns what a session is given of the world: clock, memory, feed, people; a test gives its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from maestro_engine.feeds.port import Clock, Feed
+from maestro_engine.session.safety.watchdog import Limits, rss_bytes
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """*clock* drives everything but the watchdog, which counts *monotonic* seconds of the real world."""
+
+    clock: Clock
+    feed: Callable[[], Feed]
+    """Makes the source of prices; called once a session."""
+    monotonic: Callable[[], float]
+    frozen: Callable[[float], None]
+    """Must end the process: the event loop has stood still for so many seconds."""
+    rss: Callable[[], int] = rss_bytes
+    """Resident memory in bytes."""
+    kill_env: Callable[[], bool] = _never
+    """Whether the environment says that everything must stop."""
+    secrets: Sequence[str] = ()
+    """What must never be written."""
+    told: Callable[[bytes], None] | None = None
+    """Is handed every line of the trail."""
+    watch: Limits = field(default_factory=Limits)

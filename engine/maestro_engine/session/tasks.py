@@ -1,0 +1,256 @@
+"""tasks owns what runs side by side while a session is RUNNING: each task one method, none knows another."""
+
+from __future__ import annotations
+
+from asyncio import Event as Flag
+from collections.abc import Callable, Coroutine
+
+from maestro_engine.feeds.clock import ReceiveStamps
+from maestro_engine.feeds.port import Event, Feed, FeedStatus, Kline
+from maestro_engine.risk.guard import ERRORS
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.ending import Ending
+from maestro_engine.session.evidence import records
+from maestro_engine.session.evidence.logs import SessionLog
+from maestro_engine.session.evidence.metrics import Metrics, Sample
+from maestro_engine.session.opening import Opened
+from maestro_engine.session.places import CARRIED
+from maestro_engine.session.safety.controls import Controls
+from maestro_engine.session.surroundings import Surroundings
+from maestro_protocol.errors import DataError, MaestroError
+
+HEARTBEAT_S = 1.0
+KILL_POLL_S = 0.25
+FUNDING_POLL_S = 60.0
+SAMPLE_S = 60.0
+JUMP_MS = 1_000
+MARKET_DATA = "market_data"
+"""Name of the dependency whose breaker counts lost connections."""
+
+
+class Tasks:
+    """The loops of one session. Whatever makes it end is told to *ending* and to nobody else."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        opened: Opened,
+        feed: Feed,
+        around: Surroundings,
+        stamps: ReceiveStamps,
+        controls: Controls,
+        metrics: Metrics,
+        ending: Ending,
+        log: SessionLog,
+    ) -> None:
+        self._config, self._feed, self._clock = config, feed, around.clock
+        self._trader, self._rss, self._stamps = opened.trader, around.rss, stamps
+        self._controls, self._metrics, self._ending, self._log = controls, metrics, ending, log
+        self._due = Flag()
+        """Set when the venue owes an answer."""
+        self._began_ns = around.clock.monotonic_ns()
+        self._elapsed_before = opened.trader.elapsed_s
+        self._last_ns = self._began_ns
+        """When anything of the market was heard last, monotonic."""
+        self._stamped = config.source in CARRIED
+        self._to_flatten = opened.resumed and config.restart == "flatten"
+        self._down = self._stale = False
+
+    def all(self, beat: Callable[[], None]) -> list[Coroutine[None, None, None]]:
+        """Every task, to be started together; *beat* is the watchdog's."""
+        loops: list[Coroutine[None, None, None]] = [
+            self.market_data(),
+            self.turns(beat),
+            self.heartbeat(),
+            self.timer(),
+            self.kill_switch(),
+            self.stale_data(),
+            self.funding(),
+            self.checkpoint(),
+        ]
+        return loops if self._config.fills == "bars" else [*loops, self.execution()]
+
+    async def market_data(self) -> None:
+        """Every event of the feed, in order, decided on before the next is looked at."""
+        lost = False
+        try:
+            async for event in self._feed.events():  # cancelled, its generator is closed by the feed's aclose
+                if isinstance(event, FeedStatus):
+                    lost = lost or event.state == "lost"
+                    self._status(event)
+                else:
+                    await self._take(event)
+        except MaestroError as error:
+            self._log.failure("market data", error)
+            self._trader.error(str(error))
+            lost = True
+        if lost:
+            self._ending.fail("feed_lost")
+        else:
+            self._ending.begin("data_ended")
+
+    async def execution(self) -> None:
+        """Collect the venue's answers when they are due."""
+        while True:
+            due = self._trader.desk.exchange.next_due()
+            if due is None:
+                self._due.clear()
+                await self._due.wait()
+                continue
+            wait_ns = due * 1_000_000 - self._stamps.now_ns()
+            if wait_ns > 0:
+                await self._clock.sleep(wait_ns / 1e9)
+            self._now()
+            self._trader.on_time()
+            self._look_at_breakers()
+
+    async def turns(self, beat: Callable[[], None]) -> None:
+        """Show the watchdog that the loop turns."""
+        while True:
+            beat()
+            await self._clock.sleep(HEARTBEAT_S / 2)
+
+    async def heartbeat(self) -> None:
+        sampled_s = -SAMPLE_S
+        told_ms = 0
+        while True:
+            self._now()
+            self._trader.heartbeat()
+            self._metrics.rss_peak = max(self._metrics.rss_peak, self._rss())
+            elapsed = self._trader.elapsed_s
+            if elapsed - sampled_s >= SAMPLE_S:
+                sampled_s = elapsed
+                self._sample()
+            jumped_ms = self._clock.now_ms() - self._stamps.now_ns() // 1_000_000
+            if abs(jumped_ms - told_ms) > JUMP_MS:
+                told_ms = jumped_ms
+                self._trader.say(records.ClockJumped(jumped_ms))
+            self._look_at_breakers()
+            await self._clock.sleep(HEARTBEAT_S)
+
+    async def timer(self) -> None:
+        """The planned duration, what an interrupted run has done already taken off."""
+        await self._clock.sleep(max(0.0, self._config.duration_s - self._elapsed_before))
+        self._now()
+        self._ending.begin("duration")
+
+    async def kill_switch(self) -> None:
+        while not self._ending.asked.is_set():
+            self._now()
+            source = self._trader.kill(self._controls.kill_sources())
+            if source is not None:
+                self._ending.begin(f"kill_switch:{source.value}")
+            elif self._controls.take("stop"):
+                self._ending.begin("stop")
+            await self._clock.sleep(KILL_POLL_S)
+
+    async def stale_data(self) -> None:
+        """Silence first keeps entries back, then ends the session."""
+        while True:
+            await self._clock.sleep(HEARTBEAT_S)
+            silent_s = (self._clock.monotonic_ns() - self._last_ns) / 1e9
+            if silent_s >= self._config.stale_s and not self._stale:
+                self._stale, self._trader.entries_allowed = True, False
+                last_ms = self._trader.now - round(silent_s * 1_000)
+                self._trader.say(records.OrderBookStale(self._config.stale_s, last_ms))
+                self._trader.finish()
+            if silent_s >= max(self._config.outage_s, self._config.stale_s):
+                self._ending.fail("stale_data")
+
+    async def funding(self) -> None:
+        while True:
+            due_ms = self._trader.next_funding_ms()
+            wait_s = FUNDING_POLL_S if due_ms is None else due_ms / 1_000 - self._stamps.now_ns() / 1e9
+            await self._clock.sleep(min(max(wait_s, 0.1), FUNDING_POLL_S))
+            self._now()
+            self._trader.settle_funding()
+
+    async def checkpoint(self) -> None:
+        while True:
+            await self._clock.sleep(self._config.checkpoint_s)
+            self._now()
+            self._trader.save(durable=False)
+
+    # inside
+
+    def _now(self) -> None:
+        self._trader.at(self._stamps.now_ns() // 1_000_000)
+        self._trader.elapsed_s = self._elapsed_before + (self._clock.monotonic_ns() - self._began_ns) / 1e9
+
+    async def _take(self, event: Event) -> None:
+        began_ns = self._clock.monotonic_ns()
+        self._last_ns = began_ns
+        self._trader.at(self._stamps.now_ns() // 1_000_000)
+        if self._stale or self._down:
+            self._heard_again()
+        if isinstance(event, Kline) and event.closed:
+            await self._fill_hole(event)
+        self._trader.on_event(event)
+        self._metrics.events += 1
+        decided_ns = self._clock.monotonic_ns()
+        self._metrics.processing.add(decided_ns - began_ns)
+        waited_ns = self._stamps.now_ns() - event.local_ns if self._stamped else decided_ns - began_ns
+        self._metrics.decision.add(max(0, waited_ns))
+        if self._to_flatten and self._trader.desk.priced:
+            self._to_flatten = False
+            self._trader.close("restart")
+        if self._trader.desk.exchange.next_due() is not None:
+            self._due.set()
+        self._look_at_breakers()
+
+    def _heard_again(self) -> None:
+        self._trader.desk.guard.answered(MARKET_DATA)
+        self._down = False
+        if self._stale and not self._ending.asked.is_set():
+            self._stale, self._trader.entries_allowed = False, True
+            self._trader.say(records.FeedChanged("live", "after silence"))
+
+    def _status(self, status: FeedStatus) -> None:
+        self._now()
+        self._log.info("feed", state=status.state, detail=status.detail, stream=status.stream)
+        match status.state:
+            case "gap":
+                before, after = status.before or 0, status.after or 0
+                gap = records.GapDetected(status.missing or 0, before, after, status.stream or status.symbol, 0)
+                self._trader.say(gap)
+            case "quiet":
+                self._last_ns = self._clock.monotonic_ns()  # REST has testified that nothing happens
+            case "disconnected":
+                self._down = True
+                self._metrics.disconnects += 1
+                self._trader.lost_dependency(MARKET_DATA)
+            case _:
+                pass
+        self._trader.say(records.FeedChanged(status.state, status.detail))
+        self._trader.finish()
+
+    async def _fill_hole(self, kline: Kline) -> None:
+        """Ask REST for candles between the newest and *kline*: what was missed between history and stream."""
+        candles = self._trader.candles
+        hole = candles.hole_before(kline)
+        if hole is None or kline.interval != self._config.interval:
+            return
+        try:
+            rows = await self._feed.history(kline.symbol, kline.interval, hole.missing + 2)
+        except DataError as error:
+            self._trader.error(f"gap after {hole.before}: {error}")
+            rows = []
+        missed = [row for row in rows if hole.before < row.open_ms < hole.after and candles.add(row)]
+        stream = f"kline_{kline.interval}"
+        self._trader.say(records.GapDetected(hole.missing, hole.before, hole.after, stream, len(missed)))
+
+    def _look_at_breakers(self) -> None:
+        tripped, self._trader.desk.tripped = self._trader.desk.tripped, []
+        for trip in tripped:
+            self._log.info("breaker", breaker=trip.breaker, detail=trip.detail)
+            if trip.breaker == ERRORS:
+                self._ending.fail("breaker:errors")
+            elif self._config.on_breaker == "stop":
+                self._ending.begin(f"breaker:{trip.breaker}")
+
+    def _sample(self) -> None:
+        desk, rss_mb = self._trader.desk, round(self._metrics.rss_peak / 1e6, 1)
+        elapsed = round(self._trader.elapsed_s, 3)
+        self._metrics.sample(
+            Sample(self._trader.now, elapsed, desk.price, desk.position, desk.account.equity, rss_mb)
+        )

@@ -1,0 +1,1 @@
+"""trading owns what a session trades: candles in, intents, orders, money; pure of clock and network."""

@@ -1,0 +1,376 @@
+"""desk owns the orders and the money of one symbol: what is sent, what comes of it, and what may be sent at all.
+
+It is told the market and the time and has neither clock nor network. Times are UTC milliseconds, money and prices in
+quote currency, quantities in base currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from maestro_engine.account.perpetual import PerpetualAccount
+from maestro_engine.feeds.port import BookTicker
+from maestro_engine.feeds.port import Trade as TradeTick
+from maestro_engine.risk.checks import Exposure, Rejected, TradePlan, bracket_plan
+from maestro_engine.risk.guard import RiskGuard, Trip
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.evidence import records
+from maestro_engine.session.evidence.records import Record
+from maestro_engine.session.trading.venue import fee_rates, market_of, venue_of
+from maestro_engine.venue import events
+from maestro_engine.venue.lifecycle import OrderState
+from maestro_engine.venue.market import Bar
+from maestro_engine.venue.orders import ZERO, Instrument, Order, OrderType, Side
+from maestro_engine.venue.tracker import OrderTracker
+from maestro_protocol.errors import DataError
+
+Say = Callable[[Record, int], None]
+ENTRY, STOP, TARGET, EXIT = "e", "s", "t", "x"
+"""Last letter of an order's id: what the order is for."""
+
+
+class OpenTrade(Struct):
+    """The trade that is under way: from sending its entry until it is flat again."""
+
+    number: int
+    side: Side
+    loss: Decimal
+    """What its plan says it may lose."""
+    entered_ms: int | None = None
+    """When its entry first filled."""
+    leaving: str | None = None
+    """Why it is being left, once that was decided."""
+    exits: int = 0
+    """Market orders sent to leave it."""
+
+
+class Counts(Struct):
+    """What happened so far."""
+
+    orders: int = 0
+    fills: int = 0
+    rejects: int = 0
+    wins: int = 0
+    losses: int = 0
+
+
+class _Saved(Struct):
+    trade: OpenTrade | None
+    counts: Counts
+    last_number: int
+
+
+class Desk:
+    """Knows the venue, the account and the guard; nothing is sent but through it."""
+
+    def __init__(
+        self,
+        run: str,
+        config: SessionConfig,
+        instrument: Instrument,
+        account: PerpetualAccount,
+        guard: RiskGuard,
+        say: Say,
+    ) -> None:
+        self.account, self.guard, self.instrument = account, guard, instrument
+        self.exchange = venue_of(config, instrument, np.random.default_rng([config.seed, 11]))
+        self.tracker = OrderTracker()
+        self.trade: OpenTrade | None = None
+        self.counts = Counts()
+        self.price: Decimal | None = None
+        """The latest price known: a quote's middle, a trade's, or a candle's close."""
+        self.tripped: list[Trip] = []
+        """Breakers that tripped and the supervisor has not looked at."""
+        self.fill_ms: Callable[[int], None] = lambda _: None
+        """Is told the milliseconds from sending a market order to hearing of its fill."""
+        self._symbol, self._run, self._say = config.symbol, run, say
+        self._rates = fee_rates(config)
+        self._in_bars = config.fills == "bars"
+        self._ticker: BookTicker | None = None
+        self._number = 0
+
+    @property
+    def position(self) -> Decimal:
+        """Signed quantity held."""
+        return self.account.position(self._symbol)
+
+    @property
+    def working(self) -> tuple[OrderState, ...]:
+        return tuple(self.tracker.open())
+
+    @property
+    def busy(self) -> bool:
+        """Whether any order is open or any message under way."""
+        return next(self.tracker.open(), None) is not None or self.exchange.next_due() is not None
+
+    @property
+    def priced(self) -> bool:
+        """Whether the venue has a market to execute against."""
+        return self.price is not None and (self._in_bars or self._ticker is not None)
+
+    @property
+    def flat(self) -> bool:
+        """Whether nothing is held, working or under way."""
+        return not self.position and not self.working
+
+    # the market
+
+    def bar(self, bar: Bar) -> None:
+        """A closed candle, where fills are made against candles."""
+        self.exchange.on_market(bar)
+        self.poll(bar.close_at)
+
+    def tick(self, event: BookTicker | TradeTick, now: int) -> None:
+        """A quote or a trade, where fills are made against those."""
+        if isinstance(event, BookTicker):
+            self._ticker = event
+        if self.busy:
+            self.exchange.on_market(market_of(event, now))
+            self.poll(now)
+
+    def poll(self, now: int) -> None:
+        """Take in what the venue has answered by *now*."""
+        for event in self.exchange.poll(now):
+            self._heard(event, now)
+
+    def mark(self, price: Decimal, now: int) -> None:
+        """Value what is held at *price*; the exchange takes a position whose margin is gone."""
+        self.price = price
+        if self.position:
+            self.account.mark(self._symbol, price)
+            taken = self.account.liquidation(self._symbol, now)
+            if taken is not None:
+                self._book(taken, now)
+                self.exchange.adopt(taken)
+
+    def value(self, now: int) -> None:
+        """Let the guard look at the equity."""
+        self._trip(self.guard.on_equity(self.account.equity, now), now)
+
+    def fund(self, rate: Decimal, mark: Decimal, due_ms: int, now: int) -> None:
+        """Settle funding at *mark*; nothing is told where nothing is held."""
+        if self.position:
+            received = self.account.pay_funding(self._symbol, rate, mark)
+            self._say(records.FundingPaid(rate, mark, received, due_ms), now)
+            self.value(now)
+
+    # orders
+
+    def enter(self, side: Side, qty: Decimal, stop: Decimal, target: Decimal, now: int) -> bool:
+        """Send a market entry with its stop and target, if risk and margin allow; False when they do not."""
+        assert self.price is not None, "an entry is decided on a price"
+        qty = self.instrument.round_qty(qty)
+        self._number += 1
+        entry = self._order(ENTRY, side, OrderType.MARKET, qty)
+        stop, target = (max(self.instrument.round_price(p), self.instrument.tick_size) for p in (stop, target))
+        plan = bracket_plan(entry, self.price, stop, target, self._rates.taker)
+        if not self._allowed(entry, plan, now):
+            return False
+        self.trade = OpenTrade(self._number, side, plan.loss or ZERO)
+        self._send(entry, now)
+        for tail, kind, price in ((STOP, OrderType.STOP_MARKET, stop), (TARGET, OrderType.TAKE_PROFIT, target)):
+            order = self._order(tail, side.opposite, kind, qty, price, attached_to=entry.client_order_id)
+            self.guard.check(order, self._exposure(), TradePlan(), now)
+            self._send(order, now)
+        return True
+
+    def leave(self, reason: str, now: int) -> None:
+        """Send a market order that closes what is held, unless one is working."""
+        if not self.position or any(s.order.client_order_id.endswith(EXIT) for s in self.working):
+            return
+        if self.trade is None:  # an adopted position without its story
+            self._number += 1
+            self.trade = OpenTrade(self._number, self._held_side(), ZERO)
+        self.trade.leaving = reason
+        self.trade.exits += 1
+        tail = EXIT if self.trade.exits == 1 else f"{self.trade.exits}{EXIT}"
+        order = self._order(tail, self._held_side().opposite, OrderType.MARKET, abs(self.position))
+        self.guard.check(order, self._exposure(), TradePlan(), now)
+        self._send(order, now)
+
+    def cancel_all(self, now: int) -> None:
+        """Ask for every working order back."""
+        for state in self.working:
+            request = self.tracker.cancel(state.order.client_order_id, now)
+            if request is not None:
+                self.exchange.send(request)
+
+    def error(self, what: str, now: int) -> None:
+        """Count an error of the session."""
+        trips = self.guard.on_error(what, now)
+        self._say(records.ErrorCounted(what, self.guard.errors), now)
+        self._trip(trips, now)
+
+    # what is sent
+
+    def _id(self, tail: str) -> str:
+        assert self.trade is not None
+        return f"{self._run}-{self.trade.number}{tail}"
+
+    def _order(
+        self,
+        tail: str,
+        side: Side,
+        kind: OrderType,
+        qty: Decimal,
+        price: Decimal | None = None,
+        attached_to: str | None = None,
+    ) -> Order:
+        number = self._number if tail == ENTRY or self.trade is None else self.trade.number
+        name = f"{self._run}-{number}{tail}"
+        opening = tail == ENTRY
+        return Order(name, self._symbol, side, kind, qty, price, reduce_only=not opening, attached_to=attached_to)
+
+    def _held_side(self) -> Side:
+        return Side.BUY if self.position > 0 else Side.SELL
+
+    def _exposure(self) -> Exposure:
+        opening = [s for s in self.working if not s.order.reduce_only]
+        buys, sells = (sum((s.leaves for s in opening if s.order.side is side), ZERO) for side in Side)
+        risk = self.trade.loss if self.trade is not None else ZERO
+        return Exposure(self.account.equity, self.position, buys, sells, self.price or ZERO, risk)
+
+    def _allowed(self, order: Order, plan: TradePlan, now: int) -> bool:
+        price = self.price or ZERO
+        short = self.account.margin_short(order, price, self.working, self._rates.taker)
+        if short is not None:
+            detail = f"needs {short.needed} of {short.available} available"
+            self._refused(order, "margin", detail, short.needed, now)
+            return False
+        verdict = self.guard.check(order, self._exposure(), plan, now)
+        self.value(now)  # what tripped inside the check is told
+        if isinstance(verdict, Rejected):
+            self._refused(order, verdict.limit, verdict.reason, verdict.value, now)
+            return False
+        return True
+
+    def _refused(self, order: Order, reason: str, detail: str, value: Decimal | None, now: int) -> None:
+        self.counts.rejects += 1
+        key = order.client_order_id
+        self._say(records.OrderRejected(reason, key, order.side.value, order.qty, detail, value), now)
+
+    def _send(self, order: Order, now: int) -> None:
+        sent = self.tracker.submit(order, now)
+        if sent is None:
+            return
+        if self._ticker is not None:  # while nothing worked, quotes were only remembered
+            self.exchange.on_market(market_of(self._ticker, now))
+        self.counts.orders += 1
+        kind = order.type.value
+        self._say(
+            records.OrderSubmitted(
+                order.client_order_id, order.side.value, kind, order.qty, order.price, order.reduce_only
+            ),
+            now,
+        )
+        self.exchange.send(sent)
+
+    # what comes back
+
+    def _heard(self, event: events.OrderEvent, now: int) -> None:
+        try:
+            news = self.tracker.apply(event)
+        except DataError as error:
+            self.error(str(error), now)
+            return
+        if not news:
+            return
+        match event:
+            case events.Fill():
+                state = self.tracker[event.client_order_id]
+                if state.order.type is OrderType.MARKET:
+                    self.fill_ms(now - state.submitted_at)
+                self._book(event, now)
+            case events.OrderRejected():
+                order = self.tracker[event.client_order_id].order
+                self._refused(order, "venue", event.reason, None, now)
+                self._protect(order, now)
+            case events.OrderCancelled() | events.OrderExpired():
+                state = self.tracker[event.client_order_id]
+                detail = event.reason if isinstance(event, events.OrderExpired) else "on request"
+                key = event.client_order_id
+                self._say(records.OrderClosed(key, state.status.value, event.filled, detail), now)
+            case _:
+                pass
+        self._over()
+
+    def _book(self, fill: events.Fill, now: int) -> None:
+        booked = self.account.fill(fill)
+        self.counts.fills += 1
+        key = fill.client_order_id
+        said = (fill.side.value, fill.price, fill.qty, fill.fee, fill.at, key, fill.fill_id, fill.liquidity.value)
+        self._say(records.ExecutionFill(*said), now)
+        if self.trade is not None and self.trade.entered_ms is None and key.endswith(ENTRY):
+            self.trade.entered_ms = fill.at
+        if booked.round_trip is not None:
+            self._ended(key, fill.price, booked.round_trip, now)
+        self.value(now)
+
+    def _ended(self, key: str, price: Decimal, pnl: Decimal, now: int) -> None:
+        self.counts.wins += pnl > 0
+        self.counts.losses += pnl < 0
+        self._say(records.ExecutionExit(self._why(key), price, pnl), now)
+        self._trip(self.guard.on_trade(pnl, now), now)
+
+    def _why(self, key: str) -> str:
+        if key.startswith("liquidation"):
+            return "liquidation"
+        names = {STOP: "stop", TARGET: "target"}
+        left = self.trade.leaving if self.trade is not None else None
+        return names.get(key[-1]) or left or "closed"
+
+    def _protect(self, order: Order, now: int) -> None:
+        """A position whose stop the venue refused is left at once."""
+        if order.client_order_id.endswith(STOP) and self.position:
+            self.leave("unprotected", now)
+
+    def _over(self) -> None:
+        if self.trade is not None and not self.position:
+            entry = self.tracker.get(self._id(ENTRY))
+            if entry is None or entry.status.terminal:
+                self.trade = None
+
+    def _trip(self, trips: Iterable[Trip], now: int) -> None:
+        for trip in trips:
+            self.tripped.append(trip)
+            self._say(records.CircuitBreakerTripped(trip.breaker, trip.detail), now)
+
+    # state
+
+    def to_dict(self) -> dict[str, object]:
+        """Orders, venue, account, guard and what is under way: everything but the market."""
+        own = _Saved(self.trade, self.counts, self._number)
+        return {
+            "account": self.account.to_dict(),
+            "tracker": self.tracker.to_dict(),
+            "exchange": self.exchange.to_dict(),
+            "guard": self.guard.to_dict(),
+            "desk": msgspec.to_builtins(own),
+        }
+
+    def restore(self, plain: Mapping[str, object]) -> None:
+        """Take over what :meth:`to_dict` wrote; account and guard are restored by who made them.
+
+        Raises :class:`DataError` where the parts do not agree.
+        """
+        self.tracker = OrderTracker.from_dict(_part(plain, "tracker"))
+        self.exchange.restore(_part(plain, "exchange"))
+        own = msgspec.convert(plain["desk"], _Saved)
+        self.trade, self.counts, self._number = own.trade, own.counts, own.last_number
+        self.price = self.exchange.last_price
+        if self._heard_all() and self.exchange.net != self.position:
+            raise DataError(
+                f"saved state: the venue holds {self.exchange.net} {self._symbol}, the account {self.position}"
+            )
+
+    def _heard_all(self) -> bool:
+        return self.exchange.next_due() is None
+
+
+def _part(plain: Mapping[str, object], name: str) -> dict[str, object]:
+    return msgspec.convert(plain[name], dict[str, object])

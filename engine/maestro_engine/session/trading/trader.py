@@ -1,0 +1,260 @@
+"""trader owns what a session does at each event: it passes on, decides, counts, and saves before it tells.
+
+Pure of clock and network like the desk under it; the supervisor's tasks call it, one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+from msgspec import Struct
+
+from maestro_engine.feeds.port import BookTicker, Event, FeedStatus, Kline, MarkPrice, Ticker, Trade
+from maestro_engine.risk.killswitch import KillSource
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.evidence import records
+from maestro_engine.session.evidence.audit import Audit
+from maestro_engine.session.safety.state import StateFile
+from maestro_engine.session.trading.candles import CandleBook
+from maestro_engine.session.trading.desk import Desk
+from maestro_engine.session.trading.strategy import Strategy
+from maestro_engine.session.trading.venue import bar_of, decimal
+from maestro_engine.venue.market import Bar
+from maestro_protocol.errors import DataError, MaestroError
+
+TICK_MS = 1_000
+"""A TickReceived line at most so often."""
+
+
+class Funding(Struct):
+    """What is known of funding, and what was settled. Rates are ratios, times UTC milliseconds."""
+
+    rate: float | None = None
+    mark: float | None = None
+    due_ms: int | None = None
+    settled_ms: int = 0
+
+
+class _Saved(Struct):
+    funding: Funding
+    last_candle_ms: int | None
+    elapsed_s: float
+
+
+class Trader:
+    """Every public method is one step: when it returns, what it changed is saved and told."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        desk: Desk,
+        strategy: Strategy,
+        candles: CandleBook,
+        audit: Audit,
+        state: StateFile,
+        header: Mapping[str, object],
+    ) -> None:
+        self.desk, self.candles = desk, candles
+        self.entries_allowed = True
+        """Off while data is stale or the session ends."""
+        self.elapsed_s = 0.0
+        self.now = 0
+        """The session's time, UTC milliseconds; never goes back."""
+        self.ticks = 0
+        self._config, self._strategy, self._audit, self._state = config, strategy, audit, state
+        self.header = dict(header)
+        """What a saved state begins with."""
+        self._funding = Funding()
+        self._in_bars = config.fills == "bars"
+        self._tick_told_ms = self._ticks_told = 0
+
+    # what happens
+
+    def on_event(self, event: Event) -> None:
+        """A market event. Its own receive time is the session's time."""
+        self.at(event.local_ns // 1_000_000)
+        match event:
+            case BookTicker():
+                self._quote(event)
+            case Trade():
+                self._traded(event)
+            case Kline():
+                self._candle(event)
+            case MarkPrice():
+                self._funding.rate, self._funding.mark = event.funding_rate, event.mark
+                self._funding.due_ms = event.next_funding_ms or self._funding.due_ms
+            case Ticker():
+                self._price(event.last)
+            case FeedStatus():
+                return
+            case _:
+                return
+        self.finish()
+
+    def on_time(self) -> None:
+        """The venue may have answered."""
+        if not self._in_bars:
+            self.desk.poll(self.now)
+        self.finish()
+
+    def heartbeat(self) -> None:
+        """Value what is held, and say how things stand."""
+        desk = self.desk
+        if desk.price is not None and desk.position:
+            desk.mark(desk.price, self.now)
+        desk.value(self.now)
+        account = desk.account
+        beat = records.AsyncHeartbeat(
+            desk.price, desk.position, account.equity, account.unrealised, round(self.elapsed_s, 3)
+        )
+        self.say(beat)
+        self.finish()
+
+    def settle_funding(self) -> None:
+        """Pay or receive funding where it has fallen due since the last time."""
+        known = self._funding
+        due = known.due_ms
+        if due is None or self.now < due or due <= known.settled_ms:
+            return
+        known.settled_ms = due
+        if known.rate is not None and known.mark is not None:
+            self.desk.fund(decimal(known.rate), decimal(known.mark), due, self.now)
+        self.finish()
+
+    def next_funding_ms(self) -> int | None:
+        """When funding falls due next (UTC milliseconds); None while the source has not said."""
+        due = self._funding.due_ms
+        return due if due is not None and due > self._funding.settled_ms else None
+
+    def kill(self, sources: Mapping[KillSource, bool]) -> KillSource | None:
+        """Look at the kill switch's *sources*; gives the one that switched it, once it is on."""
+        newly = self.desk.guard.on_kill_sources(sources, self.now)
+        switch = self.desk.guard.kill_switch
+        if newly and switch.source is not None:
+            self.say(records.KillSwitchActivated(switch.source.value))
+            self.finish()
+        return switch.source
+
+    def cancel_all(self) -> None:
+        self.desk.cancel_all(self.now)
+        self.finish()
+
+    def close(self, reason: str) -> None:
+        """Send what closes the position, if there is one."""
+        self.desk.leave(reason, self.now)
+        if self._in_bars and self.desk.price is not None:
+            price = self.desk.price
+            self.desk.bar(Bar(self.now, self.now, price, price, price, price))
+        self.finish()
+
+    def error(self, what: str) -> None:
+        self.desk.error(what, self.now)
+        self.finish()
+
+    def lost_dependency(self, name: str) -> None:
+        """Count a failure of what the session depends on; its breaker keeps nothing back but the asking."""
+        trip = self.desk.guard.failed(name, self.now)
+        if trip is not None:
+            self.say(records.CircuitBreakerTripped(trip.breaker, trip.detail))
+
+    def adopt(self, policy: str) -> None:
+        """Say what an interrupted session left, before anything else is done."""
+        desk = self.desk
+        lots = len(desk.account.lots(self._config.symbol))
+        self.say(records.PositionAdopted(desk.position, lots, len(desk.working), policy))
+        self.finish()
+
+    # telling and saving
+
+    def at(self, now: int) -> None:
+        """The session's time is *now*, unless it is past already."""
+        self.now = max(self.now, now)
+
+    def say(self, record: records.Record) -> None:
+        self._audit.say(record, self.now)
+
+    def finish(self) -> None:
+        """End of a step: save if something binding happened, then tell."""
+        if self._audit.binding:
+            self.save()
+        self._audit.flush()
+
+    def save(self, *, durable: bool = True) -> None:
+        """Everything a restart needs, with the lines that are not yet in the trail."""
+        own = _Saved(self._funding, self.candles.last_ms, self.elapsed_s)
+        state: dict[str, object] = {
+            **self.header,
+            "saved_ms": self.now,
+            "seq": self._audit.seq,
+            "pending": self._audit.pending(),
+            "trader": msgspec.to_builtins(own),
+            **self.desk.to_dict(),
+        }
+        self._state.save(state, durable=durable)
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Become the trader that :meth:`save` wrote. Raises :class:`DataError`."""
+        try:
+            own = msgspec.convert(state["trader"], _Saved)
+            self._audit.recover(cast("int", state["seq"]), msgspec.convert(state["pending"], list[str]))
+            self.at(msgspec.convert(state["saved_ms"], int))
+            self.desk.restore(state)
+        except (KeyError, msgspec.ValidationError) as error:
+            raise DataError(f"saved state cannot be read: {error}") from None
+        self._funding, self.elapsed_s = own.funding, own.elapsed_s
+
+    # inside: the market
+
+    def _quote(self, event: BookTicker) -> None:
+        if event.bid > 0 and event.ask >= event.bid:
+            if not self._in_bars:
+                self.desk.tick(event, self.now)
+            self._price((event.bid + event.ask) / 2)
+
+    def _traded(self, event: Trade) -> None:
+        if not self._in_bars:
+            self.desk.tick(event, self.now)
+        self._price(event.price)
+
+    def _price(self, price: float) -> None:
+        self.ticks += 1
+        if self.desk.position and not self._in_bars:
+            self.desk.mark(decimal(price), self.now)
+        if self.now - self._tick_told_ms >= TICK_MS:
+            exact = decimal(price)
+            self.desk.mark(exact, self.now)
+            self.say(records.TickReceived(exact, self.ticks - self._ticks_told))
+            self._tick_told_ms, self._ticks_told = self.now, self.ticks
+
+    def _candle(self, kline: Kline) -> None:
+        self._price(kline.close)
+        if kline.interval != self._config.interval or not kline.closed or not self.candles.add(kline):
+            return
+        closed_ms = kline.open_ms + self._config.step_ms
+        if self._in_bars:
+            self.at(closed_ms)
+            self.desk.bar(bar_of(kline, self._config.step_ms))
+        self.desk.mark(decimal(kline.close), self.now)
+        self.say(records.CandleClosed(kline.open_ms, kline.open, kline.high, kline.low, kline.close, kline.volume))
+        self._decide(closed_ms, closed_ms if self._in_bars else self.now)
+        self.desk.value(self.now)
+
+    def _decide(self, closed_ms: int, now: int) -> None:
+        desk = self.desk
+        if desk.position:
+            entered = desk.trade.entered_ms if desk.trade is not None else None
+            if entered is not None and self._strategy.timed_out(entered, closed_ms):
+                desk.leave("timeout", now)
+            return
+        fresh = self._in_bars or self.now - closed_ms < self._config.step_ms
+        if not (desk.flat and fresh and self.entries_allowed):
+            return  # a candle that was filled in after an outage is no reason to trade now
+        try:
+            wish = self._strategy.intent(self.candles.bars())
+        except MaestroError as error:
+            desk.error(str(error), self.now)
+            return
+        if wish is not None:
+            desk.enter(wish.side, wish.qty, wish.stop, wish.target, now)

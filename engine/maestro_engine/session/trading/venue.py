@@ -1,0 +1,62 @@
+"""venue owns how a session's paper venue is put together, and how market events become what it is fed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+
+from maestro_engine.feeds.port import BookTicker, Filters, Kline
+from maestro_engine.feeds.port import Trade as TradeTick
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.venue.bar_matching import BarMatching
+from maestro_engine.venue.book_matching import BookMatching
+from maestro_engine.venue.effects.fees import NotionalFees
+from maestro_engine.venue.effects.latency import ConstantLatency
+from maestro_engine.venue.effects.queue import RiskAverseQueue
+from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage
+from maestro_engine.venue.exchange import PaperExchange
+from maestro_engine.venue.market import Bar, Quote, Trade
+from maestro_engine.venue.money import CENT
+from maestro_engine.venue.orders import Instrument, Side
+
+LARGEST_QTY = Decimal(1_000_000)
+"""No source tells the largest order; the risk limits are far stricter."""
+
+
+def decimal(number: float) -> Decimal:
+    """The decimal an exchange wrote, which the shortest text of its float still is; to 1e-8."""
+    return Decimal(repr(number)).quantize(CENT)
+
+
+def instrument_of(filters: Filters) -> Instrument:
+    """The exchange's own filters, for orders."""
+    return Instrument(
+        filters.symbol, filters.tick_size, filters.lot_step, filters.min_qty, LARGEST_QTY, filters.min_notional
+    )
+
+
+def fee_rates(config: SessionConfig) -> NotionalFees:
+    bps = Decimal("0.0001")
+    return NotionalFees(Decimal(repr(config.costs.maker_bps)) * bps, Decimal(repr(config.costs.taker_bps)) * bps)
+
+
+def venue_of(config: SessionConfig, instrument: Instrument, rng: np.random.Generator) -> PaperExchange:
+    """Fills against quotes slip with spread and size; against candles by the backtest's fixed share of the price."""
+    fixed = BpsSlippage(Decimal(repr(config.costs.slippage_bps)))
+    in_bars = config.fills == "bars"
+    matching = BarMatching(fixed) if in_bars else BookMatching(RiskAverseQueue(), DepthSlippage(fixed))
+    latency = ConstantLatency(entry=config.entry_latency_ms, response=config.response_latency_ms)
+    return PaperExchange(instrument, matching, fee_rates(config), latency, rng)
+
+
+def market_of(event: BookTicker | TradeTick, now: int) -> Quote | Trade:
+    """A quote or trade as the venue sees it at *now* (UTC milliseconds)."""
+    if isinstance(event, BookTicker):
+        return Quote(now, decimal(event.bid), decimal(event.bid_qty), decimal(event.ask), decimal(event.ask_qty))
+    return Trade(now, decimal(event.price), decimal(event.qty), Side.SELL if event.buyer_is_maker else Side.BUY)
+
+
+def bar_of(kline: Kline, step_ms: int) -> Bar:
+    prices = (decimal(kline.open), decimal(kline.high), decimal(kline.low), decimal(kline.close))
+    return Bar(kline.open_ms, kline.open_ms + step_ms, *prices)
