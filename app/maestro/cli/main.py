@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from maestro.cli import campaign, data, gate, record, things
+from maestro.cli import campaign, data, exchange, gate, record, session, things
 from maestro_protocol.errors import MaestroError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(data.app, name="data")
+app.add_typer(exchange.app, name="exchange")
+app.add_typer(session.app, name="session")
 app.add_typer(gate.app, name="gate")
 campaign.app.command("journal")(record.journal)
 app.command("why")(record.why)
