@@ -14,7 +14,7 @@ from maestro.cli.show import emit, table
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from maestro.control.desk import Observer, Progress
     from maestro.settings import Settings
@@ -25,6 +25,13 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run a campa
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")]
+Bus = Annotated[
+    str | None,
+    typer.Option("--bus", help="redis://HOST:PORT/DB#NAME; without, MAESTRO_BUS_URL, or none: all in this process."),
+]
+Remote = Annotated[
+    list[str] | None, typer.Option("--remote", help="ROLE that `maestro agent run ROLE` answers for; needs a bus.")
+]
 CampaignArg = Annotated[str, typer.Argument(help="Id of the campaign, as `maestro campaign list` shows it.")]
 
 
@@ -53,6 +60,8 @@ def run(
     maker_bps: Annotated[float, typer.Option(min=0, max=1000, help="Maker fee, bps a side.")] = 2.0,
     slippage_bps: Annotated[float, typer.Option(min=0, max=1000, help="Slippage of a taker fill, bps.")] = 1.0,
     blind: Annotated[bool, typer.Option("--blind", help="Prompts without dates, symbols or prices.")] = False,
+    bus: Bus = None,
+    remote: Remote = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +85,7 @@ def run(
             "sizing": Sizing.model_validate({"notional_usd": str(notional)}),
         }
     )
-    _run(request, settings_with(out), jobs, as_json)
+    _run(request, settings_with(out, bus), jobs, as_json, remote)
 
 
 @app.command("resume")
@@ -84,20 +93,25 @@ def resume(
     campaign: CampaignArg,
     data: Annotated[Path | None, typer.Option(help="The data file, where it is no longer where it was.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads.")] = 2,
+    bus: Bus = None,
+    remote: Remote = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a campaign that was stopped: no test runs twice, no model is asked twice."""
     from maestro.wiring.campaigns import resume_campaign
 
-    settings = settings_with(out)
-    _conduct(lambda observer: resume_campaign(campaign, settings, observer, jobs, data), as_json)
+    settings, away = settings_with(out, bus), _roles(remote)
+    _conduct(lambda observer: resume_campaign(campaign, settings, observer, jobs, data, away), as_json)
 
 
-def _run(request: CampaignRequest, settings: Settings, jobs: int, as_json: bool) -> None:
+def _run(
+    request: CampaignRequest, settings: Settings, jobs: int, as_json: bool, remote: Sequence[str] | None = None
+) -> None:
     from maestro.wiring.campaigns import run_campaign
 
-    _conduct(lambda observer: run_campaign(request, settings, observer, jobs), as_json)
+    away = _roles(remote)
+    _conduct(lambda observer: run_campaign(request, settings, observer, jobs, away), as_json)
 
 
 def _conduct(start: Callable[[Observer], Coroutine[Any, Any, CampaignRun]], as_json: bool) -> None:
@@ -199,11 +213,14 @@ def report(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> Non
         sys.stdout.write("".join(f"{path}\n" for path in paths))
 
 
-def settings_with(out: Path | None) -> Settings:
-    """The environment's settings, with ``--out`` in place of the runs folder."""
+def settings_with(out: Path | None, bus: str | None = None) -> Settings:
+    """The environment's settings, with ``--out`` in place of the runs folder and ``--bus`` of the bus's URL."""
+    from pydantic import SecretStr
+
     from maestro.settings import Settings
 
-    return Settings() if out is None else Settings(runs=out)
+    given = {"runs": out, "bus_url": None if bus is None else SecretStr(bus)}
+    return Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
 def campaign_folder(settings: Settings, campaign: str) -> Path:
@@ -241,6 +258,13 @@ def parse_brain(text: str) -> BrainChoice:
         raise UsageError(
             f"--brain {text[:80]!r}: unknown role; known: maestro, strategist, critic, implementer"
         ) from None
+
+
+def _roles(names: Sequence[str] | None) -> frozenset[str]:
+    """The roles behind ``--remote``. Raises UsageError."""
+    from maestro.wiring.brains import ROLES
+
+    return frozenset(_one_of("--remote", name, ROLES) for name in names or ())
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

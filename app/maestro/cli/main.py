@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from maestro.cli import campaign, data, exchange, gate, record, session, things
+from maestro.cli import agent, campaign, data, exchange, gate, record, session, things
 from maestro_protocol.errors import MaestroError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Role agents that search for trading edges on an embedded engine, and an honest verdict at the end.",
     epilog="--debug, anywhere, shows the whole trace of an error.",
 )
+app.add_typer(agent.app, name="agent")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(data.app, name="data")
 app.add_typer(exchange.app, name="exchange")

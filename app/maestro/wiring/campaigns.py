@@ -146,20 +146,26 @@ async def _conduct(
     from maestro.store.gates import Gates
 
     clock = SystemClock()
-    bus = LocalBus()
     gate = gates.StoreGate(Gates(store, clock, gates.owner()), config.campaign, gates.tell_on_stderr)
-    desk = desk_of(
-        config, market, Steps(config.campaign, store, bus, market.runner, clock, gate), settings.runs, observer
-    )
-    async with store.lease(config.campaign):
-        await store.calls.settle(config.campaign)
+    here = [choice for choice in config.brains if choice.role not in away]
+    async with (
+        store.lease(config.campaign),
+        remote.campaign_bus(config, settings, away, clock, gates.tell_on_stderr) as bus,
+    ):
+        steps = Steps(config.campaign, store, bus, market.runner, clock, gate)
+        desk = desk_of(config, market, steps, settings.runs, observer)
+        if not remote.asking(config, away):
+            await store.calls.settle(config.campaign)
         await desk.steps.open()
         budget = brains.budget_of(config, clock, gates.times_raised(desk.steps.past(), config.campaign))
         brains.book_past(budget, config.campaign, desk.steps.past())
         desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget)
         make = brains.paying(config, settings, clock, store.calls, budget)
-        async with brains.roles_on(bus, config.brains, make):
+        if isinstance(bus, remote.CampaignBus):
+            bus.heard = lambda answer: brains.book_past(budget, config.campaign, [answer])
+        async with brains.roles_on(bus, here, make):
             finished = await Campaign(desk).run()
+        await store.calls.settle(config.campaign)
         desk.folder.recordings(await store.calls.exchanges(config.campaign))
     await asyncio.to_thread(write_report, desk.folder.path)
     return CampaignRun(config.campaign, desk.folder.path, finished)
