@@ -68,6 +68,6 @@ def request(
     )
 
 
-def budget_bytes(campaign: str, raised: int) -> bytes:
-    """What the raising of a campaign's budget for the *raised*-th time is bound to."""
-    return json.dumps({"campaign": campaign, "budget_doubled": raised}, sort_keys=True).encode()
+def budget_bytes(campaign: str, asked: int, raised: int) -> bytes:
+    """What the *asked*-th question, whether to double a campaign's budget for the *raised*-th time, is bound to."""
+    return json.dumps({"campaign": campaign, "asked": asked, "budget_doubled": raised}, sort_keys=True).encode()

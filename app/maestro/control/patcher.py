@@ -52,6 +52,20 @@ def derive(
     )
 
 
+def restated(config: RunConfig, values: Mapping[str, Value], space: ParameterSpace, because: MessageId) -> RunConfig:
+    """*config* with *values* before it ever ran: its parent's child still, each value with who set it last.
+
+    Raises ParameterError.
+    """
+    stated = derive(config, config.run_id, config.methods, values, space, because)
+    lineage = {change.parameter: change for change in config.changes_from_parent}
+    for change in stated.changes_from_parent:
+        first = lineage.get(change.parameter, change)
+        lineage[change.parameter] = change.model_copy(update={"old": first.old})
+    steps = tuple(change for change in lineage.values() if change.old != change.new)
+    return stated.model_copy(update={"parent_run": config.parent_run, "changes_from_parent": steps})
+
+
 def apply_changes(
     config: RunConfig,
     changes: Sequence[Change],

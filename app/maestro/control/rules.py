@@ -8,7 +8,10 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from maestro.control.learning.analyzer import READ
 from maestro_protocol.errors import ConfigError, UnknownKey
+from maestro_protocol.messages.campaign import CampaignConfig
+from maestro_protocol.space import ParameterSpace
 
 M = TypeVar("M", bound=BaseModel)
 MAX_BYTES = 1_000_000
@@ -34,6 +37,26 @@ def _first_problem(path: Path, model: type[BaseModel], error: ValidationError) -
     if first["type"] == "extra_forbidden":
         return UnknownKey(f"{path.name}: {place}", str(first["loc"][-1]), known_keys(model))
     return ConfigError(f"{path.name}: {place}: {first['msg']}")
+
+
+def check_rules(config: CampaignConfig, space: ParameterSpace) -> None:
+    """Raise ConfigError where the owner's rules name what nobody has: such a rule would never speak."""
+    _ = config.policies.policy(config.policy)
+    for rule in config.rules.rules:
+        place = f"adjustments.yaml: rule {rule.name}"
+        if rule.metric not in READ:
+            raise UnknownKey(f"{place}: a metric of episodes", rule.metric, READ)
+        for step in rule.change:
+            for name in filter(None, (step.parameter, step.requires)):
+                _check_parameter(place, name, space)
+    for number, line in enumerate(config.gates.patches, start=1):
+        for name in line.parameters:
+            _check_parameter(f"policy.yaml: patches line {number}", name, space)
+
+
+def _check_parameter(place: str, name: str, space: ParameterSpace) -> None:
+    if name not in space:
+        raise UnknownKey(f"{place}: a parameter", name, space.names)
 
 
 def known_keys(model: type[BaseModel]) -> set[str]:

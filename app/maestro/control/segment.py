@@ -61,6 +61,7 @@ class Segment:
             self._quick_test(lineup, critique.quick_test)
             batches = Batches(self.desk, self.number, self.goal, self.tests, self.schedule, lineup, self.draft)
             results = await batches.run()
+        lineup.leave()
         finished = self._finish(results, before)
         self.desk.folder.results(self.number, finished)
         return finished

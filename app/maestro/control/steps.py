@@ -141,8 +141,7 @@ class Steps:
 
     async def _turn(self, asked: Envelope, briefing: Briefing, attempt: int) -> Envelope:
         """Publish the question; the last of what the role says to it: its answer, or that its budget is used up."""
-        name = asked.id if attempt == 1 else f"{asked.id}.{attempt}"
-        question = asked.model_copy(update={"id": name})
+        question = asked.model_copy(update={"id": question_id(asked.id, attempt)})
         await self._bus.publish(question)
         try:
             async with asyncio.timeout(self.answer_seconds):
@@ -168,7 +167,7 @@ class Steps:
             if past.causation != asked.id:
                 break
             self._place += 1
-            if past.body.type == briefing.wants or _used_up(past.body):
+            if past.body.type == briefing.wants or used_up(past.body):
                 return past
         raise JournalMismatch(
             f"{self.campaign}: {asked.id} asks {briefing.role}, and the journal has no answer to it"
@@ -185,7 +184,7 @@ class Steps:
                 return replies
             if isinstance(reply.body, RoleFellBack) and reply.body.brain == "offline":
                 raise AgentError(f"{reply.body.role}: its offline rules failed: {reply.body.reason}")
-            if _used_up(reply.body):
+            if used_up(reply.body):
                 return replies
         raise AgentError("the bus was closed before the answer came; the campaign is kept and can be resumed")
 
@@ -205,7 +204,12 @@ class Steps:
         return outcomes
 
 
-def _used_up(body: Message) -> bool:
+def question_id(asked: MessageId, attempt: int) -> MessageId:
+    """The id under which a briefing travels: its own, and with the number of the attempt from the second on."""
+    return asked if attempt == 1 else f"{asked}.{attempt}"
+
+
+def used_up(body: Message) -> bool:
     """Whether a role says that it may ask no model any more."""
     return isinstance(body, RoleFellBack) and body.brain == "budget"
 

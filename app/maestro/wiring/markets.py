@@ -28,11 +28,16 @@ def read_bars(path: Path, symbol: str | None = None) -> tuple[Bars, list[str]]:
     return bars, [finding.line for finding in report.findings if finding.outcome == "repaired"]
 
 
-def simulated_bars(kind: str, seed: int) -> Bars:
-    """The built-in market of *kind*: labelled as simulated wherever it goes. Raises UsageError."""
+def simulated_bars(kind: str, seed: int, edge: float | None = None) -> Bars:
+    """The built-in market of *kind*: labelled as simulated wherever it goes. Raises UsageError.
+
+    *edge* is the expected log return per trade of the rule that a ``planted`` market rewards.
+    """
     from maestro_engine.market.simulate import simulate_bars
 
-    return simulate_bars(cast("Kind", kind), seed, SIMULATED_BARS, step_ms=STEP_MS)
+    if edge is None:
+        return simulate_bars(cast("Kind", kind), seed, SIMULATED_BARS, step_ms=STEP_MS)
+    return simulate_bars(cast("Kind", kind), seed, SIMULATED_BARS, step_ms=STEP_MS, edge=edge)
 
 
 def market_of(config: CampaignConfig, bars: Bars, jobs: int) -> Market:

@@ -21,7 +21,6 @@ from maestro_protocol.ports import TestOutcome
 from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import Change
 
-DAY_MS = 86_400_000
 Draft = Callable[[LineUp, Candidate], Awaitable[None]]
 
 
@@ -192,6 +191,9 @@ class Batches:
             await self._permission(patched, event, space, because)
         except (UsageError, GateRefused) as error:
             desk.patches_refused += 1
+            values = self._template.values() | {change.parameter: change.new for change in event.change}
+            methods = self._template.methods
+            desk.steps.say(desk.ledger.refuse(run_id, self._segment, "critic", methods, values, str(error)))
             desk.notes.extend(f"refused: {_step(change)} ({error})" for change in event.change)
             self._say(event.change, "apply", "refused", reach, str(error), "the tests go on as they are", because)
             return
@@ -228,7 +230,7 @@ class Batches:
         change, helps = measure.paired(
             [outcome.report for outcome in outcomes],
             without,
-            measure.window_groups(configs, round(desk.config.windows.window_days * DAY_MS)),
+            measure.window_groups(configs, desk.config.windows),
             desk.config.policies.measure,
             desk.statistics,
             desk.config.seed * 1_000 + self._segment * 100 + self._measured,

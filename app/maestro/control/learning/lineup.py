@@ -11,7 +11,6 @@ from maestro.control.record.ledger import Fate
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId, segment_run
-from maestro_protocol.messages.campaign import TrialRecorded
 from maestro_protocol.messages.plan import Critique, Jitter, Proposal, RunConfigDraft, SegmentPlan, Variation
 from maestro_protocol.values import Change, as_mapping
 
@@ -36,15 +35,11 @@ class Candidate:
             )
         space = desk.space(self.config.methods)
         values = self.config.values() | as_mapping(draft.params)
-        drafted = patcher.derive(self.config, self.config.run_id, self.config.methods, values, space, because)
+        drafted = patcher.restated(self.config, values, space, because)
         desk.runner.check(drafted)
         for item in draft.jitter:
             _ = space[item.parameter]
-        lineage = {change.parameter: change for change in self.config.changes_from_parent}
-        lineage |= {change.parameter: change for change in drafted.changes_from_parent}
-        self.config = drafted.model_copy(
-            update={"parent_run": self.config.parent_run, "changes_from_parent": tuple(lineage.values())}
-        )
+        self.config = drafted
         self.jitter = draft.jitter
         self.drafted = because
 
@@ -80,19 +75,10 @@ class LineUp:
         return Candidate(variation.name, config, proposal)
 
     def _refuse(self, variation: Variation, reason: str, because: MessageId) -> None:
-        self._desk.ledger.proposals += 1
-        self._desk.steps.say(
-            TrialRecorded(
-                run_id=f"seg{self._segment}-refused",
-                segment=self._segment,
-                proposed_by="strategist",
-                methods=variation.methods,
-                params=variation.params,
-                fate="rejected",
-                reason=reason[:300],
-            ),
-            because=because,
-        )
+        run_id = f"seg{self._segment}-refused"
+        values = as_mapping(variation.params)
+        record = self._desk.ledger.refuse(run_id, self._segment, "strategist", variation.methods, values, reason)
+        self._desk.steps.say(record, because=because)
 
     def judge(self, critique: Critique) -> None:
         """Attach the critique: for a variation that was not chosen, as if it had been, without the changes."""
@@ -108,9 +94,7 @@ class LineUp:
             space = self._desk.space(chosen.config.methods)
             values = chosen.config.values() | {change.parameter: change.new for change in changes}
             try:
-                changed = patcher.derive(
-                    self.parent, chosen.config.run_id, chosen.config.methods, values, space, because
-                )
+                changed = patcher.restated(chosen.config, values, space, because)
                 self._desk.runner.check(changed)
                 chosen.config = changed
             except UsageError as error:
@@ -162,6 +146,12 @@ class LineUp:
         run_id = segment_run(self._segment, self._started)
         candidate.config = candidate.config.model_copy(update={"run_id": run_id})
         return candidate
+
+    def leave(self) -> None:
+        """The segment is over: variations whose turn never came were proposed all the same, and count."""
+        for candidate in self._waiting:
+            if not self._desk.ledger.knows(candidate.config.methods, candidate.config.values()):
+                self.count(candidate, "rejected", "its turn never came")
 
     def count(self, candidate: Candidate, fate: Fate, reason: str = "") -> None:
         record = self._desk.ledger.count(candidate.config, self._segment, "strategist", fate, reason)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from maestro_protocol.config import RunConfig
+from maestro_protocol.config import RunConfig, WindowRef
+from maestro_protocol.messages.campaign import WindowPlan
 from maestro_protocol.messages.plan import MetricChange
 from maestro_protocol.messages.report import TestReport
 from maestro_protocol.messages.rules import Measure
 from maestro_protocol.ports import Statistics
 from maestro_protocol.values import as_params
 
+DAY_MS = 86_400_000
 READ: dict[str, Callable[[TestReport], float | None]] = {
     "expectancy": lambda test: test.train.expectancy,
     "total_pnl": lambda test: float(test.train.total_pnl),
@@ -69,6 +71,11 @@ def twins(configs: Sequence[RunConfig], patched: RunConfig, without: RunConfig) 
     ]
 
 
-def window_groups(configs: Sequence[RunConfig], window_ms: int) -> list[int]:
-    """The calendar block of each config's window: windows of one block overlap."""
-    return [config.window.first_ms // window_ms if config.window else 0 for config in configs]
+def window_groups(configs: Sequence[RunConfig], cut: WindowPlan) -> list[int]:
+    """The group of each config's window, as ``window_groups_of`` has it."""
+    return window_groups_of([config.window for config in configs if config.window is not None], cut)
+
+
+def window_groups_of(windows: Sequence[WindowRef], cut: WindowPlan) -> list[int]:
+    """The calendar block that each window begins in, a window long: those of one block overlap."""
+    return [window.first_ms // round(cut.window_days * DAY_MS) for window in windows]

@@ -51,15 +51,12 @@ class WalkForward:
     def _candidates(self, proposed: Sequence[RunConfig]) -> list[RunConfig]:
         standings = self._desk.standings
         known = [standings.config(report.run_id) for report in standings.ranked("train")]
+        again = [
+            config.model_copy(update={"parent_run": config.run_id, "changes_from_parent": ()}) for config in known
+        ]
         return [
-            config.model_copy(
-                update={
-                    "run_id": f"seg{self._segment}-c{place:02d}",
-                    "parent_run": config.run_id if config.run_id in {k.run_id for k in known} else config.parent_run,
-                    "window": None,
-                }
-            )
-            for place, config in enumerate(distinct([*known, *proposed])[:CANDIDATES], start=1)
+            config.model_copy(update={"run_id": f"seg{self._segment}-c{place:02d}", "window": None})
+            for place, config in enumerate(distinct([*again, *proposed])[:CANDIDATES], start=1)
         ]
 
     def _test(self, number: int, candidates: Sequence[RunConfig]) -> RunConfig:

@@ -32,31 +32,31 @@ class CampaignFolder:
         self.path = path
 
     def campaign(self, config: CampaignConfig) -> None:
-        self._write("campaign.yaml", _yaml(config))
+        self.write("campaign.yaml", _yaml(config))
 
     def root(self, config: RunConfig) -> None:
         """The run that all others descend from: every parameter at its declared default."""
-        self._write("root.yaml", _yaml(config))
+        self.write("root.yaml", _yaml(config))
 
     def plan(self, segment: int, plan: BaseModel) -> None:
-        self._write(f"segment_{segment}/segment_plan.json", _json(plan))
+        self.write(f"segment_{segment}/segment_plan.json", _json(plan))
 
     def results(self, segment: int, finished: BaseModel) -> None:
-        self._write(f"segment_{segment}/segment_results.json", _json(finished))
+        self.write(f"segment_{segment}/segment_results.json", _json(finished))
 
     def template(self, segment: int, config: RunConfig) -> None:
         """A run that no test is, but tests descend from."""
-        self._write(f"segment_{segment}/lineage/{config.run_id}.yaml", _yaml(config))
+        self.write(f"segment_{segment}/lineage/{config.run_id}.yaml", _yaml(config))
 
     def page(self, after_segment: int, plan: BaseModel) -> None:
-        self._write(f"segment_{after_segment}/one_page_plan.json", _json(plan))
+        self.write(f"segment_{after_segment}/one_page_plan.json", _json(plan))
 
     def tests(self, segment: int, batch: Sequence[tuple[int, RunConfig, TestOutcome]]) -> None:
         """A batch of tests: their numbers, configs and outcomes. Durable when it returns."""
         for number, config, outcome in batch:
             folder = self.path / f"segment_{segment}" / f"test_{number:03d}"
             lines = {"trades.jsonl": outcome.trades_jsonl, "scores.jsonl": outcome.scores_jsonl}
-            self._fill(folder, {"run.yaml": _run_yaml(config)} | lines)
+            self.fill(folder, {"run.yaml": _run_yaml(config)} | lines)
         self.sync()
 
     def leaderboard(self, rows: Iterable[Mapping[str, object]]) -> None:
@@ -64,22 +64,22 @@ class CampaignFolder:
         writer = csv.DictWriter(text, LEADERBOARD, lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _cell(row[name]) for name in LEADERBOARD} for row in rows)
-        self._write("leaderboard.csv", text.getvalue().encode())
+        self.write("leaderboard.csv", text.getvalue().encode())
 
     def metrics(self, finished: BaseModel) -> None:
-        self._write("metrics_global.json", _json(finished))
+        self.write("metrics_global.json", _json(finished))
 
     def exhibits(self, exhibits: BaseModel) -> None:
-        self._write("exhibits.json", _json(exhibits))
+        self.write("exhibits.json", _json(exhibits))
 
     def journal(self, envelopes: Iterable[Envelope]) -> None:
         """The journal's export: one envelope a line, in order."""
-        self._write("journal.jsonl", b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes))
+        self.write("journal.jsonl", b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes))
 
     def recordings(self, exchanges: Sequence[Exchange]) -> None:
         """Every request to a model and its reply, a JSON line each: what a replay answers from."""
         lines = (json.dumps(exchange._asdict(), ensure_ascii=False).encode() + b"\n" for exchange in exchanges)
-        self._write("recordings.jsonl", b"".join(lines))
+        self.write("recordings.jsonl", b"".join(lines))
 
     def sync(self) -> None:
         """Wait until everything written so far is on the disk: one call for the whole batch of files."""
@@ -88,7 +88,7 @@ class CampaignFolder:
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be made durable ({error.strerror})") from None
 
-    def _fill(self, folder: Path, files: Mapping[str, bytes]) -> None:
+    def fill(self, folder: Path, files: Mapping[str, bytes]) -> None:
         """Write a test's files in place: a crash in the middle leaves a test that the journal does not know."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,8 @@ class CampaignFolder:
         except OSError as error:
             raise StoreError(f"{folder}: cannot be written ({error.strerror}); free some space") from None
 
-    def _write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes) -> None:
+        """One file of the folder, whole or not at all."""
         target = self.path / name
         temporary = target.with_name(f".{target.name}.new")
         try:

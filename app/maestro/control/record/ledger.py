@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from maestro_protocol.config import RunConfig
+from maestro_protocol.ids import RunId
 from maestro_protocol.messages.campaign import TrialRecorded
 from maestro_protocol.messages.plan import Role
 from maestro_protocol.space import Value
@@ -66,6 +67,23 @@ class Ledger:
             proposed_by=by,
             methods=config.methods,
             params=as_params(config.values()),
+            fate=fate,
+            reason=reason[:300],
+        )
+
+    def refuse(
+        self, run_id: RunId, segment: int, by: Role, methods: Sequence[str], values: Mapping[str, Value], reason: str
+    ) -> TrialRecorded:
+        """Count a variant that may not run as it was proposed; the record to journal."""
+        self.proposals += 1
+        fate: Fate = "duplicate" if self.knows(methods, values) else "rejected"
+        self._fates.setdefault(key_of(methods, values), "rejected")
+        return TrialRecorded(
+            run_id=run_id,
+            segment=segment,
+            proposed_by=by,
+            methods=tuple(methods),
+            params=as_params(values),
             fate=fate,
             reason=reason[:300],
         )

@@ -1,0 +1,236 @@
+"""studies owns questions about the product itself: is its verdict honest, and do its agents add anything?
+
+Campaigns of a study run in memory: nothing of them is kept but their answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from maestro.clock import SystemClock
+from maestro.control.campaign import Campaign
+from maestro.control.desk import Desk
+from maestro.control.learning.measure import window_groups_of
+from maestro.control.record.files import CampaignFolder
+from maestro.control.steps import Steps
+from maestro.settings import Settings
+from maestro.wiring import brains, gates, markets
+from maestro.wiring.campaigns import CampaignRequest, resolve
+from maestro_agents.api import build_agent
+from maestro_engine.api import Market
+from maestro_protocol.bus import LocalBus
+from maestro_protocol.envelope import Envelope
+from maestro_protocol.errors import StoreError, UsageError
+from maestro_protocol.ids import CampaignId, RunId
+from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig, VerdictWord
+from maestro_protocol.messages.report import TestReport
+from maestro_protocol.ports import Stored
+
+CONFIDENCE_Z = 1.959964
+
+
+class MemoryStore:
+    """The Store port without a disk: a campaign's journal and results while its process lives."""
+
+    def __init__(self) -> None:
+        self._journal: dict[CampaignId, list[Envelope]] = {}
+
+    async def commit(self, campaign: CampaignId, entries: Sequence[Envelope], results: Sequence[Stored] = ()) -> None:
+        journal = self._journal.setdefault(campaign, [])
+        for entry in entries:
+            if entry.seq != len(journal) + 1:
+                raise StoreError(f"{campaign}: entry {entry.seq} does not follow {len(journal)}")
+            journal.append(entry)
+
+    async def journal(self, campaign: CampaignId, after: int = 0) -> AsyncIterator[Envelope]:
+        for entry in self._journal.get(campaign, [])[after:]:
+            yield entry
+
+    async def results(self, campaign: CampaignId, runs: Sequence[RunId]) -> Sequence[Stored]:
+        raise StoreError("a study keeps no results")
+
+    async def campaigns(self) -> Sequence[CampaignId]:
+        return list(self._journal)
+
+    async def close(self) -> None:
+        self._journal.clear()
+
+
+class Nowhere(CampaignFolder):
+    """A campaign's folder that keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def sync(self) -> None:
+        return
+
+    def write(self, name: str, content: bytes) -> None:
+        return
+
+    def fill(self, folder: Path, files: object) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one campaign of a study ended with."""
+
+    seed: int
+    word: VerdictWord
+    sentence: str
+    tests: tuple[TestReport, ...]
+
+
+async def tell(config: CampaignConfig, market: Market) -> Told:
+    """Run *config* in memory, with rules for brains."""
+    clock, bus = SystemClock(), LocalBus()
+    steps = Steps(config.campaign, MemoryStore(), bus, market.runner, clock, gates.RecordedGate([]))
+    desk = Desk(
+        config=config,
+        steps=steps,
+        runner=market.runner,
+        statistics=market.statistics,
+        judge=market.judge,
+        folder=Nowhere(),
+        observer=lambda progress: None,
+    )
+    await steps.open()
+    async with brains.roles_on(bus, config.brains, lambda choice: build_agent(choice, clock=clock)):
+        finished = await Campaign(desk).run()
+    if finished.verdict is None:
+        raise UsageError("a study needs a verdict")
+    return Told(config.seed, finished.verdict.word, finished.verdict.sentence, tuple(desk.tests))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often campaigns on one kind of market gave each answer."""
+
+    market: str
+    edge: float | None
+    campaigns: int
+    survives: int
+    not_enough: int
+    does_not: int
+    low: float
+    high: float
+    """Wilson's 95 % interval of the share that survives."""
+
+    @property
+    def share(self) -> float:
+        return self.survives / self.campaigns
+
+
+def calibrate(market: str, campaigns: int, tests: int, jobs: int, edge: float | None = None) -> Iterator[Calibration]:
+    """Campaigns on *campaigns* seeded markets, in *jobs* processes; the tally after each one."""
+    words: list[str] = []
+    with ProcessPoolExecutor(jobs) as pool:
+        for word in pool.map(_one, [(market, seed, tests, edge) for seed in range(1, campaigns + 1)]):
+            words.append(word)
+            yield _tally(market, edge, words)
+
+
+def _one(asked: tuple[str, int, int, float | None]) -> str:
+    market, seed, tests, edge = asked
+    request = CampaignRequest(market=market, tests=tests, seed=seed)
+    bars = markets.simulated_bars(market, seed, edge)
+    config = resolve(request, bars, Settings())
+    return asyncio.run(tell(config, markets.market_of(config, bars, jobs=1))).word
+
+
+def _tally(market: str, edge: float | None, words: Sequence[str]) -> Calibration:
+    survives = words.count("SURVIVES")
+    low, high = wilson(survives, len(words))
+    return Calibration(
+        market,
+        edge,
+        len(words),
+        survives,
+        words.count("NOT ENOUGH EVIDENCE"),
+        words.count("DOES NOT SURVIVE"),
+        low,
+        high,
+    )
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a binomial share (Wilson 1927)."""
+    z = CONFIDENCE_Z
+    centre = (hits + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(hits * (n - hits) / n + z * z / 4)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to run the campaign, and what its last segment earned on what came after."""
+
+    name: str
+    about: str
+    verdict: str
+    validation_per_day: float
+    difference: float | None
+    """Of the full campaign over this arm, USD a day, on the same windows; null for the full campaign itself."""
+    p_value: float | None
+    """One-sided, of "the full campaign is no better": sign flips over windows that do not overlap."""
+
+
+ARMS: dict[str, tuple[str, dict[str, BrainChoice]]] = {
+    "single analyst": (
+        "the strategist alone: no critic chooses, objects or asks for changes",
+        {"critic": BrainChoice(role="critic", brain="silent")},
+    ),
+    "random proposals": (
+        "proposals by lot, and nobody objects",
+        {
+            "critic": BrainChoice(role="critic", brain="silent"),
+            "strategist": BrainChoice(role="strategist", brain="random"),
+        },
+    ),
+}
+
+
+def ablate(request: CampaignRequest, settings: Settings, jobs: int, progress: Callable[[str], None]) -> list[Arm]:
+    """The same campaign in full, with the debate off, and with random proposals. Rules for brains in all of them."""
+    bars = markets.read_bars(request.data, request.symbol)[0] if request.data else None
+    bars = bars or markets.simulated_bars(request.market, request.seed)
+    config = resolve(request, bars, settings)
+    market = markets.market_of(config, bars, jobs)
+    progress("running the full campaign")
+    full = asyncio.run(tell(config, market))
+    arms = [_arm("full", "strategist, critic, implementer and Maestro", full, None, market, config)]
+    for name, (about, replaced) in ARMS.items():
+        progress(f"running it with {name}")
+        cast = tuple(replaced.get(choice.role, choice) for choice in config.brains)
+        told = asyncio.run(tell(config.model_copy(update={"brains": cast}), market))
+        arms.append(_arm(name, about, told, full, market, config))
+    return arms
+
+
+def _arm(name: str, about: str, told: Told, full: Told | None, market: Market, config: CampaignConfig) -> Arm:
+    days = config.windows.validation_days
+    own = _by_window(told, config.segments, days)
+    mean = math.fsum(own.values()) / len(own) if own else 0.0
+    if full is None:
+        return Arm(name, about, told.word, mean, None, None)
+    theirs = _by_window(full, config.segments, days)
+    shared = sorted(own.keys() & theirs.keys())
+    differences = [theirs[window] - own[window] for window in shared]
+    groups = window_groups_of([market.runner.windows[window] for window in shared], config.windows)
+    p_value = market.statistics.sign_flip(differences, groups, config.seed)
+    return Arm(name, about, told.word, mean, math.fsum(differences) / len(differences), p_value)
+
+
+def _by_window(told: Told, segments: int, days: float) -> dict[int, float]:
+    """Validation PnL a day, USD, on each window that the last segment tested."""
+    earned: dict[int, list[float]] = {}
+    for test in told.tests:
+        if test.test_id.startswith(f"seg{segments}_"):
+            earned.setdefault(test.window, []).append(float(test.validation.total_pnl) / days)
+    return {window: math.fsum(values) / len(values) for window, values in earned.items()}
