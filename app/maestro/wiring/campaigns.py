@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import platform
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,10 +18,9 @@ from maestro.control.record.files import CampaignFolder
 from maestro.control.steps import Steps
 from maestro.report.pages import write_report
 from maestro.settings import Settings
-from maestro.wiring import brains, gates, markets, workspace
+from maestro.wiring import brains, gates, markets, remote, workspace
 from maestro_engine.api import Market, data_ref
 from maestro_protocol.base import Frozen
-from maestro_protocol.bus import LocalBus
 from maestro_protocol.config import Costs, Sizing
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import (
@@ -97,8 +97,13 @@ def versions() -> tuple[str, ...]:
     return (f"python {platform.python_version()}", *(f"{name} {metadata.version(name)}" for name in packages))
 
 
-async def run_campaign(request: CampaignRequest, settings: Settings, observer: Observer, jobs: int) -> CampaignRun:
-    """Run a new campaign to its end. Raises MaestroError; what was finished by then is kept and can be resumed."""
+async def run_campaign(
+    request: CampaignRequest, settings: Settings, observer: Observer, jobs: int, away: Collection[str] = ()
+) -> CampaignRun:
+    """Run a new campaign to its end; the roles *away* answer from other processes, over the settings' bus.
+
+    Raises MaestroError; what was finished by then is kept and can be resumed.
+    """
     if request.data is not None:
         bars, _ = markets.read_bars(request.data, request.symbol)
         workspace.remember_data(settings, bars.digest, request.data)
@@ -109,13 +114,19 @@ async def run_campaign(request: CampaignRequest, settings: Settings, observer: O
     store = await workspace.open_workspace_store(settings)
     try:
         name = workspace.free_name(config.campaign, await store.campaigns(), settings)
-        return await _conduct(config.model_copy(update={"campaign": name}), market, store, settings, observer)
+        named = config.model_copy(update={"campaign": name})
+        return await _conduct(named, market, store, settings, observer, away)
     finally:
         await store.close()
 
 
 async def resume_campaign(
-    campaign: str, settings: Settings, observer: Observer, jobs: int, data: Path | None = None
+    campaign: str,
+    settings: Settings,
+    observer: Observer,
+    jobs: int,
+    data: Path | None = None,
+    away: Collection[str] = (),
 ) -> CampaignRun:
     """Go on with a campaign where its journal ends. Raises MaestroError; UsageError when it is not known."""
     store = await workspace.open_workspace_store(settings)
@@ -124,7 +135,7 @@ async def resume_campaign(
         path = data or workspace.known_data(settings, config.data.digest)
         bars = markets.bars_again(config, path)
         market = markets.market_of(config, bars, jobs)
-        return await _conduct(config, market, store, settings, observer)
+        return await _conduct(config, market, store, settings, observer, away)
     finally:
         await store.close()
 
@@ -140,7 +151,12 @@ async def config_of(campaign: str, store: SqlStore) -> CampaignConfig:
 
 
 async def _conduct(
-    config: CampaignConfig, market: Market, store: SqlStore, settings: Settings, observer: Observer
+    config: CampaignConfig,
+    market: Market,
+    store: SqlStore,
+    settings: Settings,
+    observer: Observer,
+    away: Collection[str],
 ) -> CampaignRun:
     """Run or walk again: the same path, as far as the journal goes."""
     from maestro.store.gates import Gates
