@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -56,6 +56,15 @@ def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[dict[str, Any], An
         result = work()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {"wall": wall / repeats, "cpu": cpu / repeats}, result
+
+
+async def each(turn: Callable[[], Awaitable[Any]], count: int) -> dict[str, Any]:
+    """Mean seconds of *count* turns, one after the other."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(count):
+        await turn()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {"wall": wall / count, "cpu": cpu / count}
 
 
 def serve_engine(engine: Engine) -> None:
