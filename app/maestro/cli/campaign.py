@@ -169,6 +169,27 @@ def replay(
         raise typer.Exit(1)
 
 
+@app.command("reopen")
+def reopen(
+    campaign: CampaignArg,
+    runs: Annotated[list[str], typer.Argument(help="Runs to look at, like seg2-p1 or seg5_test017.")],
+    data: Annotated[Path | None, typer.Option(help="The data file, where it is no longer where it was.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads.")] = 2,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Open the sealed data of a finished campaign again: behind a gate, and each run counts as one more trial."""
+    from maestro.cli.show import verdict_table
+    from maestro.wiring.reopening import reopen_campaign
+
+    verdict = asyncio.run(reopen_campaign(campaign, runs, settings_with(out), jobs, data))
+    if as_json:
+        emit(verdict.model_dump(mode="json"))
+        return
+    sys.stdout.write(f"{verdict.word}. {verdict.sentence}\n")
+    verdict_table(verdict)
+
+
 @app.command("hash")
 def hash_(campaign: Annotated[str, typer.Argument(help="Id of a campaign, or its folder.")], out: Out = None) -> None:
     """Print the hash of a campaign's journal: all that was said, the wall clock left out."""

@@ -35,8 +35,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]])
     from rich.text import Text
 
     drawn = Table(title=Text(title), title_justify="left")
-    for column in columns:
-        drawn.add_column(Text(column))
+    for place, column in enumerate(columns):
+        drawn.add_column(Text(column), overflow="fold", no_wrap=place == 0)  # the first is what one copies
     for row in rows:
         drawn.add_row(*(Text(cell(row.get(column))) for column in columns))
     Console().print(drawn)

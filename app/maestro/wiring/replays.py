@@ -11,7 +11,7 @@ from pathlib import Path
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
 from maestro.control.desk import Observer
-from maestro.control.record.hashing import journal_hash, timeless
+from maestro.control.record.hashing import first_difference, journal_hash, timeless
 from maestro.control.steps import Steps
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, workspace
@@ -20,7 +20,7 @@ from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.errors import StoreError, UsageError
 from maestro_protocol.ids import CampaignId
-from maestro_protocol.messages.campaign import CampaignConfig
+from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished
 from maestro_protocol.ports import Exchange
 
 
@@ -74,6 +74,12 @@ def read_journal(folder: Path) -> list[Envelope]:
         raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]})") from None
 
 
+def told_by_the_campaign(journal: Sequence[Envelope]) -> list[Envelope]:
+    """The journal up to the campaign's end, without what was asked of its sealed data later."""
+    ends = [place for place, envelope in enumerate(journal) if isinstance(envelope.body, CampaignFinished)]
+    return list(journal[: ends[0] + 1] if ends else journal)
+
+
 def read_recordings(folder: Path) -> list[Exchange]:
     """The requests to models that a campaign's folder remembers; none where it asked none."""
     path = folder / "recordings.jsonl"
@@ -88,7 +94,7 @@ async def replay_campaign(
     folder: Path, settings: Settings, observer: Observer, jobs: int, data: Path | None = None
 ) -> Replayed:
     """Run the campaign in *folder* again from its recordings, somewhere else, and compare the journals."""
-    recorded = read_journal(folder)
+    recorded = told_by_the_campaign(read_journal(folder))
     if not recorded or not isinstance(recorded[0].body, CampaignConfig):
         raise UsageError(f"{folder}: its journal does not begin with what was asked for")
     config = recorded[0].body
@@ -113,7 +119,8 @@ async def _tell_again(
     try:
         steps = Steps(config.campaign, store, bus, market.runner, clock, gates.RecordedGate(recorded))
         await steps.open()
-        make = brains.replaying(config, settings, clock, RecordedCalls(exchanges))
+        steps.more_budget = gates.budget_asker(config, steps, brains.budget_of(config, clock), recorded)
+        make = brains.replaying(config, settings, clock, RecordedCalls(exchanges), recorded)
         async with brains.roles_on(bus, config.brains, make):
             await Campaign(desk_of(config, market, steps, settings.runs, observer)).run()
         return list(steps.past())
@@ -124,7 +131,7 @@ async def _tell_again(
 def _first_difference(recorded: Sequence[Envelope], told: Sequence[Envelope]) -> str | None:
     for before, after in zip(recorded, told, strict=False):
         if timeless(before) != timeless(after):
-            return f"{before.id}: the record has a {before.body.type}, the replay says a {after.body.type}"
+            return f"{before.id} ({before.body.type}): {first_difference(timeless(before), timeless(after))}"
     if len(recorded) != len(told):
         return f"the record has {len(recorded)} messages, the replay {len(told)}"
     return None

@@ -1,0 +1,106 @@
+"""reopening owns the second look at sealed data: behind a gate, journalled first, and one more trial each time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from maestro.clock import SystemClock
+from maestro.control import gatekeeping
+from maestro.control.record.files import CampaignFolder
+from maestro.control.record.ledger import Ledger, distinct
+from maestro.control.record.lineage import read_run
+from maestro.control.steps import Steps
+from maestro.settings import Settings
+from maestro.wiring import gates, markets, workspace
+from maestro.wiring.campaigns import config_of
+from maestro_protocol.bus import LocalBus
+from maestro_protocol.config import RunConfig
+from maestro_protocol.envelope import Envelope
+from maestro_protocol.errors import GateRefused, UsageError
+from maestro_protocol.messages.campaign import (
+    CampaignConfig,
+    CampaignFinished,
+    HoldoutOpened,
+    TrialRecorded,
+    Verdict,
+)
+from maestro_protocol.schema import canonical
+
+
+async def reopen_campaign(
+    campaign: str, runs: Sequence[str], settings: Settings, jobs: int, data: Path | None = None
+) -> Verdict:
+    """Open the sealed part of a finished campaign again, for *runs*. Waits at a gate; raises GateRefused on a no."""
+    from maestro.store.gates import Gates
+
+    store = await workspace.open_workspace_store(settings)
+    clock = SystemClock()
+    try:
+        config = await config_of(campaign, store)
+        folder = CampaignFolder(settings.runs / campaign)
+        finalists = [read_run(folder.path, run) for run in runs]
+        bars = markets.bars_again(config, data or workspace.known_data(settings, config.data.digest))
+        market = markets.market_of(config, bars, jobs)
+        gate = gates.StoreGate(Gates(store, clock, gates.owner()), campaign, gates.tell_on_stderr)
+        async with store.lease(campaign):
+            steps = Steps(campaign, store, LocalBus(), market.runner, clock, gate)
+            await steps.open()
+            steps.go_on_after_the_end()
+            await _permission(steps, config, finalists)
+            stored = await store.results(campaign, await store.finished(campaign))
+            verdict = await _rule(steps, config, market, finalists, distinct(item.config for item in stored))
+            folder.journal(steps.past())
+            return verdict
+    finally:
+        await store.close()
+
+
+async def _permission(steps: Steps, config: CampaignConfig, finalists: Sequence[RunConfig]) -> None:
+    opening = _openings(steps.past()) + 1
+    names = ", ".join(run.run_id for run in finalists)
+    request = gatekeeping.request(
+        f"{config.campaign}.holdout{opening}",
+        f"open the sealed data for the {opening}. time, for {names}"[:300],
+        "Every look at sealed data makes it a little less sealed: the finalists of this one count as further trials.",
+        b"".join(canonical(run) for run in finalists),
+        config.gates.holdout_again,
+        config.gates,
+        steps.now_ms(),
+    )
+    decided = await steps.gate(request)
+    if decided.answer != "approved":
+        raise GateRefused(f"opening the sealed data again was {decided.answer}: {decided.reason}")
+
+
+async def _rule(
+    steps: Steps,
+    config: CampaignConfig,
+    market: markets.Market,
+    finalists: Sequence[RunConfig],
+    trials: Sequence[RunConfig],
+) -> Verdict:
+    """Count the finalists as trials, weigh, journal the opening, open."""
+    ledger = Ledger()
+    counted = sum(isinstance(e.body, TrialRecorded) for e in steps.past()) + len(finalists)
+    for run in finalists:
+        record = ledger.count(run, config.segments, "control", "run", "looked at sealed data again")
+        if record is not None:
+            steps.say(record)
+    evidence = await asyncio.to_thread(market.judge.weigh, trials, finalists, counted)
+    opening = _openings(steps.past()) + 1
+    first, bars = market.judge.sealed
+    names = tuple(run.run_id for run in finalists)
+    steps.say(HoldoutOpened(finalists=names, opening=opening, first_bar=first, bars=bars))
+    await steps.flush()
+    verdict, _ = await asyncio.to_thread(market.judge.open_and_rule, evidence, opening)
+    steps.say(verdict)
+    await steps.flush()
+    return verdict
+
+
+def _openings(journal: Sequence[Envelope]) -> int:
+    if not any(isinstance(envelope.body, CampaignFinished) for envelope in journal):
+        raise UsageError("the campaign has not finished; its sealed data are opened at its end")
+    return sum(isinstance(envelope.body, HoldoutOpened) for envelope in journal)
