@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+import itertools
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
 from decimal import Decimal
 
+from maestro.control.steps import REPLIES, question_id, used_up
 from maestro.settings import Settings
 from maestro_agents.api import (
     Agent,
@@ -24,7 +26,8 @@ from maestro_agents.api import (
 )
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import ConfigError
-from maestro_protocol.ids import CampaignId
+from maestro_protocol.ids import CampaignId, MessageId
+from maestro_protocol.messages import Message
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig
 from maestro_protocol.messages.plan import ModelCalled
 from maestro_protocol.ports import Bus, CallLog, Clock
@@ -33,9 +36,9 @@ ROLES = ("maestro", "strategist", "critic", "implementer")
 MakeAgent = Callable[[BrainChoice], Agent]
 
 
-def budget_of(config: CampaignConfig, clock: Clock, raised: int = 0) -> Budget:
-    """The campaign's limits, doubled *raised* times, as a budget; a role's and a day's are the product's own."""
-    return Budget(BudgetLimits(campaign=limits_of(config.budget, raised)), clock)
+def budget_of(config: CampaignConfig, clock: Clock) -> Budget:
+    """The campaign's limits as a budget; a role's and a day's are the product's own."""
+    return Budget(BudgetLimits(campaign=limits_of(config.budget, 0)), clock)
 
 
 def limits_of(plan: BudgetPlan, raised: int) -> Limits:
@@ -101,14 +104,48 @@ def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: Call
     return make
 
 
-def replaying(config: CampaignConfig, settings: Settings, clock: Clock, calls: CallLog) -> MakeAgent:
-    """Agents that say what *calls* recorded, and ask nobody."""
+def replaying(
+    config: CampaignConfig, settings: Settings, clock: Clock, calls: CallLog, journal: Sequence[Envelope]
+) -> MakeAgent:
+    """Agents that say what *calls* recorded, and ask nobody; the budget stops them where *journal* says it did."""
     prompts = PromptOptions(folder=settings.prompts, blind=config.blind)
+    stops = budget_stops(journal)
 
     def make(choice: BrainChoice) -> Agent:
-        return build_agent(choice, clock=clock, call_log=calls, prompts=prompts, replay_of=config.campaign)
+        agent = build_agent(choice, clock=clock, call_log=calls, prompts=prompts, replay_of=config.campaign)
+        return StoppedAgent(agent, stops)
 
     return make
+
+
+def budget_stops(journal: Sequence[Envelope]) -> dict[MessageId, list[Message]]:
+    """What a role said when its budget was used up, by the id of the question."""
+    saying: dict[MessageId, list[Message]] = {}
+    stops: dict[MessageId, list[Message]] = {}
+    for envelope in journal:
+        asked = envelope.causation
+        if asked is None or envelope.topic != REPLIES:
+            continue
+        saying.setdefault(asked, []).append(envelope.body)
+        if used_up(envelope.body):
+            attempt = next(n for n in itertools.count(1) if question_id(asked, n) not in stops)
+            stops[question_id(asked, attempt)] = saying.pop(asked)
+    return stops
+
+
+class StoppedAgent(Agent):
+    """An agent that a budget stops again as it did before: limits are kept by nobody in a replay."""
+
+    def __init__(self, agent: Agent, stops: Mapping[MessageId, list[Message]]) -> None:
+        super().__init__(agent.rules, clock=agent.clock)
+        self._agent = agent
+        self._stops = stops
+
+    async def handle(self, envelope: Envelope) -> Sequence[Message]:
+        return self._stops.get(envelope.id) or await self._agent.handle(envelope)
+
+    async def close(self) -> None:
+        await self._agent.close()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
 from maestro.control.desk import Desk, Observer
 from maestro.control.record.files import CampaignFolder
+from maestro.control.rules import check_rules
 from maestro.control.steps import Steps
 from maestro.report.pages import write_report
 from maestro.settings import Settings
@@ -111,6 +112,7 @@ async def run_campaign(
         bars = markets.simulated_bars(request.market, request.seed)
     config = resolve(request, bars, settings)
     market = markets.market_of(config, bars, jobs)
+    check_rules(config, market.runner.space(market.runner.methods()))
     store = await workspace.open_workspace_store(settings)
     try:
         name = workspace.free_name(config.campaign, await store.campaigns(), settings)
@@ -171,20 +173,32 @@ async def _conduct(
         steps = Steps(config.campaign, store, bus, market.runner, clock, gate)
         desk = desk_of(config, market, steps, settings.runs, observer)
         if not remote.asking(config, away):
-            await store.calls.settle(config.campaign)
+            await _settle(config.campaign, store)
         await desk.steps.open()
-        budget = brains.budget_of(config, clock, gates.times_raised(desk.steps.past(), config.campaign))
-        brains.book_past(budget, config.campaign, desk.steps.past())
-        desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget)
+        budget = brains.budget_of(config, clock)
+        found = tuple(desk.steps.past())
+        brains.book_past(budget, config.campaign, found)
+        desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget, found)
         make = brains.paying(config, settings, clock, store.calls, budget)
         if isinstance(bus, remote.CampaignBus):
             bus.heard = lambda answer: brains.book_past(budget, config.campaign, [answer])
         async with brains.roles_on(bus, here, make):
             finished = await Campaign(desk).run()
-        await store.calls.settle(config.campaign)
+        await _settle(config.campaign, store)
         desk.folder.recordings(await store.calls.exchanges(config.campaign))
     await asyncio.to_thread(write_report, desk.folder.path)
     return CampaignRun(config.campaign, desk.folder.path, finished)
+
+
+async def _settle(campaign: str, store: SqlStore) -> None:
+    """Give up requests to models that nobody waits for any more, and say so."""
+    lost = await store.calls.settle(campaign)
+    if lost:
+        asked = ", ".join(sorted({exchange.role for exchange in lost}))
+        gates.tell_on_stderr(
+            f"{len(lost)} request(s) to models were in flight when their process was stopped ({asked}): asked "
+            "again where they are needed; whether the first was paid is not known"
+        )
 
 
 def desk_of(config: CampaignConfig, market: Market, steps: Steps, runs: Path, observer: Observer) -> Desk:

@@ -59,33 +59,41 @@ class RecordedGate:
         return self._decided[request.gate_id]
 
 
-def times_raised(journal: Sequence[Envelope], campaign: str) -> int:
-    """How often the owner has doubled the campaign's budget so far."""
+def budget_decisions(journal: Sequence[Envelope], campaign: str) -> list[GateDecided]:
+    """What the owner said so far when the campaign's budget was used up."""
     prefix = f"{campaign}.budget"
-    return sum(
-        isinstance(e.body, GateDecided) and e.body.gate_id.startswith(prefix) and e.body.answer == "approved"
-        for e in journal
-    )
+    return [e.body for e in journal if isinstance(e.body, GateDecided) and e.body.gate_id.startswith(prefix)]
 
 
-def budget_asker(config: CampaignConfig, steps: Steps, budget: Budget) -> MoreBudget:
-    """Asks the owner to double the budget, and doubles it on a yes. Raises GateRefused on a no."""
+def budget_asker(config: CampaignConfig, steps: Steps, budget: Budget, before: Sequence[Envelope]) -> MoreBudget:
+    """Asks the owner to double the budget, and doubles it on a yes. Raises GateRefused on a no.
+
+    A no that stands in *before*, the journal as it was found, is asked again: somebody wants to go on.
+    """
+    known = {decided.gate_id for decided in budget_decisions(before, config.campaign)}
 
     async def ask(because: MessageId, reason: str) -> None:
-        times = times_raised(steps.past(), config.campaign) + 1
-        request = gatekeeping.request(
-            f"{config.campaign}.budget{times}",
-            "double the budget for models",
-            reason,
-            gatekeeping.budget_bytes(config.campaign, times),
-            config.gates.budget,
-            config.gates,
-            steps.now_ms(),
-        )
-        decided = await steps.gate(request, because)
-        if decided.answer != "approved":
-            raise GateRefused(f"the budget is used up and raising it was {decided.answer}; the campaign is kept")
-        budget.raise_to(BudgetLimits(campaign=limits_of(config.budget, times)))
+        while True:
+            told = budget_decisions(steps.told(), config.campaign)
+            raised = sum(decided.answer == "approved" for decided in told) + 1
+            request = gatekeeping.request(
+                f"{config.campaign}.budget{len(told) + 1}",
+                "double the budget for models",
+                reason,
+                gatekeeping.budget_bytes(config.campaign, len(told) + 1, raised),
+                config.gates.budget,
+                config.gates,
+                steps.now_ms(),
+            )
+            decided = await steps.gate(request, because)
+            if decided.answer == "approved":
+                budget.raise_to(BudgetLimits(campaign=limits_of(config.budget, raised)))
+                return
+            if decided.gate_id not in known:
+                raise GateRefused(
+                    f"the budget is used up and raising it was {decided.answer}; the campaign is kept: resume it to "
+                    "be asked again"
+                )
 
     return ask
 
