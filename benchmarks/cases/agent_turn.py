@@ -10,15 +10,17 @@ from cases.campaign_process import MAESTRO
 from measuring.bench import Bench
 from measuring.processes import run
 from measuring.results import Row, duration, faster, least, missing, most
-from measuring.samples import Taker, interleaved
+from measuring.samples import Samples, Taker, interleaved
 from measuring.workers import Worker
 
 TITLE = "An agent's turn without its model"
 
 ROLE, WANTS = "critic", "Critique"
 TURNS = 100
-DURABLE, LIGHT = "durable", "in memory"
 LANGGRAPH, AUTOGEN = "LangGraph with its SQLite checkpointer", "autogen-core, in memory"
+DURABLE, LIGHT = "durable", "in_memory"
+BRAINS = {"offline rules": False, "a model that answers at once": True}
+"""What stands in for the model, and whether a prompt is rendered, a call recorded and an answer checked."""
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -26,27 +28,31 @@ def measure(bench: Bench) -> Iterator[Row]:
         ours = stack.enter_context(bench.our_worker("maestro_turn.py"))
         exchange = _prepare(bench, ours)
         takers = {
-            DURABLE: ours.timed("durable", count=TURNS),
-            LIGHT: ours.timed("in_memory", count=TURNS),
+            f"{way} {brain}": ours.timed(way, count=TURNS, thinking=thinking)
+            for way in (DURABLE, LIGHT)
+            for brain, thinking in BRAINS.items()
         }
         absent = yield from _peers(bench, stack, exchange, takers)
         for take in takers.values():
             take()
         samples = interleaved(takers, bench.rounds(9))
-    note = f"a {ROLE}'s briefing of {len(exchange['question']):,} bytes: prompt, call log, budget, answer checked"
-    yield duration("journalled in SQLite, over the bus, to the role and back", samples[DURABLE], most(0.002), note)
-    yield duration(
-        "the same without a store", samples[LIGHT], note="what the durable turn has besides: 4 transactions"
+    for brain, thinking in BRAINS.items():
+        yield from _rows(brain, thinking, samples, absent)
+
+
+def _rows(brain: str, thinking: bool, samples: dict[str, Samples], absent: set[str]) -> Iterator[Row]:
+    """A turn with *brain*. The peers' role reads its answer as JSON and does no more: compare it to the rules."""
+    durable, light = samples[f"{DURABLE} {brain}"], samples[f"{LIGHT} {brain}"]
+    work = (
+        "prompt rendered, call in its log, budget, answer checked" if thinking else "the rules think, nobody is asked"
     )
+    yield duration(f"{brain}: a turn journalled in SQLite, over the bus and back", durable, most(0.002), work)
+    yield duration(f"{brain}: the same without a store", light)
+    less = "the other renders no prompt, keeps no budget, checks no answer" if thinking else ""
     if LANGGRAPH not in absent:
-        yield faster(f"durable: against {LANGGRAPH}", samples[DURABLE], samples[LANGGRAPH], least(1), _less())
+        yield faster(f"{brain}: against {LANGGRAPH}", durable, samples[LANGGRAPH], least(1), less)
     if AUTOGEN not in absent:
-        yield faster(f"without a store: against {AUTOGEN}", samples[LIGHT], samples[AUTOGEN], least(1), _less())
-        yield faster(f"durable: against {AUTOGEN}", samples[DURABLE], samples[AUTOGEN])
-
-
-def _less() -> str:
-    return "the other renders no prompt, keeps no budget, and does not check its answer"
+        yield faster(f"{brain}: without a store, against {AUTOGEN}", light, samples[AUTOGEN], least(1), less)
 
 
 def _prepare(bench: Bench, ours: Worker) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""maestro_turn owns our side of an exchange: control asks a role, the role asks a model that answers at once."""
+"""maestro_turn owns our side of an exchange: control asks a role, the role its rules or a model that is instant."""
 
 from __future__ import annotations
 
@@ -60,8 +60,11 @@ class Exchanges:
         self.url = url
         return {"question": self.question.model_dump_json(), "answer": self.answer}
 
-    def agent(self, log: CallLog, count: int) -> Agent:
+    def agent(self, log: CallLog, count: int, thinking: bool) -> Agent:
+        """The role: with a model that answers at once, or with its offline rules."""
         clock = SystemClock()
+        if not thinking:
+            return build_agent(BrainChoice(role=self.question.role), clock=clock)
         return build_agent(
             BrainChoice(role=self.question.role, brain="scripted"),
             clock=clock,
@@ -74,16 +77,16 @@ class Exchanges:
         self.turn += 1
         return self.question.model_copy(update={"turn": self.turn})
 
-    def durable(self, count: int) -> dict[str, Any]:
-        """Question and answer in the journal, the model's call in its log: four transactions on SQLite a turn."""
-        return asyncio.run(self._durable(count))
+    def durable(self, count: int, thinking: bool) -> dict[str, Any]:
+        """Question and answer in the journal; *thinking*, the model's call in its log as well."""
+        return asyncio.run(self._durable(count, thinking))
 
-    async def _durable(self, count: int) -> dict[str, Any]:
+    async def _durable(self, count: int, thinking: bool) -> dict[str, Any]:
         store, bus = await open_store(self.url), LocalBus()
         campaign = f"bench-{self.turn}"  # a new one: in an old one the journal would answer
         steps = Steps(campaign, store, bus, cast("Runner", None), SystemClock(), cast("Gate", None))
         await steps.open()
-        serving = await self._serving(bus, self.agent(store.calls, count + 1))
+        serving = await self._serving(bus, self.agent(store.calls, count + 1, thinking))
         await steps.ask(self.next_question())  # the first one loads templates
         spent = await each(lambda: steps.ask(self.next_question()), count)
         await bus.close()
@@ -91,14 +94,14 @@ class Exchanges:
         await store.close()
         return spent
 
-    def in_memory(self, count: int) -> dict[str, Any]:
+    def in_memory(self, count: int, thinking: bool) -> dict[str, Any]:
         """The same without a store: over the bus, to the role and its model, and back."""
-        return asyncio.run(self._in_memory(count))
+        return asyncio.run(self._in_memory(count, thinking))
 
-    async def _in_memory(self, count: int) -> dict[str, Any]:
+    async def _in_memory(self, count: int, thinking: bool) -> dict[str, Any]:
         bus = LocalBus()
         replies = await bus.subscribe("control", "control")
-        serving = await self._serving(bus, self.agent(Memory(), count + 1))
+        serving = await self._serving(bus, self.agent(Memory(), count + 1, thinking))
 
         async def ask() -> None:
             asked = self._envelope(self.next_question())
