@@ -168,7 +168,7 @@ async def _conduct(
     here = [choice for choice in config.brains if choice.role not in away]
     async with (
         store.lease(config.campaign),
-        remote.campaign_bus(config, settings, away, clock, gates.tell_on_stderr) as bus,
+        remote.campaign_bus(config, settings, away, gates.tell_on_stderr) as bus,
     ):
         steps = Steps(config.campaign, store, bus, market.runner, clock, gate)
         desk = desk_of(config, market, steps, settings.runs, observer)

@@ -22,7 +22,7 @@ from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import BusError, ConfigError, UsageError
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig
-from maestro_protocol.ports import Bus, Clock, Subscription
+from maestro_protocol.ports import Bus, Subscription
 
 if TYPE_CHECKING:
     from maestro.store.streams import StreamBus
@@ -31,7 +31,7 @@ IDLE_SECONDS = 5.0
 """After so long without a sign of life an agent's question is given to another one."""
 KEEP_SECONDS = 30 * 86_400
 """A killed campaign's topics go by themselves after this long; they hold nothing that the journal has not."""
-_LIFE = re.compile(r"l[0-9a-f]{12}")
+_LIFE = re.compile(r"l\d{1,18}")
 
 Tell = Callable[[str], None]
 
@@ -81,7 +81,7 @@ def asking(config: CampaignConfig, away: Collection[str]) -> bool:
 
 @asynccontextmanager
 async def campaign_bus(
-    config: CampaignConfig, settings: Settings, away: Collection[str], clock: Clock, tell: Tell
+    config: CampaignConfig, settings: Settings, away: Collection[str], tell: Tell
 ) -> AsyncGenerator[Bus]:
     """The bus of one campaign while the block runs: on Redis where one is named, else in this process.
 
@@ -92,7 +92,9 @@ async def campaign_bus(
             raise UsageError(f"--remote {sorted(away)[0]} needs a bus: add --bus redis://HOST:PORT/0")
         yield LocalBus()
         return
-    bus = CampaignBus(open_streams(settings), config, away, clock.now_ms(), tell)
+    streams = open_streams(settings)
+    number = await streams.patiently(lambda: streams.redis.incr(streams.stream("lives")))
+    bus = CampaignBus(streams, config, away, f"l{number}", tell)
     try:
         yield bus
     finally:
@@ -103,10 +105,9 @@ class CampaignBus:
     """The Bus port for one life of a campaign. Questions to roles away leave it, their answers come home."""
 
     def __init__(
-        self, streams: StreamBus, config: CampaignConfig, away: Collection[str], born_ms: int, tell: Tell
+        self, streams: StreamBus, config: CampaignConfig, away: Collection[str], life: str, tell: Tell
     ) -> None:
-        born = f"{config.campaign} {born_ms}"
-        self.life = f"l{hashlib.sha256(born.encode()).hexdigest()[:12]}"
+        self.life = life
         self.heard: Callable[[Envelope], None] | None = None
         """Told of every answer before control is."""
         self._streams = streams
