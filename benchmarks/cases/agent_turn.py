@@ -10,7 +10,7 @@ from cases.campaign_process import MAESTRO
 from measuring.bench import Bench
 from measuring.processes import run
 from measuring.results import Row, duration, faster, least, missing, most
-from measuring.samples import Samples, Taker, interleaved
+from measuring.samples import Taker, interleaved
 from measuring.workers import Worker
 
 TITLE = "An agent's turn without its model"
@@ -19,8 +19,13 @@ ROLE, WANTS = "critic", "Critique"
 TURNS = 100
 LANGGRAPH, AUTOGEN = "LangGraph with its SQLite checkpointer", "autogen-core, in memory"
 DURABLE, LIGHT = "durable", "in_memory"
-BRAINS = {"offline rules": False, "a model that answers at once": True}
-"""What stands in for the model, and whether a prompt is rendered, a call recorded and an answer checked."""
+BRAINS = {
+    "ready": "its answer is JSON that is there",
+    "rules": "its offline rules think",
+    "model": "a model that answers at once: prompt rendered, call in its log, budget, answer checked",
+}
+"""What stands in for the model."""
+WITHIN = most(0.002)
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -28,31 +33,27 @@ def measure(bench: Bench) -> Iterator[Row]:
         ours = stack.enter_context(bench.our_worker("maestro_turn.py"))
         exchange = _prepare(bench, ours)
         takers = {
-            f"{way} {brain}": ours.timed(way, count=TURNS, thinking=thinking)
+            f"{way} {brain}": ours.timed(way, count=TURNS, brain=brain)
             for way in (DURABLE, LIGHT)
-            for brain, thinking in BRAINS.items()
+            for brain in BRAINS
         }
         absent = yield from _peers(bench, stack, exchange, takers)
         for take in takers.values():
             take()
         samples = interleaved(takers, bench.rounds(9))
-    for brain, thinking in BRAINS.items():
-        yield from _rows(brain, thinking, samples, absent)
-
-
-def _rows(brain: str, thinking: bool, samples: dict[str, Samples], absent: set[str]) -> Iterator[Row]:
-    """A turn with *brain*. The peers' role reads its answer as JSON and does no more: compare it to the rules."""
-    durable, light = samples[f"{DURABLE} {brain}"], samples[f"{LIGHT} {brain}"]
-    work = (
-        "prompt rendered, call in its log, budget, answer checked" if thinking else "the rules think, nobody is asked"
+    note = (
+        f"a {ROLE}'s briefing of {len(exchange['question']):,} bytes; in the journal on SQLite, over the bus and back"
     )
-    yield duration(f"{brain}: a turn journalled in SQLite, over the bus and back", durable, most(0.002), work)
-    yield duration(f"{brain}: the same without a store", light)
-    less = "the other renders no prompt, keeps no budget, checks no answer" if thinking else ""
+    for brain, what in BRAINS.items():
+        yield duration(f"a turn, {what}", samples[f"{DURABLE} {brain}"], WITHIN, note * (brain == "ready"))
+        yield duration("  the same without a store", samples[f"{LIGHT} {brain}"])
+    same = "the same exchange: a question, JSON that is there read as its answer, and back"
     if LANGGRAPH not in absent:
-        yield faster(f"{brain}: against {LANGGRAPH}", durable, samples[LANGGRAPH], least(1), less)
+        yield faster(f"against {LANGGRAPH}", samples[f"{DURABLE} ready"], samples[LANGGRAPH], least(1), same)
     if AUTOGEN not in absent:
-        yield faster(f"{brain}: without a store, against {AUTOGEN}", light, samples[AUTOGEN], least(1), less)
+        yield faster(
+            f"without a store, against {AUTOGEN}", samples[f"{LIGHT} ready"], samples[AUTOGEN], least(1), same
+        )
 
 
 def _prepare(bench: Bench, ours: Worker) -> dict[str, str]:

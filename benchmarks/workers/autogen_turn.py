@@ -23,7 +23,7 @@ class Answer:
 
 
 class Role(RoutedAgent):
-    """Its answer is read as JSON and not checked; no prompt is rendered: less work than on our side."""
+    """Its answer is JSON that is there; it is read, and not checked against a type as ours is."""
 
     def __init__(self, answer: str) -> None:
         super().__init__("role")

@@ -18,7 +18,7 @@ class State(TypedDict, total=False):
 
 
 class Exchanges:
-    """Its answer is read as JSON and not checked; no prompt is rendered: less work than on our side."""
+    """Its answer is JSON that is there; it is read, and not checked against a type as ours is."""
 
     def __init__(self) -> None:
         self.turn = 0

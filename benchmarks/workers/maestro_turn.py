@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from maestro.control.steps import Steps
 from maestro.store.opening import open_store
 from maestro_agents.api import Agent, Budget, BudgetLimits, Limits, ScriptedBrain, build_agent
 from maestro_agents.api import serve as serve_agent
+from maestro_agents.roles import rules_of
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.messages.campaign import BrainChoice
@@ -54,16 +56,22 @@ class Exchanges:
         asked = [e for e in entries if isinstance(e.body, Briefing) and (e.body.role, e.body.wants) == (role, wants)]
         self.question = cast("Briefing", asked[-1].body)
         answer = next(e.body for e in entries if e.causation == asked[-1].id and e.body.type == wants)
+        self.kind, self.said = type(answer), answer.model_dump_json()
         said = answer.model_dump(mode="json")
         self.answer = json.dumps({name: value for name, value in said.items() if name not in KNOWN})
         self.wants = wants
         self.url = url
         return {"question": self.question.model_dump_json(), "answer": self.answer}
 
-    def agent(self, log: CallLog, count: int, thinking: bool) -> Agent:
-        """The role: with a model that answers at once, or with its offline rules."""
+    def agent(self, log: CallLog, count: int, brain: str) -> Agent:
+        """The role with *brain*: ``ready`` has its answer as JSON, ``rules`` think, ``model`` answers at once."""
         clock = SystemClock()
-        if not thinking:
+        if brain == "ready":
+            rules = rules_of(self.question.role)
+            return Agent(
+                replace(rules, rules={self.wants: lambda _: self.kind.model_validate_json(self.said)}), clock=clock
+            )
+        if brain == "rules":
             return build_agent(BrainChoice(role=self.question.role), clock=clock)
         return build_agent(
             BrainChoice(role=self.question.role, brain="scripted"),
@@ -77,16 +85,16 @@ class Exchanges:
         self.turn += 1
         return self.question.model_copy(update={"turn": self.turn})
 
-    def durable(self, count: int, thinking: bool) -> dict[str, Any]:
-        """Question and answer in the journal; *thinking*, the model's call in its log as well."""
-        return asyncio.run(self._durable(count, thinking))
+    def durable(self, count: int, brain: str) -> dict[str, Any]:
+        """Question and answer in the journal; of a model, its call in the log as well."""
+        return asyncio.run(self._durable(count, brain))
 
-    async def _durable(self, count: int, thinking: bool) -> dict[str, Any]:
+    async def _durable(self, count: int, brain: str) -> dict[str, Any]:
         store, bus = await open_store(self.url), LocalBus()
         campaign = f"bench-{self.turn}"  # a new one: in an old one the journal would answer
         steps = Steps(campaign, store, bus, cast("Runner", None), SystemClock(), cast("Gate", None))
         await steps.open()
-        serving = await self._serving(bus, self.agent(store.calls, count + 1, thinking))
+        serving = await self._serving(bus, self.agent(store.calls, count + 1, brain))
         await steps.ask(self.next_question())  # the first one loads templates
         spent = await each(lambda: steps.ask(self.next_question()), count)
         await bus.close()
@@ -94,14 +102,14 @@ class Exchanges:
         await store.close()
         return spent
 
-    def in_memory(self, count: int, thinking: bool) -> dict[str, Any]:
+    def in_memory(self, count: int, brain: str) -> dict[str, Any]:
         """The same without a store: over the bus, to the role and its model, and back."""
-        return asyncio.run(self._in_memory(count, thinking))
+        return asyncio.run(self._in_memory(count, brain))
 
-    async def _in_memory(self, count: int, thinking: bool) -> dict[str, Any]:
+    async def _in_memory(self, count: int, brain: str) -> dict[str, Any]:
         bus = LocalBus()
         replies = await bus.subscribe("control", "control")
-        serving = await self._serving(bus, self.agent(Memory(), count + 1, thinking))
+        serving = await self._serving(bus, self.agent(Memory(), count + 1, brain))
 
         async def ask() -> None:
             asked = self._envelope(self.next_question())
