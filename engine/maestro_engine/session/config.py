@@ -30,7 +30,7 @@ class SessionConfig(Frozen):
     version: Literal[1] = 1
     env: Env = "paper"
     source: Source = "sim"
-    symbol: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,24}$")] = "BTCUSDT"
+    symbol: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,31}$")] = "BTCUSDT"
     interval: Timeframe = "1m"
     duration_s: Annotated[float, Field(gt=0, le=31 * 86_400)] = 600.0
     seed: Annotated[int, Field(ge=0)] = 7

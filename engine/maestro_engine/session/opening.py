@@ -61,7 +61,14 @@ def read_state(run: Run, config: SessionConfig) -> tuple[Loaded, Header] | None:
 
 
 def open_trader(
-    run: Run, config: SessionConfig, instrument: Instrument, audit: Audit, before: Run | None, now: int
+    run: Run,
+    config: SessionConfig,
+    instrument: Instrument,
+    audit: Audit,
+    before: Run | None,
+    now: int,
+    *,
+    durable: bool = True,
 ) -> Opened:
     """The trader of *run*. *before*: the run whose account and breakers it takes over. Raises :class:`DataError`."""
     saved = read_state(run, config)
@@ -74,7 +81,7 @@ def open_trader(
     header.restarts += saved is not None
     desk = Desk(run.name, config, instrument, account, guard, audit.say)
     candles = CandleBook(config.symbol, config.step_ms, config.history_bars)
-    state = StateFile(run.folder)
+    state = StateFile(run.folder, durable=durable)
     trader = Trader(config, desk, Strategy(config), candles, audit, state, _plain(header))
     if saved is None:
         trader.at(now)

@@ -149,6 +149,13 @@ class Trader:
             self.desk.bar(Bar(self.now, self.now, price, price, price, price))
         self.finish()
 
+    def close_at_bar(self, last: Bar) -> None:
+        """Close at the close of *last*, within its range: what a backtest does at the end of its window."""
+        end, price = last.close_at, last.close
+        self.desk.leave("end", end)
+        self.desk.bar(Bar(end, end, price, last.high, last.low, price))
+        self.finish()
+
     def error(self, what: str) -> None:
         self.desk.error(what, self.now)
         self.finish()

@@ -1,0 +1,199 @@
+"""A session over replayed bars makes the very trades of the backtest of those bars, by one implementation of signals."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from maestro_engine.backtest import Costs, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.feeds.port import Counters, Filters, Kline
+from maestro_engine.figures import Figures
+from maestro_engine.market.bars import Bars
+from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.risk.breakers import DayLoss, Drawdown, Streak
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.runs import SessionRunner, entries_of, kline_of, replay
+from maestro_engine.session.supervisor import Session
+from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.trading.trader import Trader
+from maestro_protocol import config as protocol
+from maestro_protocol.values import as_params
+
+HOUR = 3_600_000
+
+
+def bars_of(kind: str, n: int = 3_000, price: float = 100.0, seed: int = 5) -> Bars:
+    """Cheap bars an hour long, so that few trades fall on a day and none on its loss limit."""
+    return simulate_bars(kind, seed, n, step_ms=HOUR, price=price)
+
+
+def run_config(bars: Bars, method: str, quantity: str, **params: float | bool) -> protocol.RunConfig:
+    n = len(bars)
+    window = protocol.WindowRef(
+        index=0, start=0, first=400, train_end=n - 400, val_start=n - 300, end=n, first_ms=0, end_ms=1
+    )
+    data = protocol.DataRef(
+        source="simulated", symbol=bars.symbol, timeframe="1h", bars=n, digest="0" * 64, first_ms=0, last_ms=1,
+        simulated=True, has_taker_volume=bars.taker_buy_volume is not None,
+    )  # fmt: skip
+    return protocol.RunConfig(
+        run_id="seg1", campaign="c", engine="session", seed=3, data=data, window=window, methods=(method,),
+        params=as_params(params), sizing=protocol.Sizing(quantity=Decimal(quantity)),
+    )  # fmt: skip
+
+
+def forgiving(trader: Trader) -> None:
+    """A market in which no losers come in a row and no day loses anything: breakers have nothing to trip on."""
+    guard, equity = trader.desk.guard, trader.desk.account.equity
+    guard._streak = Streak()
+    guard._day = DayLoss(guard._day.day, equity, equity)
+    guard._drawdown = Drawdown(equity, equity)
+
+
+def kernel_trades(bars: Bars, config: protocol.RunConfig, quantity: str):
+    assert config.window is not None
+    w = config.window
+    window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
+    spec = TestSpec(config.run_id, window, config.methods, config.values())
+    costs = Costs(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
+    result = simulate_batch(bars, [spec], costs, Sizing.fixed(float(quantity)))
+    return result.trades(0)
+
+
+def session_trades(trail: Path) -> list[dict[str, object]]:
+    """Entry price, exit price and reason, from the trail alone."""
+    lines = [msgspec.json.decode(line) for line in trail.read_bytes().splitlines()]
+    trades: list[dict[str, object]] = []
+    for line in lines:
+        if line["event"] == "ExecutionFill" and line["client_order_id"].endswith("e"):
+            trades.append({"entry": float(line["price"]), "side": 1 if line["side"] == "buy" else -1})
+        elif line["event"] == "ExecutionExit":
+            trades[-1] |= {"exit": float(line["price"]), "pnl": float(line["pnl"]), "reason": line["reason"]}
+    return trades
+
+
+def assert_same(kernel, session: list[dict[str, object]]) -> None:
+    assert len(kernel) == len(session)
+    names = ("stop", "target", "timeout", "end")
+    for row, trade in zip(kernel, session, strict=True):
+        assert row["side"] == trade["side"]
+        assert trade["entry"] == pytest.approx(row["entry"], abs=2e-8)
+        assert trade["exit"] == pytest.approx(row["exit"], abs=2e-8)
+        assert trade["pnl"] == pytest.approx(row["pnl"], abs=1e-6)
+        assert trade["reason"] == names[row["reason"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "quantity", "params", "reasons"),
+    [
+        ("mixed", "ema_crossover", "2", {"hard_tp_usd": 50.0, "timeout_bars": 24}, ("stop", "timeout")),
+        (
+            "volatility_clusters",
+            "trend_breakout",
+            "4",
+            {"hard_tp_usd": 50.0, "timeout_bars": 12},
+            ("stop", "timeout"),
+        ),
+        ("trending", "macd_trend", "1", {"hard_tp_usd": 50.0, "atr_stop_mult": 0.8, "gate_vhf": True}, ("stop",)),
+        (
+            "trending",
+            "trend_breakout",
+            "7",
+            {"hard_tp_usd": 50.0, "timeout_bars": 240, "atr_stop_mult": 2.5},
+            ("target",),
+        ),
+    ],
+)
+def test_replayed_bars_make_the_backtests_trades(tmp_path, kind, method, quantity, params, reasons):
+    bars = bars_of(kind)
+    config = run_config(bars, method, quantity, **params)
+    trader = replay(config, bars, Decimal(quantity), tmp_path / "run", forgiving)
+    kernel = kernel_trades(bars, config, quantity)
+    assert len(kernel) > 20
+    assert trader.desk.counts.rejects == 0, "with nothing forbidden, nothing differs"
+    made = session_trades(tmp_path / "run" / "events.jsonl")
+    assert_same(kernel, made)
+    assert len({trade["reason"] for trade in made} & set(reasons)) == len(reasons)
+
+
+def test_limits_may_only_leave_trades_out(tmp_path):
+    bars = bars_of("mixed")
+    config = run_config(bars, "ema_crossover", "2", hard_tp_usd=50.0, timeout_bars=24)
+    trader = replay(config, bars, Decimal(2), tmp_path / "run")
+    assert trader.desk.counts.rejects > 0, "five losers in a row trip a breaker, and nobody cleared it"
+    kernel = kernel_trades(bars, config, "2")
+    made = session_trades(tmp_path / "run" / "events.jsonl")
+    assert 5 <= len(made) < len(kernel)
+    assert_same(kernel[: len(made)], made)
+
+
+def test_a_run_config_of_engine_session_runs_like_any_other(tmp_path):
+    bars = bars_of("mixed")
+    config = run_config(bars, "ema_crossover", "2", hard_tp_usd=50.0, timeout_bars=24)
+    runner = SessionRunner(tmp_path, bars, config.data, [config.window], Figures((), bars.step_ms))
+    [outcome] = runner.run([config])
+    closes, _ = entries_of(tmp_path / "seg1" / "events.jsonl")
+    assert outcome.report.test_id == "seg1"
+    assert outcome.n_trades == outcome.report.whole.n_trades == len(closes) > 0
+    exits = [line for line in session_trades(tmp_path / "seg1" / "events.jsonl")]
+    assert float(outcome.report.whole.total_pnl) == pytest.approx(sum(e["pnl"] for e in exits), abs=1e-3)
+    [again] = runner.run([config])
+    assert again == outcome
+
+
+class BarFeed:
+    """Bars as candles that close when the clock says so."""
+
+    name = "bars"
+
+    def __init__(self, bars: Bars, first: int, clock) -> None:
+        self.counters = Counters()
+        self._bars, self._first, self._clock = bars, first, clock
+
+    async def events(self):
+        for i in range(self._first, len(self._bars)):
+            kline = kline_of(self._bars, i)
+            await self._clock.sleep(kline.local_ns / 1e9 - self._clock.now_ms() / 1e3)
+            yield kline
+
+    async def history(self, symbol: str, interval: str, limit: int) -> list[Kline]:
+        return [kline_of(self._bars, i) for i in range(self._first)][-limit:]
+
+    async def filters(self, symbol: str) -> Filters:
+        tiny = Decimal("0.00000001")
+        return Filters(symbol, symbol, "USD", tiny, tiny, tiny, Decimal(0))
+
+    async def aclose(self) -> None: ...
+
+
+async def test_the_whole_supervisor_with_its_tasks_makes_them_too(tmp_path):
+    from maestro_engine.feeds.clock import VirtualClock
+
+    bars = simulate_bars("mixed", 11, 900, step_ms=60_000, price=1_000.0)
+    config = SessionConfig(
+        source="replay", symbol=bars.symbol, interval="1m", duration_s=600 * 60.0, methods=("trend_breakout",),
+        params=as_params({"hard_tp_usd": 50.0, "timeout_bars": 12}), quantity=Decimal("0.05"), fills="bars",
+        entry_latency_ms=0, response_latency_ms=0, history_bars=900, stale_s=60, outage_s=600, checkpoint_s=600,
+        on_breaker="hold",
+    )  # fmt: skip
+    clock = VirtualClock(int(bars.open_time[400]))
+    told: list[bytes] = []
+    around = Surroundings(
+        clock=clock, feed=lambda: BarFeed(bars, 400, clock), monotonic=lambda: 0.0, frozen=pytest.fail,
+        told=told.append,
+    )  # fmt: skip
+    session = Session(config, tmp_path, around)
+    report = await asyncio.wait_for(session.run(), 100)
+    assert report.exit_code == 0
+    spec = TestSpec("x", Window(0, 400, 800, 800, 900), config.methods, config.values())
+    kernel = simulate_batch(bars, [spec], Costs(), Sizing.fixed(0.05)).trades(0)
+    made = session_trades(session.run_folder / "events.jsonl")
+    same = min(len(made), len(kernel)) - 1  # the last may be open when the session ends
+    assert same > 3
+    assert_same(kernel[:same], made[:same])
+    assert np.isclose(float(report.net_pnl), sum(trade["pnl"] for trade in made))
