@@ -1,13 +1,12 @@
-"""doomed_agent owns an agent that stops where a test wants to kill it: URL ROLE before|after NUMBER.
+"""doomed_agent owns an agent that stops where a test wants to kill it: URL ROLE BRAIN before|after NUMBER.
 
-It stops with its NUMBER-th answer in hand, *before* it is given to the bus or *after*, says so, and waits for a line.
+It stops with its NUMBER-th message in hand, *before* it is given to the bus or *after*, says so and waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -16,7 +15,7 @@ from maestro.wiring import hired, remote
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.messages.campaign import BrainChoice
 
-URL, ROLE, POINT, NUMBER = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+URL, ROLE, BRAIN, POINT, NUMBER = *sys.argv[1:5], int(sys.argv[5])
 
 
 def say(text: str) -> None:
@@ -42,5 +41,6 @@ class DoomedBus(remote.AgentBus):
 
 
 hired.AgentBus = DoomedBus  # type: ignore[misc]
-settings = Settings(bus_url=SecretStr(URL), runs=Path("unused"))
-asyncio.run(hired.answer_questions(BrainChoice(role=ROLE), settings, say))  # type: ignore[arg-type]
+settings = Settings(bus_url=SecretStr(URL))
+choice = BrainChoice(role=ROLE, brain=BRAIN)  # type: ignore[arg-type]
+asyncio.run(hired.answer_questions(choice, settings, say))

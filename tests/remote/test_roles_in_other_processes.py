@@ -65,7 +65,7 @@ async def test_a_campaign_waits_for_a_role_that_is_away_and_says_how_to_start_it
 async def test_an_agent_killed_in_the_middle_and_started_again_changes_nothing(
     point: str, number: int, alone: CampaignRun, small_bars: Path, bus_url: str, tmp_path: Path, start: Start
 ) -> None:
-    doomed = await start(DOOMED, bus_url, "critic", point, str(number))
+    doomed = await start(DOOMED, bus_url, "critic", "offline", point, str(number))
     await doomed.line_with("listens")
     running = asyncio.create_task(conduct(request_on(small_bars), settings_in(tmp_path, bus_url), {"critic"}))
     await doomed.line_with(f"stopped {point}")
@@ -85,7 +85,7 @@ async def test_an_agent_killed_in_the_middle_and_started_again_changes_nothing(
 async def test_a_campaign_killed_while_a_role_away_has_its_question_is_resumed_to_the_same_end(
     alone: CampaignRun, small_bars: Path, bus_url: str, tmp_path: Path, start: Start
 ) -> None:
-    agent = await start(DOOMED, bus_url, "critic", "before", "2")
+    agent = await start(DOOMED, bus_url, "critic", "offline", "before", "2")
     await agent.line_with("listens")
     campaign = await start(
         str(Path(__file__).with_name("doomed_campaign.py")), bus_url, str(tmp_path), str(small_bars), "critic"

@@ -53,8 +53,8 @@ async def _store_of(choice: BrainChoice, settings: Settings) -> SqlStore:
         return await workspace.open_workspace_store(settings)
     except (StoreError, ConfigError) as error:
         raise type(error)(
-            f"{choice.role}: a {choice.brain} brain needs its campaigns' store, so that no answer is paid twice, and "
-            f"cannot open it ({error}); set MAESTRO_DATABASE_URL or --out as for the campaign"
+            f"{choice.role}: the {choice.brain} brain keeps what it pays for in its campaigns' store and cannot open "
+            f"it ({error}); set MAESTRO_DATABASE_URL or --out as for the campaign"
         ) from None
 
 
