@@ -55,7 +55,7 @@ class Ending:
     async def close(self, trader: Trader, stamps: ReceiveStamps) -> None:
         """Close what is held, after the tasks are gone; what cannot be closed stays, saved, for the next start."""
         trader.at(stamps.now_ns() // 1_000_000)
-        trader.close(self.reason.partition(":")[0])
+        trader.close("shutdown")
         await self._until(lambda: trader.desk.flat, CLOSING_S, trader, stamps)
         if not trader.desk.flat:
             trader.cancel_all()

@@ -1,4 +1,4 @@
-"""A session over replayed bars makes the very trades of the backtest of those bars, by one implementation of signals."""
+"""A session over replayed bars makes the very trades of the backtest of those bars: one implementation of signals."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_run_config_of_engine_session_runs_like_any_other(tmp_path):
     closes, _ = entries_of(tmp_path / "seg1" / "events.jsonl")
     assert outcome.report.test_id == "seg1"
     assert outcome.n_trades == outcome.report.whole.n_trades == len(closes) > 0
-    exits = [line for line in session_trades(tmp_path / "seg1" / "events.jsonl")]
+    exits = session_trades(tmp_path / "seg1" / "events.jsonl")
     assert float(outcome.report.whole.total_pnl) == pytest.approx(sum(e["pnl"] for e in exits), abs=1e-3)
     [again] = runner.run([config])
     assert again == outcome
