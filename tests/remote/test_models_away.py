@@ -98,17 +98,18 @@ async def test_an_answer_that_was_paid_is_not_paid_again_when_its_agent_is_kille
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("requests", [2, 3])  # used up by the role away, by the role here
 async def test_roles_here_and_away_live_on_one_budget(
-    vendor: VendorServer, small_bars: Path, bus_url: str, tmp_path: Path, start: Start
+    requests: int, vendor: VendorServer, small_bars: Path, bus_url: str, tmp_path: Path, start: Start
 ) -> None:
     here, there = asking(tmp_path / "here", vendor), asking(tmp_path / "there", vendor, bus_url)
-    budget = {"requests": 3, "when_exhausted": "offline"}
+    budget = {"requests": requests, "when_exhausted": "offline"}
     request = request_on(small_bars, brains=CRITIC_AND_STRATEGIST, budget=budget)
     alone = await conduct(request, here)
-    assert len(vendor.requests) == 3
+    assert len(vendor.requests) == requests
     await agent_of(start, there.runs, vendor, bus_url)
     over = await conduct(request, there, {"critic"})
-    assert len(vendor.requests) == 6
+    assert len(vendor.requests) == 2 * requests
     assert hash_of(over) == hash_of(alone)
 
 
