@@ -41,7 +41,7 @@ def a_report(draw: Any, index: int) -> VariationReport:
         f"r{index}",
         methods,
         params,
-        fate=draw(st.sampled_from(["running", "finished", "killed", "quick_test_failed"])),
+        fate=draw(st.sampled_from(["finished", "killed", "reverted"])),
         n_trades=draw(st.integers(0, 5_000)),
         expectancy=draw(st.one_of(st.none(), st.floats(-500, 500))),
         hit=draw(st.one_of(st.none(), st.floats(0, 1))),

