@@ -32,13 +32,11 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.communicate(timeout=10)  # closes its input, which is its sign to end
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
 
     def ask(self, task: str, **arguments: object) -> dict[str, Any]:
         """The answer to *task*. Raises WorkerFailed."""
