@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 from cases.campaign_process import MAESTRO
@@ -64,7 +64,9 @@ def _prepare(bench: Bench, ours: Worker) -> dict[str, str]:
     return ours.ask("prepare", journal=f"{folder}/journal.jsonl", role=ROLE, wants=WANTS, url=url)
 
 
-def _peers(bench: Bench, stack: ExitStack, exchange: dict[str, str], takers: dict[str, Taker]) -> Iterator[Row]:
+def _peers(
+    bench: Bench, stack: ExitStack, exchange: dict[str, str], takers: dict[str, Taker]
+) -> Generator[Row, None, set[str]]:
     """Add the peers that are there to *takers*; rows, and the set, of those that are not."""
     absent: set[str] = set()
     graph = bench.peers.why_not("langgraph", "langgraph-checkpoint-sqlite")

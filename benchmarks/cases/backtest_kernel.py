@@ -13,9 +13,9 @@ from maestro_engine.backtest import BatchResult, Costs, TestSpec, Window, simula
 from maestro_engine.market.bars import Bars
 from maestro_protocol.space import ParameterSpec, Value
 from measuring.bench import Bench
-from measuring.market import MEGA, MICRO, STEP_MS
+from measuring.market import MEGA, MICRO, STEP_MS, Columns
 from measuring.results import Row, duration, least, most, rate
-from measuring.samples import Samples, interleaved, timed
+from measuring.samples import Samples, Taker, interleaved, timed
 
 TITLE = "The product's kernel"
 
@@ -33,8 +33,18 @@ GATES = ("gate_cvd", "gate_imb", "gate_atrz", "gate_vhf")
 def load(bench: Bench, name: str) -> Bars:
     """A seeded set as the engine's bars."""
     with np.load(bench.bars(name)) as file:
-        columns = {field: np.ascontiguousarray(file[field]) for field in file.files}
-    return Bars(symbol="BENCH", step_ms=STEP_MS, open_time=columns.pop("open_ms"), **columns)
+        columns = Columns(*(np.ascontiguousarray(file[field]) for field in Columns._fields))
+    return Bars(
+        symbol="BENCH",
+        step_ms=STEP_MS,
+        open_time=columns.open_ms,
+        open=columns.open,
+        high=columns.high,
+        low=columns.low,
+        close=columns.close,
+        volume=columns.volume,
+        taker_buy_volume=columns.taker_buy_volume,
+    )
 
 
 def specs(count: int, bars: int, settings: int, seed: int = 5) -> list[TestSpec]:
@@ -127,7 +137,7 @@ def _bytes(result: BatchResult, at: int) -> tuple[bytes, ...]:
 
 def _linearity_in_tests(bench: Bench, bars: Bars) -> Iterator[Row]:
     counts = COUNTS[:2] if bench.quick else COUNTS
-    takers = {}
+    takers: dict[str, Taker] = {}
     for count in counts:
         tests = specs(count, len(bars), SETTINGS)
         takers[str(count)] = timed(partial(simulate_batch, bars, tests, COSTS))

@@ -18,6 +18,7 @@ from maestro.store.opening import open_store
 from maestro_agents.api import Agent, Budget, BudgetLimits, Limits, ScriptedBrain, build_agent
 from maestro_agents.api import serve as serve_agent
 from maestro_agents.roles import rules_of
+from maestro_agents.roles.base import ANSWER_TYPES, Answer, Question
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.messages.campaign import BrainChoice
@@ -56,7 +57,7 @@ class Exchanges:
         asked = [e for e in entries if isinstance(e.body, Briefing) and (e.body.role, e.body.wants) == (role, wants)]
         self.question = cast("Briefing", asked[-1].body)
         answer = next(e.body for e in entries if e.causation == asked[-1].id and e.body.type == wants)
-        self.kind, self.said = type(answer), answer.model_dump_json()
+        self.kind, self.said = ANSWER_TYPES[wants], answer.model_dump_json()
         said = answer.model_dump(mode="json")
         self.answer = json.dumps({name: value for name, value in said.items() if name not in KNOWN})
         self.wants = wants
@@ -67,10 +68,8 @@ class Exchanges:
         """The role with *brain*: ``ready`` has its answer as JSON, ``rules`` think, ``model`` answers at once."""
         clock = SystemClock()
         if brain == "ready":
-            rules = rules_of(self.question.role)
-            return Agent(
-                replace(rules, rules={self.wants: lambda _: self.kind.model_validate_json(self.said)}), clock=clock
-            )
+            rules = replace(rules_of(self.question.role), rules={self.wants: self._ready})
+            return Agent(rules, clock=clock)
         if brain == "rules":
             return build_agent(BrainChoice(role=self.question.role), clock=clock)
         return build_agent(
@@ -80,6 +79,9 @@ class Exchanges:
             budget=Budget(BudgetLimits(campaign=AMPLE, role=AMPLE, day=AMPLE), clock),
             brain=ScriptedBrain([self.answer] * count),
         )
+
+    def _ready(self, _: Question) -> Answer:
+        return self.kind.model_validate_json(self.said)
 
     def next_question(self) -> Briefing:
         self.turn += 1

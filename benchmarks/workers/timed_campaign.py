@@ -80,12 +80,10 @@ def time_doors(spent: Spent) -> None:
     from maestro.store.database import Database
     from maestro.store.repository import SqlStore
 
-    Database.write = spent.waiting(Database.write)
-    Database.read = spent.waiting(Database.read)
-    SqlStore.commit = spent.waiting(SqlStore.commit)
-    opening.open_store = spent.waiting(opening.open_store)
-    CampaignFolder.journal = spent.calling(CampaignFolder.journal)
-    CampaignFolder.recordings = spent.calling(CampaignFolder.recordings)
+    for owner, name in ((Database, "write"), (Database, "read"), (SqlStore, "commit"), (opening, "open_store")):
+        setattr(owner, name, spent.waiting(getattr(owner, name)))
+    for name in ("journal", "recordings"):
+        setattr(CampaignFolder, name, spent.calling(getattr(CampaignFolder, name)))
 
 
 def run(runs: str, jobs: int = 2) -> dict[str, Any]:
