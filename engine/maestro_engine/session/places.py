@@ -68,8 +68,15 @@ def new_run(workspace: Path, config: SessionConfig) -> Run:
 
 
 def interrupted(workspace: Path, env: str) -> Run | None:
-    """The newest run that was not brought to its end. Raises :class:`DataError` where its state is damaged."""
-    return next((run for run in reversed(runs_in(workspace, env)) if run.phase() == "open"), None)
+    """The newest run that saved a state, if it was not brought to its end: none starts after such a one.
+
+    Raises :class:`DataError` where its state is damaged.
+    """
+    for run in reversed(runs_in(workspace, env)):
+        phase = run.phase()
+        if phase is not None:
+            return run if phase == "open" else None
+    return None
 
 
 def predecessor(workspace: Path, run: Run, env: str) -> Run | None:

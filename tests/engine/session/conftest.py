@@ -26,6 +26,10 @@ EAGER = {"ema_fast": 2, "ema_slow": 5, "hard_tp_usd": 50.0, "timeout_bars": 12}
 START = SimSettings(seed=7).start_ms
 
 
+class Killed(BaseException):
+    """The process dies here: nothing that ends in order happens after it."""
+
+
 class Tampered:
     """A feed whose events pass through *tamper*, which may change, hold, double or drop them."""
 
@@ -94,6 +98,21 @@ class Lab:
 
     async def run(self, config: SessionConfig | None = None) -> FinalReport:
         return await asyncio.wait_for(self.open(config or self.config()).run(), 100)
+
+    async def crash(self, config: SessionConfig | None = None, event: str = "ExecutionFill", count: int = 1) -> None:
+        """Run until the *count*-th line of that name is told, then die; two seconds later it is now."""
+
+        def die() -> None:
+            raise Killed
+
+        self.when(event, die, count)
+        try:
+            await self.run(config)
+        except* Killed:
+            pass
+        else:
+            raise AssertionError(f"{event} was not told {count} times")
+        self.on_line, self.clock = None, VirtualClock(self.told[-1]["ts"] + 2_000)
 
     @property
     def folder(self) -> Path:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -141,16 +141,21 @@ async def test_a_quiet_market_is_not_taken_for_a_dead_one(lab):
 
 
 async def test_memory_pressure_ends_it_in_order(lab):
-    told = asyncio.Event()
-    lab.rss = lambda: 2_000_000_000 if told.is_set() else 100_000_000
-    lab.watch = Limits(freeze_s=0.05)
-    lab.when(FILL, told.set)
+    full, noticed = threading.Event(), threading.Event()
 
-    async def real_time(event):
-        if told.is_set():
-            await asyncio.sleep(0.02)  # the watchdog's thread lives in real time
+    def rss() -> int:
+        if not full.is_set():
+            return 100_000_000
+        if threading.current_thread().name == "session-watchdog":
+            noticed.set()
+        return 2_000_000_000
 
-    lab.tamper = real_time
+    def fill_up() -> None:
+        full.set()
+        assert noticed.wait(20), "the watchdog looks while the loop is busy"
+
+    lab.rss, lab.watch = rss, Limits(freeze_s=0.05)
+    lab.when(FILL, fill_up)
     report = await lab.run()
     assert report.reason == "memory:2000 MB"
     assert (report.exit_code, report.position) == (1, 0)

@@ -68,7 +68,7 @@ class Audit:
         self.seq = max(self.seq, saved_seq)
 
     def close(self) -> None:
-        self.flush()
+        """See that all told lines reach the disk. What is only staged is dropped: no state knows of it."""
         os.fsync(self._file.fileno())
         self._file.close()
 
