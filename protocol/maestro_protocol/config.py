@@ -31,6 +31,8 @@ class DataRef(Frozen):
     last_ms: UtcMs
     simulated: bool
     has_taker_volume: bool
+    repaired: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
+    """What was mended in the file before it was used, a line each."""
 
 
 class Costs(Frozen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -73,13 +73,13 @@ class CampaignRun:
     finished: CampaignFinished
 
 
-def resolve(request: CampaignRequest, bars: Bars, settings: Settings) -> CampaignConfig:
+def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Sequence[str] = ()) -> CampaignConfig:
     """The request with nothing left open; its id follows from what it says, so the same request has the same id."""
     chosen = {choice.role: choice for choice in request.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
     config = CampaignConfig(
         campaign="unnamed",
-        data=data_ref(bars),
+        data=data_ref(bars).model_copy(update={"repaired": tuple(line[:300] for line in mended[:20])}),
         brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
         rules=rules,
         policies=policies,
@@ -106,11 +106,13 @@ async def run_campaign(
     Raises MaestroError; what was finished by then is kept and can be resumed.
     """
     if request.data is not None:
-        bars, _ = markets.read_bars(request.data, request.symbol)
+        bars, mended = markets.read_bars(request.data, request.symbol)
+        for line in mended:
+            gates.tell_on_stderr(f"{request.data.name}: {line}")
         workspace.remember_data(settings, bars.digest, request.data)
     else:
-        bars = markets.simulated_bars(request.market, request.seed)
-    config = resolve(request, bars, settings)
+        bars, mended = markets.simulated_bars(request.market, request.seed), []
+    config = resolve(request, bars, settings, mended)
     market = markets.market_of(config, bars, jobs)
     check_rules(config, market.runner.space(market.runner.methods()))
     store = await workspace.open_workspace_store(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from maestro_engine.judging.evidence import Kept, Weighed
@@ -10,6 +11,7 @@ from maestro_engine.stats.sharpe import Deflated, annualise, minimum_track_recor
 from maestro_protocol.messages.campaign import Figure
 
 DAY_MS = 86_400_000
+PERIODS = re.compile(r"(\d+) periods the search never saw")
 DIGITS = 6
 """Significant digits that are kept: more would differ between machines that sum in another order."""
 
@@ -29,7 +31,7 @@ def sentence(ruled: rules.Verdict, period_ms: int) -> str:
     if decisive is not None and decisive.periods_needed is not None:
         days = _days(decisive.periods_needed, period_ms)
         text = text.replace(f"about {decisive.periods_needed:,} sealed periods", f"about {days} days of sealed data")
-    return text
+    return PERIODS.sub(lambda found: f"{_days(int(found[1]), period_ms)} days the search never saw", text)
 
 
 def sample_needed(decisive: rules.Finding | None, period_ms: int) -> str:

@@ -260,7 +260,7 @@ def _thin_finding(e: Evidence, bars: Thresholds) -> Finding:
     """Too little sealed data: the sample at which its rate of trading reaches the minimum."""
     text = (
         f"only {e.sealed_trades} trades in {e.sealed_periods} periods the search never saw; "
-        f"at least {bars.min_trades} and {bars.min_periods} are needed"
+        f"at least {bars.min_trades} trades and {bars.min_periods} periods are needed"
     )
     pace = e.sealed_trades / e.sealed_periods if e.sealed_periods > 0 else 0.0
     periods = max(bars.min_periods, math.ceil(bars.min_trades / pace)) if pace > 0.0 else None
