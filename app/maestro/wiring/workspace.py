@@ -24,10 +24,16 @@ async def open_workspace_store(settings: Settings) -> SqlStore:
     """The store of the workspace: by URL, or a SQLite file in the runs folder. Raises StoreError."""
     from maestro.store.opening import open_store
 
+    if settings.database_url is None:
+        make_runs(settings)
+    return await open_store(store_url(settings))
+
+
+def store_url(settings: Settings) -> str:
+    """Where the store is, as a URL; it may hold a password."""
     if settings.database_url is not None:
-        return await open_store(settings.database_url.get_secret_value())
-    make_runs(settings)
-    return await open_store(f"sqlite:///{settings.runs.resolve() / 'maestro.db'}")
+        return settings.database_url.get_secret_value()
+    return f"sqlite:///{settings.runs.resolve() / 'maestro.db'}"
 
 
 def make_runs(settings: Settings) -> None:
