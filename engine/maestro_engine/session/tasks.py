@@ -185,7 +185,10 @@ class Tasks:
             self._heard_again()
         if isinstance(event, Kline) and event.closed:
             await self._fill_hole(event)
-        self._trader.on_event(event)
+        try:
+            self._trader.on_event(event)
+        except DataError as error:  # one event that cannot be is no reason to end; twenty are
+            self._trader.error(str(error))
         self._metrics.events += 1
         decided_ns = self._clock.monotonic_ns()
         self._metrics.processing.add(decided_ns - began_ns)
@@ -249,7 +252,7 @@ class Tasks:
                 self._ending.begin(f"breaker:{trip.breaker}")
 
     def _sample(self) -> None:
-        desk, rss_mb = self._trader.desk, round(self._metrics.rss_peak / 1e6, 1)
+        desk, rss_mb = self._trader.desk, round(self._rss() / 1e6, 1)
         elapsed = round(self._trader.elapsed_s, 3)
         self._metrics.sample(
             Sample(self._trader.now, elapsed, desk.price, desk.position, desk.account.equity, rss_mb)

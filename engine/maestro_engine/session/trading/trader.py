@@ -5,6 +5,7 @@ Pure of clock and network like the desk under it; the supervisor's tasks call it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -73,7 +74,7 @@ class Trader:
     # what happens
 
     def on_event(self, event: Event) -> None:
-        """A market event. Its own receive time is the session's time."""
+        """A market event. Its own receive time is the session's time. Raises :class:`DataError` for an absurd one."""
         self.at(event.local_ns // 1_000_000)
         match event:
             case BookTicker():
@@ -221,11 +222,13 @@ class Trader:
             self._price((event.bid + event.ask) / 2)
 
     def _traded(self, event: Trade) -> None:
+        self._price(event.price)
         if not self._in_bars:
             self.desk.tick(event, self.now)
-        self._price(event.price)
 
     def _price(self, price: float) -> None:
+        if not 0 < price < math.inf:
+            raise DataError(f"{self._config.symbol}: {price} is no price")
         self.ticks += 1
         if self.desk.position and not self._in_bars:
             self.desk.mark(decimal(price), self.now)

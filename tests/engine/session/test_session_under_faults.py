@@ -1,0 +1,195 @@
+"""The real client against the exchange's double, with everything that can go wrong going wrong in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from maestro_engine.feeds.binance.client import binance_feed
+from maestro_engine.feeds.clock import SuppliedClock
+from maestro_engine.feeds.exchange.faults import Fault
+from maestro_engine.feeds.exchange.server import serve
+from maestro_engine.feeds.exchange.tape import SimTape
+from maestro_engine.feeds.live.watchdog import WatchLimits
+from maestro_engine.feeds.port import Event, Kline, Subscription
+from maestro_engine.feeds.sim import SimSettings
+from maestro_engine.session.evidence.report import FinalReport
+from maestro_engine.session.evidence.verify import verify
+from maestro_engine.session.supervisor import Session
+from maestro_engine.session.surroundings import Surroundings
+
+STREAMS = [
+    Subscription("BTCUSDT", "trade"),
+    Subscription("BTCUSDT", "book_ticker"),
+    Subscription("BTCUSDT", "mark_price"),
+    Subscription("BTCUSDT", "kline", "1m"),
+]
+
+PATIENT = WatchLimits(stale_s=6.0, pong_s=30.0)
+"""A machine that is busy with other tests answers pings late; sixty times as late on a clock that runs fast."""
+EVERY_FAULT = (
+    Fault("duplicate", 40, count=200),
+    Fault("reorder", 70, count=100),
+    Fault("corrupt", 100, count=100),
+    Fault("gap", 130, count=100),
+    Fault("http_429", 170, count=1, seconds=1),
+    Fault("gap", 178, count=4, match="kline"),
+    Fault("slow_consumer", 220, count=10_000, seconds=4),
+    Fault("drop", 260, seconds=4),
+    Fault("http_5xx", 330, count=1),
+    Fault("freeze", 331, seconds=2),
+    Fault("clock_skew", 400, ms=2_500),
+    Fault("slow_consumer", 440, count=20, seconds=6),
+    Fault("drop", 500, seconds=3, count=1),
+)
+
+
+async def against_the_double(lab, minutes: float, *faults: Fault, speed: float = 30.0, **over) -> FinalReport:
+    """A session whose prices come over loopback; session, client and exchange share one clock."""
+    clock = SuppliedClock(time.time_ns, time.monotonic_ns, speed)
+    rng = np.random.default_rng(5)
+    tape = SimTape(SimSettings(seed=7, start_ms=clock.now_ms() // 60_000 * 60_000))
+    async with serve(tape, clock, rng, faults=faults) as exchange:
+        around = Surroundings(
+            clock=clock,
+            feed=lambda: binance_feed("usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=PATIENT),
+            monotonic=time.monotonic,
+            frozen=lambda _: None,
+            told=lab.hear,
+        )
+        lab.session = Session(lab.config(minutes, source="binance", **over), lab.root, around)
+        report = await asyncio.wait_for(lab.session.run(), 100)
+        lab.fired = exchange.fired
+    return report
+
+
+async def test_a_normal_run_over_loopback(lab):
+    report = await against_the_double(lab, 5)
+    assert (report.reason, report.exit_code, report.error_count) == ("duration", 0, 0)
+    assert report.trades >= 1
+    assert [check for check in verify(lab.folder) if not check.passed] == []
+    opens = [line["open_ms"] for line in lab.events("CandleClosed")]
+    assert opens == list(range(opens[0], opens[0] + 60_000 * len(opens), 60_000))
+
+
+@pytest.mark.slow
+async def test_ten_minutes_with_every_fault_in_turn_and_the_checklist_holds(lab):
+    report = await against_the_double(lab, 10, *EVERY_FAULT)
+    assert set(lab.fired) == {fault.kind for fault in EVERY_FAULT}
+    assert (report.reason, report.exit_code) == ("duration", 0)
+    assert [check for check in verify(lab.folder) if not check.passed] == []
+    assert report.disconnects >= 3
+    opens = [line["open_ms"] for line in lab.events("CandleClosed")]
+    holes = [line for line in lab.events("GapDetected") if "kline" in line["stream"]]
+    assert opens == sorted(set(opens))
+    assert len(opens) + sum(line["missing_count"] - line["backfilled"] for line in holes) >= 9
+
+
+async def test_the_network_stays_cut(lab):
+    report = await against_the_double(lab, 10, Fault("drop", 60, seconds=10_000))
+    assert (report.reason, report.exit_code, report.position) == ("stale_data", 1, 0)
+    assert lab.events("ORDER_BOOK_STALE")
+
+
+# frames that arrive otherwise than they were sent, on a virtual clock
+
+
+def trades_of(lab) -> list[tuple]:
+    wanted = ("ExecutionFill", "ExecutionExit", "CandleClosed")
+    return [(line["event"], line.get("price") or line["close"]) for line in lab.events(*wanted)]
+
+
+def doubled(event: Event) -> list[Event]:
+    return [event, event] if isinstance(event, Kline) else [event]
+
+
+def late(pending: list[Event]) -> Callable[[Event], list[Event]]:
+    """Every forming candle comes after the event that followed it; closed ones come again much later."""
+
+    def tamper(event: Event) -> list[Event]:
+        if isinstance(event, Kline) and not event.closed:
+            pending.append(event)
+            return []
+        held = pending[:]
+        pending.clear()
+        if isinstance(event, Kline):
+            tamper.closed.append(event)
+            return [event, *held, *tamper.closed[-3:]]
+        return [event, *held]
+
+    tamper.closed = []
+    return tamper
+
+
+@pytest.mark.parametrize("tamper", [doubled, late([])], ids=["doubled", "late"])
+async def test_doubled_and_late_candles_change_no_trade(lab, tmp_path, tamper):
+    await lab.run()
+    plain, start = trades_of(lab), lab.told[0]["ts"]
+    lab.root, lab.tamper = tmp_path / "again", tamper
+    lab.clock = type(lab.clock)(start)
+    lab.told.clear()
+    await lab.run()
+    assert trades_of(lab) == plain
+
+
+async def test_a_missing_candle_is_asked_for_again(lab):
+    seen: list[Kline] = []
+
+    def lose(event: Event) -> list[Event]:
+        if isinstance(event, Kline) and event.closed:
+            seen.append(event)
+            if len(seen) == 4:
+                return []
+        return [event]
+
+    def wrap(feed):
+        plain = feed.history
+
+        async def history(symbol: str, interval: str, limit: int) -> list[Kline]:
+            return [*await plain(symbol, interval, limit), *seen]
+
+        feed.history = history
+        return feed
+
+    lab.tamper, lab.wrap = lose, wrap
+    await lab.run(lab.config(10.0))
+    [gap] = lab.events("GapDetected")
+    assert (gap["missing_count"], gap["backfilled"]) == (1, 1)
+    assert gap["curr_ts"] - gap["prev_ts"] == 120_000
+
+
+async def test_a_missing_candle_that_nobody_has_is_told_and_survived(lab):
+    seen: list[Kline] = []
+
+    def lose(event: Event) -> list[Event]:
+        if isinstance(event, Kline) and event.closed:
+            seen.append(event)
+            return [] if len(seen) in (4, 5) else [event]
+        return [event]
+
+    lab.tamper = lose
+    report = await lab.run(lab.config(10.0))
+    [gap] = lab.events("GapDetected")
+    assert (gap["missing_count"], gap["backfilled"]) == (2, 0)
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])
+async def test_prices_that_cannot_be_are_not_traded_on(lab, price):
+    """The feed's parser refuses them; should one come through all the same, it is an error and no more."""
+    wrong = iter(range(1_000_000))
+
+    def spoil(event: Event) -> list[Event]:
+        if type(event).__name__ == "Trade" and next(wrong) == 500:
+            return [replace(event, price=price), event]
+        return [event]
+
+    lab.tamper = spoil
+    report = await lab.run(lab.config(10.0))
+    assert (report.exit_code, report.reason) == (0, "duration")
+    assert report.error_count == 1
