@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from maestro.cli import agent, campaign, data, exchange, gate, record, session, things
+from maestro.cli import campaign, data, exchange, gate, record, session, things
+from maestro.cli.operate import agent, doctor
 from maestro_protocol.errors import MaestroError
 
 app = typer.Typer(
@@ -27,6 +28,8 @@ app.add_typer(gate.app, name="gate")
 campaign.app.command("journal")(record.journal)
 app.command("why")(record.why)
 app.command("costs")(record.costs)
+app.command("doctor")(doctor.doctor)
+app.command("clean")(doctor.clean)
 app.command("methods")(things.methods)
 app.command("schema")(things.schema)
 app.command("version")(things.version)
