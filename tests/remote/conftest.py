@@ -24,6 +24,7 @@ _shared = module_from_spec(_spec)
 _spec.loader.exec_module(_shared)
 
 redis_url = _shared.redis_url
+redis_server = _shared.redis_server
 
 
 @pytest.fixture(scope="session")

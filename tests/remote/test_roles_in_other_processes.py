@@ -101,6 +101,21 @@ async def test_a_campaign_killed_while_a_role_away_has_its_question_is_resumed_t
     assert hash_of(await resumed) == hash_of(alone)
 
 
+@pytest.mark.slow
+async def test_a_redis_killed_and_started_again_changes_nothing(
+    alone: CampaignRun, small_bars: Path, redis_server: Any, tmp_path: Path, start: Start
+) -> None:
+    agent = await start(DOOMED, redis_server.url, "critic", "offline", "before", "2")
+    await agent.line_with("listens")
+    settings = settings_in(tmp_path, redis_server.url)
+    running = asyncio.create_task(conduct(request_on(small_bars), settings, {"critic"}))
+    await agent.line_with("stopped before")  # the question is in one hand, the campaign waits with the other
+    redis_server.kill()
+    agent.go_on()
+    await asyncio.to_thread(redis_server.start)
+    assert hash_of(await running) == hash_of(alone)
+
+
 async def test_two_campaigns_of_one_name_share_a_bus_and_an_agent(
     alone: CampaignRun, small_bars: Path, bus_url: str, tmp_path: Path, start: Start
 ) -> None:
