@@ -137,13 +137,18 @@ def _bytes(result: BatchResult, at: int) -> tuple[bytes, ...]:
 
 def _linearity_in_tests(bench: Bench, bars: Bars) -> Iterator[Row]:
     counts = COUNTS[:2] if bench.quick else COUNTS
-    takers: dict[str, Taker] = {}
+    kept = {"its trades kept": True, "its sums and scores kept": False}
+    takers: dict[tuple[str, int], Taker] = {}
     for count in counts:
         tests = specs(count, len(bars), SETTINGS)
-        takers[str(count)] = timed(partial(simulate_batch, bars, tests, COSTS))
+        for what, keep in kept.items():
+            takers[what, count] = timed(partial(simulate_batch, bars, tests, COSTS, keep_trades=keep))
+    for take in takers.values():
+        take()
     samples = interleaved(takers, 3)
-    each = [samples[str(count)].times(1 / count) for count in counts]
-    yield _spread(f"cost of a test: {counts[-1]:,} in one batch, over {counts[0]:,}", each)
+    for what in kept:
+        each = [samples[what, count].times(1 / count) for count in counts]
+        yield _spread(f"cost of a test, {what}: {counts[-1]:,} in one batch, over {counts[0]:,}", each)
 
 
 def _linearity_in_bars(bench: Bench, mega: Bars) -> Iterator[Row]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from measuring.samples import Sample
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,14 @@ class Ended:
         return Sample(self.wall, self.cpu)
 
 
-def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | None = None) -> Ended:
+def run(command: Sequence[str], scratch: Path) -> Ended:
     """Run *command* in *scratch* to its exit. Raises RuntimeError with its last words when it fails."""
-    out, err = scratch / "out.txt", scratch / "err.txt"
-    with out.open("wb") as printed, err.open("wb") as complained:
-        begun = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=scratch, stdout=printed, stderr=complained, env={**os.environ, **(environment or {})}
-        )
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        last = err.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise RuntimeError(f"{Path(command[0]).name} exited with {process.returncode}: {' '.join(last)[:300]}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Ended(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * unit / 1e6, out.read_text(encoding="utf-8"))
+    launched = subprocess.run(
+        [sys.executable, "-I", "-S", LAUNCHER, scratch, *command], capture_output=True, text=True, check=True
+    )
+    told = json.loads(launched.stdout)
+    if told["code"] != 0:
+        last = (scratch / "err.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise RuntimeError(f"{Path(command[0]).name} exited with {told['code']}: {' '.join(last)[:300]}")
+    printed = (scratch / "out.txt").read_text(encoding="utf-8")
+    return Ended(told["wall"], told["cpu"], told["peak_mb"], printed)

@@ -60,13 +60,15 @@ class Backtesting:
         self.one(frame.iloc[:500], Rules())
         return frame
 
-    def one(self, market: Any, asked: Rules) -> Traded:
+    def one(self, market: Any, asked: Rules) -> list[Any]:
         return self.many(market, [asked])
 
-    def many(self, market: Any, grid: Sequence[Rules]) -> Traded:
+    def many(self, market: Any, grid: Sequence[Rules]) -> list[Any]:
         backtest = Backtest(market, Reference, cash=CASH, commission=FEE, finalize_trades=True)
-        runs = [backtest.run(asked=asked)["_trades"] for asked in grid]
-        return Traded(sum(len(run) for run in runs), float(sum(run["PnL"].sum() for run in runs)))
+        return [backtest.run(asked=asked)["_trades"] for asked in grid]
+
+    def told(self, trades: list[Any]) -> Traded:
+        return Traded(sum(len(run) for run in trades), float(sum(run["PnL"].sum() for run in trades)))
 
 
 if __name__ == "__main__":

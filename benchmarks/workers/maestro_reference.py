@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rules import ATR_BARS, FEE, WARMUP, Rules
 from wire import Traded, serve_engine
 
+from maestro_engine.backtest.records import Records
 from maestro_engine.backtest.reference import reference_trades
 
 assert ATR_BARS == 14, "the reference door's ATR has 14 bars"
@@ -29,8 +30,11 @@ class Maestro:
         self.one(Market(*(column[:500] for column in market)), Rules())  # compiled before anything is timed
         return market
 
-    def one(self, market: Market, asked: Rules) -> Traded:
-        trades = reference_trades(
+    def one(self, market: Market, asked: Rules) -> list[Records]:
+        return [self.trades(market, asked)]
+
+    def trades(self, market: Market, asked: Rules) -> Records:
+        return reference_trades(
             *market,
             fast=asked.fast,
             slow=asked.slow,
@@ -41,11 +45,12 @@ class Maestro:
             fee_bps=FEE * 1e4,
             first=WARMUP,
         )
-        return Traded(len(trades), float(trades["pnl"].sum()))
 
-    def many(self, market: Market, grid: Sequence[Rules]) -> Traded:
-        runs = [self.one(market, asked) for asked in grid]
-        return Traded(sum(run.trades for run in runs), sum(run.pnl for run in runs))
+    def many(self, market: Market, grid: Sequence[Rules]) -> list[Records]:
+        return [self.trades(market, asked) for asked in grid]
+
+    def told(self, trades: list[Records]) -> Traded:
+        return Traded(sum(len(run) for run in trades), sum(float(run["pnl"].sum()) for run in trades))
 
 
 if __name__ == "__main__":

@@ -39,15 +39,17 @@ class Raptorbt:
         names = ("open", "high", "low", "close", "volume")
         return Bars(exact, (columns["open_ms"] * 1_000_000, *(columns[name] for name in names)))
 
-    def one(self, market: Bars, asked: Rules) -> Traded:
+    def one(self, market: Bars, asked: Rules) -> Any:
         return self.many(market, [asked])
 
-    def many(self, market: Bars, grid: Sequence[Rules]) -> Traded:
+    def many(self, market: Bars, grid: Sequence[Rules]) -> Any:
         key = (id(market), len(grid))
         if key not in self.ready:
             self.ready[key] = self.items(market, grid)
-        results = [result for _, result in raptorbt.batch_single_backtest(*market.columns, self.ready[key])]
-        return Traded(sum(result.metrics.total_trades for result in results), float("nan"))
+        return raptorbt.batch_single_backtest(*market.columns, self.ready[key])
+
+    def told(self, trades: Any) -> Traded:
+        return Traded(sum(result.metrics.total_trades for _, result in trades), float("nan"))
 
     def items(self, market: Bars, grid: Sequence[Rules]) -> list[Any]:
         longs, shorts, exits = signals(market.exact, grid)

@@ -126,13 +126,6 @@ def portfolio(market: Market, grid: Sequence[Rules]) -> Any:
     )
 
 
-def traded(trades: Any) -> Traded:
-    """A trade that is still open at the end is charged its exit's fee, which vectorbt leaves out."""
-    last = trades[trades["status"] == TradeStatus.Open]
-    owed = FEE * (last["size"] * last["exit_price"]).sum()
-    return Traded(len(trades), float(trades["pnl"].sum() - owed))
-
-
 class Vectorbt:
     def load(self, columns: dict[str, Any]) -> Market:
         index = pd.to_datetime(columns["open_ms"], unit="ms")
@@ -143,11 +136,17 @@ class Vectorbt:
         self.many(few, [Rules(), Rules(fast=10)])
         return market
 
-    def one(self, market: Market, asked: Rules) -> Traded:
+    def one(self, market: Market, asked: Rules) -> Any:
         return self.many(market, [asked])
 
-    def many(self, market: Market, grid: Sequence[Rules]) -> Traded:
-        return traded(portfolio(market, grid).trades.values)
+    def many(self, market: Market, grid: Sequence[Rules]) -> Any:
+        return portfolio(market, grid).trades.values
+
+    def told(self, trades: Any) -> Traded:
+        """A trade that is still open at the end is charged its exit's fee, which vectorbt leaves out."""
+        last = trades[trades["status"] == TradeStatus.Open]
+        owed = FEE * (last["size"] * last["exit_price"]).sum()
+        return Traded(len(trades), float(trades["pnl"].sum() - owed))
 
 
 if __name__ == "__main__":

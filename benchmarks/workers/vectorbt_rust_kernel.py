@@ -101,15 +101,18 @@ class VectorbtRust:
     def load(self, columns: dict[str, Any]) -> Market:
         return Vectorbt().load(columns)
 
-    def one(self, market: Market, asked: Rules) -> Traded:
+    def one(self, market: Market, asked: Rules) -> Any:
         return self.many(market, [asked])
 
-    def many(self, market: Market, grid: Sequence[Rules]) -> Traded:
-        """PnL is not the kernel's to say; what it writes is orders."""
+    def many(self, market: Market, grid: Sequence[Rules]) -> Any:
         key = (id(market), len(grid))
         if key not in self.ready:
             self.ready[key] = simulation(market, grid)
-        orders, _ = self.ready[key]()
+        return self.ready[key]()
+
+    def told(self, trades: Any) -> Traded:
+        """PnL is not the kernel's to say; what it writes is orders, two a trade."""
+        orders, _ = trades
         return Traded(-(-len(orders) // 2), float("nan"))
 
 

@@ -1,7 +1,8 @@
 """wire owns a worker's side of the talk: a task in a line of JSON, its answer in another.
 
-An engine's adapter has ``load(columns)``, ``one(market, rules)`` and ``many(market, grid)``; the last two give the
-number of trades and the sum of their PnL. Tasks: ``load`` a file of columns under a name, ``one`` and ``many``.
+An engine's adapter has ``load(columns)``, ``one(market, rules)`` and ``many(market, grid)``; the last two give trades
+as the engine has them, and ``told(trades)`` counts and sums them off the clock. Tasks: ``load`` a file of columns
+under a name, ``one`` and ``many``.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ class Engine(Protocol):
 
     def load(self, columns: dict[str, Any]) -> Any: ...
 
-    def one(self, market: Any, asked: rules.Rules) -> Traded: ...
+    def one(self, market: Any, asked: rules.Rules) -> Any: ...
 
-    def many(self, market: Any, grid: Sequence[rules.Rules]) -> Traded: ...
+    def many(self, market: Any, grid: Sequence[rules.Rules]) -> Any: ...
+
+    def told(self, trades: Any) -> Traded: ...
 
 
 def serve(tasks: dict[str, Task]) -> None:
@@ -77,11 +80,11 @@ def serve_engine(engine: Engine) -> None:
         return {}
 
     def one(name: str, repeats: int = 1) -> dict[str, Any]:
-        spent, traded = timed(lambda: engine.one(markets[name], rules.REFERENCE), repeats)
-        return {**spent, **traded._asdict()}
+        spent, trades = timed(lambda: engine.one(markets[name], rules.REFERENCE), repeats)
+        return {**spent, **engine.told(trades)._asdict()}
 
     def many(name: str) -> dict[str, Any]:
-        spent, traded = timed(lambda: engine.many(markets[name], rules.GRID))
-        return {**spent, **traded._asdict()}
+        spent, trades = timed(lambda: engine.many(markets[name], rules.GRID))
+        return {**spent, **engine.told(trades)._asdict()}
 
     serve({"load": load, "one": one, "many": many})
