@@ -55,10 +55,7 @@ async def test_a_model_without_its_campaigns_store_does_not_begin(start: Start, 
     )
     code, said = await agent.ended()
     assert code == 1
-    assert (
-        "critic: the anthropic brain needs its campaigns' store, so that no answer is paid twice, and cannot open it"
-        in said
-    )
+    assert "critic: the anthropic brain keeps what it pays for in its campaigns' store and cannot open it (" in said
     assert "set MAESTRO_DATABASE_URL or --out as for the campaign" in said
     assert CANARY not in said
 
