@@ -74,7 +74,7 @@ def run(
         given = {name: value for name, value in given.items() if value is not None}
         config = sessions.config_of(settings, _one_of("--env", env, ("paper", "live")), given)
     where = sessions.Where(recording=recording, replay_from=replay_from, endpoint=endpoint, speed=speed)
-    ended = asyncio.run(sessions.run_session(config, where, settings))
+    ended = asyncio.run(sessions.run_session(config, where, settings, _tell))
     _show_end(ended, as_json)
     if ended.report.exit_code:
         raise typer.Exit(ended.report.exit_code)
@@ -144,6 +144,14 @@ def verify(run: RunArg = "last", out: Out = None, as_json: Json = False) -> None
         sys.stdout.write(f"{folder.name}: {sum(c.passed for c in checks)} of {len(checks)} points hold\n")
     if not passed:
         raise typer.Exit(1)
+
+
+def _tell(line: bytes) -> None:
+    """On standard error: what changes in a session, not each of its breaths."""
+    said = json.loads(line)
+    if said["event"] in ("SystemState", "CircuitBreakerTripped", "KillSwitchActivated", "ORDER_BOOK_STALE"):
+        detail = said.get("detail") or said.get("source") or ""
+        sys.stderr.write(f"{said.get('state', said['event'])} {detail}".rstrip() + "\n")
 
 
 def settings_with(out: Path | None) -> Settings:

@@ -9,10 +9,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import SecretStr, ValidationError
@@ -25,15 +24,14 @@ from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
 from maestro_engine.feeds.port import Clock, Feed, Stream, Subscription
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
-from maestro_engine.session.places import Run, find_run, runs_in
+from maestro_engine.session.opening import Stood, where_it_stood
+from maestro_engine.session.places import Run, find_run, interrupted, runs_in
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
 from maestro_protocol.base import Frozen
 from maestro_protocol.errors import ConfigError, GateRefused, UnknownKey, UsageError
 
-if TYPE_CHECKING:
-    from maestro_engine.feeds.sim import SimSettings
-
+MINUTE_MS = 60_000
 FROZEN_FILE = "frozen.txt"
 """Where the stacks of a process whose event loop stood still are left."""
 
@@ -115,7 +113,9 @@ async def run_session(
         refuse_live(settings, config)
     if (config.source == "replay") != (where.recording is not None):
         raise UsageError("--source replay and --recording FILE go together")
-    clock, feed = source_of(config, where)
+    left = interrupted(workspace_of(settings), config.env)
+    stood = where_it_stood(left) if left is not None and left.source == config.source else None
+    clock, feed, begins_ms = source_of(config, where, stood)
     session: Session | None = None
 
     def frozen(seconds: float) -> None:
@@ -126,6 +126,7 @@ async def run_session(
         clock=clock,
         feed=feed,
         monotonic=time.monotonic,
+        begins_ms=begins_ms,
         frozen=frozen,
         kill_env=lambda: SessionSettings().kill_switch,
         secrets=known_secrets(settings),
@@ -144,17 +145,21 @@ async def run_session(
     return Ended(session.run_folder, report)
 
 
-def source_of(config: SessionConfig, where: Where) -> tuple[Clock, Callable[[], Feed]]:
-    """The clock a session runs on, and what makes its feed. Raises :class:`ConfigError` and :class:`DataError`."""
-    if config.source == "sim":
-        from maestro_engine.feeds.sim import SimSettings
+Source = tuple[Clock, Callable[[], Feed], int | None]
+"""The clock a session runs on, what makes its feed, and where the data's own time begins (None: the machine's)."""
 
-        settings = SimSettings(config.seed, config.symbol)
-        return _simulated(config, settings, where)
+
+def source_of(config: SessionConfig, where: Where, stood: Stood | None) -> Source:
+    """What *config* asks for; a simulation or recording goes on from where an interrupted run *stood*.
+
+    Raises :class:`ConfigError` and :class:`DataError`.
+    """
+    if config.source == "sim":
+        return _simulated(config, where, stood)
     if config.source == "replay":
-        return _replayed(config, where)
+        return _replayed(config, where, stood)
     clock = SuppliedClock(lambda: SystemClock().now_ms() * 1_000_000, time.monotonic_ns)
-    return clock, lambda: _live_feed(config, where, clock)
+    return clock, lambda: _live_feed(config, where, clock), None
 
 
 def _clock_from(start_ms: int, speed: float) -> Clock:
@@ -165,28 +170,35 @@ def _clock_from(start_ms: int, speed: float) -> Clock:
     return SuppliedClock(lambda: start_ms * 1_000_000 + time.monotonic_ns() - began, time.monotonic_ns, speed)
 
 
-def _simulated(config: SessionConfig, settings: SimSettings, where: Where) -> tuple[Clock, Callable[[], Feed]]:
-    from maestro_engine.feeds.sim import SimFeed
+def _simulated(config: SessionConfig, where: Where, stood: Stood | None) -> Source:
+    from maestro_engine.feeds.sim import SimFeed, SimSettings
 
+    settings = SimSettings(config.seed, config.symbol)
+    if stood is not None:
+        start_ms = stood.saved_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
+        price = settings.price if stood.price is None else float(stood.price)
+        settings = replace(settings, start_ms=start_ms, price=price)
     clock = _clock_from(settings.start_ms, where.speed)
     wanted = _subscriptions(config, "trade", "book_ticker", "mark_price")
-    return clock, lambda: SimFeed(settings, wanted, clock)
+    return clock, lambda: SimFeed(settings, wanted, clock), settings.start_ms
 
 
-def _replayed(config: SessionConfig, where: Where) -> tuple[Clock, Callable[[], Feed]]:
+def _replayed(config: SessionConfig, where: Where, stood: Stood | None) -> Source:
     from maestro_engine.feeds.binance.client import binance_replay
     from maestro_engine.feeds.exchange.tape import invented_history
     from maestro_engine.feeds.recording import Recording
 
     assert where.recording is not None
     recording = Recording(where.recording)
-    from_ms = _moment(where.replay_from)
-    first_ms = recording.head().first_ns // 1_000_000
-    clock = _clock_from(max(first_ms, from_ms or 0), where.speed)
+    from_ms = _moment(where.replay_from) if stood is None else stood.saved_ms
+    begins_ms = max(recording.head().first_ns // 1_000_000, from_ms or 0)
+    clock = _clock_from(begins_ms, where.speed)
     history = invented_history(recording, config.seed)
-    return clock, lambda: binance_replay(
-        recording, clock, intervals=(config.interval,), history=history, from_ms=from_ms
-    )
+
+    def feed() -> Feed:
+        return binance_replay(recording, clock, intervals=(config.interval,), history=history, from_ms=from_ms)
+
+    return clock, feed, begins_ms
 
 
 def _live_feed(config: SessionConfig, where: Where, clock: Clock) -> Feed:

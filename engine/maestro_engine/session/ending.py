@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
-from maestro_engine.feeds.clock import ReceiveStamps
 from maestro_engine.feeds.port import Clock, Counters
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
@@ -25,15 +24,18 @@ POLL_S = 0.02
 
 
 class Ending:
-    """Why and since when the session ends. The first reason counts; a failure is remembered whenever it comes."""
+    """Why and since when the session ends. The first reason counts; a failure is remembered whenever it comes.
 
-    def __init__(self, clock: Clock) -> None:
+    *now_ms* is the session's time (UTC milliseconds); None where time comes with the events, which then stand still.
+    """
+
+    def __init__(self, clock: Clock, now_ms: Callable[[], int] | None) -> None:
         self.asked = asyncio.Event()
         self.reason = ""
         self.failed = False
         self.held = False
         """Whether anything was held or working when the end was decided."""
-        self._clock = clock
+        self._clock, self._now_ms = clock, now_ms
         self._begun_ns = 0
         self._flat_ms: int | None = None
 
@@ -46,30 +48,28 @@ class Ending:
         self.failed = True
         self.begin(reason)
 
-    async def settle(self, trader: Trader, stamps: ReceiveStamps) -> None:
+    async def settle(self, trader: Trader) -> None:
         """Give orders time to come back or fill, and a position time to get a price."""
-        await self._until(lambda: not trader.desk.busy, PENDING_S, trader, stamps)
+        await self._until(lambda: not trader.desk.busy, PENDING_S, trader)
         if trader.desk.position and not trader.desk.priced:
-            await self._until(lambda: trader.desk.priced, PRICE_S, trader, stamps)
+            await self._until(lambda: trader.desk.priced, PRICE_S, trader)
 
-    async def close(self, trader: Trader, stamps: ReceiveStamps) -> None:
+    async def close(self, trader: Trader) -> None:
         """Close what is held, after the tasks are gone; what cannot be closed stays, saved, for the next start."""
-        trader.at(stamps.now_ns() // 1_000_000)
         trader.close("shutdown")
-        await self._until(lambda: trader.desk.flat, CLOSING_S, trader, stamps)
+        await self._until(lambda: trader.desk.flat, CLOSING_S, trader)
         if not trader.desk.flat:
             trader.cancel_all()
-            await self._until(lambda: not trader.desk.busy, CLOSING_S, trader, stamps)
+            await self._until(lambda: not trader.desk.busy, CLOSING_S, trader)
         if trader.desk.position:
             trader.error(f"{trader.desk.position} could not be closed: no price; it is kept for the next start")
             self.failed = True
 
-    async def _until(self, done: Callable[[], bool], seconds: float, trader: Trader, stamps: ReceiveStamps) -> None:
+    async def _until(self, done: Callable[[], bool], seconds: float, trader: Trader) -> None:
         deadline = self._clock.monotonic_ns() + round(seconds * 1e9)
         while not done() and self._clock.monotonic_ns() < deadline:
             await self._clock.sleep(POLL_S)
-            trader.at(stamps.now_ns() // 1_000_000)
-            trader.on_time()
+            trader.advance(trader.now + round(POLL_S * 1_000) if self._now_ms is None else self._now_ms())
 
     def report(self, config: SessionConfig, opened: Opened, metrics: Metrics, feed: Counters) -> FinalReport:
         """Say goodbye in the trail, save, and put the figures together."""

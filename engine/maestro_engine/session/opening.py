@@ -60,6 +60,22 @@ def read_state(run: Run, config: SessionConfig) -> tuple[Loaded, Header] | None:
     return loaded, header
 
 
+class Stood(msgspec.Struct):
+    """Where an interrupted run stood: time (UTC milliseconds) and price."""
+
+    saved_ms: int
+    price: Decimal | None
+
+
+def where_it_stood(run: Run) -> Stood:
+    """For a simulation or recording that is to go on from there. Raises :class:`DataError`."""
+    loaded = StateFile(run.folder).load()
+    if loaded is None:
+        raise DataError(f"{run.folder}: no state was ever saved there")
+    price = msgspec.convert(loaded.state["exchange"], Plain).get("last_price")
+    return Stood(msgspec.convert(loaded.state["saved_ms"], int), msgspec.convert(price, Decimal | None))
+
+
 def open_trader(
     run: Run,
     config: SessionConfig,

@@ -53,8 +53,11 @@ class Session:
         self.config, self.workspace = config, workspace
         self._around = around
         self._stamps = ReceiveStamps(around.clock)
-        self._ending = Ending(around.clock)
+        self._ending = Ending(around.clock, self._now_ms if around.begins_ms is None else None)
         self.run_folder: Path | None = None
+
+    def _now_ms(self) -> int:
+        return self._stamps.now_ns() // 1_000_000
 
     def stop(self, reason: str) -> None:
         """Begin to end, for *reason*; later reasons change nothing."""
@@ -69,7 +72,7 @@ class Session:
             lock.name(run.name)
             self.run_folder = run.folder
             scrub = Scrubber(self._around.secrets)
-            log = SessionLog(run.folder / "session.log", scrub, lambda: self._stamps.now_ns() // 1_000_000)
+            log = SessionLog(run.folder / "session.log", scrub, self._now_ms)
             feed = self._around.feed()
             try:
                 return await self._within(run, feed, scrub, log)
@@ -109,7 +112,8 @@ class Session:
 
     async def _initialize(self, run: Run, feed: Feed, audit: Audit) -> Opened:
         instrument = instrument_of(await feed.filters(self.config.symbol))
-        now = self._stamps.now_ns() // 1_000_000
+        begins_ms = self._around.begins_ms
+        now = self._now_ms() if begins_ms is None else begins_ms
         before = predecessor(self.workspace, run, self.config.env)
         opened = open_trader(run, self.config, instrument, audit, before, now)
         trader = opened.trader
@@ -173,10 +177,10 @@ class Session:
         trader.say(records.SystemState("SHUTTING_DOWN", self._ending.reason))
         self._ending.held = not trader.desk.flat
         trader.cancel_all()
-        await self._ending.settle(trader, self._stamps)
+        await self._ending.settle(trader)
 
     async def _end(self, opened: Opened, feed: Feed, metrics: Metrics) -> FinalReport:
         trader = opened.trader
         if not trader.desk.flat:
-            await self._ending.close(trader, self._stamps)
+            await self._ending.close(trader)
         return self._ending.report(self.config, opened, metrics, feed.counters)

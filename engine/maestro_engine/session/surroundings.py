@@ -23,6 +23,8 @@ class Surroundings:
     monotonic: Callable[[], float]
     frozen: Callable[[float], None]
     """Must end the process: the event loop has stood still for so many seconds."""
+    begins_ms: int | None = None
+    """Where the own time of a simulation or recording begins (UTC milliseconds); None where it is the machine's."""
     rss: Callable[[], int] = rss_bytes
     """Resident memory in bytes."""
     kill_env: Callable[[], bool] = _never

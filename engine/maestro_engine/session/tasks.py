@@ -14,7 +14,6 @@ from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.logs import SessionLog
 from maestro_engine.session.evidence.metrics import Metrics, Sample
 from maestro_engine.session.opening import Opened
-from maestro_engine.session.places import CARRIED
 from maestro_engine.session.safety.controls import Controls
 from maestro_engine.session.surroundings import Surroundings
 from maestro_protocol.errors import DataError, MaestroError
@@ -52,7 +51,9 @@ class Tasks:
         self._elapsed_before = opened.trader.elapsed_s
         self._last_ns = self._began_ns
         """When anything of the market was heard last, monotonic."""
-        self._stamped = config.source in CARRIED
+        self._live = around.begins_ms is None
+        """Whether time is the machine's. A simulation or a recording has its own, at whatever speed it is played."""
+        self._until_ms: int | None = None
         self._to_flatten = opened.resumed and config.restart == "flatten"
         self._down = self._stale = False
 
@@ -68,7 +69,7 @@ class Tasks:
             self.funding(),
             self.checkpoint(),
         ]
-        return loops if self._config.fills == "bars" else [*loops, self.execution()]
+        return [*loops, self.execution()] if self._live and self._config.fills == "ticks" else loops
 
     async def market_data(self) -> None:
         """Every event of the feed, in order, decided on before the next is looked at."""
@@ -90,7 +91,7 @@ class Tasks:
             self._ending.begin("data_ended")
 
     async def execution(self) -> None:
-        """Collect the venue's answers when they are due."""
+        """Collect the venue's answers when they are due; where time comes with the events, they do that."""
         while True:
             due = self._trader.desk.exchange.next_due()
             if due is None:
@@ -101,7 +102,6 @@ class Tasks:
             if wait_ns > 0:
                 await self._clock.sleep(wait_ns / 1e9)
             self._now()
-            self._trader.on_time()
             self._look_at_breakers()
 
     async def turns(self, beat: Callable[[], None]) -> None:
@@ -130,7 +130,8 @@ class Tasks:
 
     async def timer(self) -> None:
         """The planned duration, what an interrupted run has done already taken off."""
-        await self._clock.sleep(max(0.0, self._config.duration_s - self._elapsed_before))
+        slack_s = 0.0 if self._live else HEARTBEAT_S  # there the events' own time ends it, if they keep coming
+        await self._clock.sleep(max(0.0, self._config.duration_s - self._elapsed_before) + slack_s)
         self._now()
         self._ending.begin("duration")
 
@@ -174,13 +175,15 @@ class Tasks:
     # inside
 
     def _now(self) -> None:
-        self._trader.at(self._stamps.now_ns() // 1_000_000)
+        if self._live:
+            self._trader.advance(self._stamps.now_ns() // 1_000_000)
         self._trader.elapsed_s = self._elapsed_before + (self._clock.monotonic_ns() - self._began_ns) / 1e9
 
     async def _take(self, event: Event) -> None:
         began_ns = self._clock.monotonic_ns()
         self._last_ns = began_ns
-        self._trader.at(self._stamps.now_ns() // 1_000_000)
+        if self._over(event):
+            return
         if self._stale or self._down:
             self._heard_again()
         if isinstance(event, Kline) and event.closed:
@@ -192,7 +195,7 @@ class Tasks:
         self._metrics.events += 1
         decided_ns = self._clock.monotonic_ns()
         self._metrics.processing.add(decided_ns - began_ns)
-        waited_ns = self._stamps.now_ns() - event.local_ns if self._stamped else decided_ns - began_ns
+        waited_ns = self._stamps.now_ns() - event.local_ns if self._live else decided_ns - began_ns
         self._metrics.decision.add(max(0, waited_ns))
         if self._to_flatten and self._trader.desk.priced:
             self._to_flatten = False
@@ -200,6 +203,22 @@ class Tasks:
         if self._trader.desk.exchange.next_due() is not None:
             self._due.set()
         self._look_at_breakers()
+
+    def _over(self, event: Event) -> bool:
+        """Let time pass up to *event*; True where a simulation or recording has reached its planned end."""
+        event_ms = event.local_ns // 1_000_000
+        if self._live:
+            self._trader.advance(max(event_ms, self._stamps.now_ns() // 1_000_000))
+            return False
+        if self._until_ms is None:
+            self._until_ms = event_ms + round((self._config.duration_s - self._elapsed_before) * 1_000)
+        if event_ms > self._until_ms:
+            self._now()
+            self._ending.begin("duration")
+        if self._ending.asked.is_set() and (self._trader.desk.priced or not self._trader.desk.position):
+            return True  # what is closed now is closed at the prices of this moment, however fast it is played
+        self._trader.advance(event_ms)
+        return False
 
     def _heard_again(self) -> None:
         self._trader.desk.guard.answered(MARKET_DATA)

@@ -62,6 +62,8 @@ class Lab:
     secrets: tuple[str, ...] = ()
     wrap: Callable[[Feed], Feed] = lambda feed: feed
     seed: int = 7
+    trades_per_s: float = 5.0
+    begins_ms: int | None = None
     session: Session | None = None
 
     def config(self, minutes: float = 30.0, **over: Any) -> SessionConfig:
@@ -70,7 +72,8 @@ class Lab:
 
     def feed(self) -> Feed:
         streams = [Subscription("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
-        settings = SimSettings(self.seed, start_ms=self.clock.now_ms() // 60_000 * 60_000)
+        start_ms = self.clock.now_ms() // 60_000 * 60_000
+        settings = SimSettings(self.seed, start_ms=start_ms, trades_per_s=self.trades_per_s)
         made = SimFeed(settings, [*streams, Subscription("BTCUSDT", "kline", "1m")], self.clock)
         return self.wrap(Tampered(made, self.tamper) if self.tamper else made)
 
@@ -80,6 +83,7 @@ class Lab:
             feed=self.feed,
             monotonic=lambda: 0.0,
             frozen=lambda _: None,
+            begins_ms=self.begins_ms or self.clock.now_ms(),
             rss=self.rss,
             kill_env=self.kill_env,
             secrets=self.secrets,

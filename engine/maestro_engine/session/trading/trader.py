@@ -85,6 +85,7 @@ class Trader:
                 self._candle(event)
             case MarkPrice():
                 self._funding.rate, self._funding.mark = event.funding_rate, event.mark
+                self.settle_funding()
                 self._funding.due_ms = event.next_funding_ms or self._funding.due_ms
             case Ticker():
                 self._price(event.last)
@@ -94,18 +95,18 @@ class Trader:
                 return
         self.finish()
 
-    def on_time(self) -> None:
-        """The venue may have answered."""
-        if not self._in_bars:
+    def advance(self, now: int) -> None:
+        """Let time pass until *now*: what the venue answers meanwhile is heard exactly when it is due."""
+        exchange = self.desk.exchange
+        while not self._in_bars and (due := exchange.next_due()) is not None and due <= now:
+            self.at(due)
             self.desk.poll(self.now)
+        self.at(now)
         self.finish()
 
     def heartbeat(self) -> None:
-        """Value what is held, and say how things stand."""
+        """Say how things stand."""
         desk = self.desk
-        if desk.price is not None and desk.position:
-            desk.mark(desk.price, self.now)
-        desk.value(self.now)
         account = desk.account
         beat = records.AsyncHeartbeat(
             desk.price, desk.position, account.equity, account.unrealised, round(self.elapsed_s, 3)
@@ -235,6 +236,7 @@ class Trader:
         if self.now - self._tick_told_ms >= TICK_MS:
             exact = decimal(price)
             self.desk.mark(exact, self.now)
+            self.desk.value(self.now)
             self.say(records.TickReceived(exact, self.ticks - self._ticks_told))
             self._tick_told_ms, self._ticks_told = self.now, self.ticks
 

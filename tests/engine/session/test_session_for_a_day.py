@@ -1,0 +1,76 @@
+"""A day at high speed: memory stays flat and every figure adds up; and speed itself changes no trade."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from maestro_engine.feeds.binance.client import binance_replay
+from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
+from maestro_engine.feeds.exchange.tape import invented_history
+from maestro_engine.feeds.recording import Recording
+from maestro_engine.session.evidence.verify import verify
+
+DAY = """
+    import asyncio, sys
+    from pathlib import Path
+    sys.path.insert(0, {here!r})
+    from conftest import Lab
+    from maestro_engine.session.safety.watchdog import rss_bytes
+    lab = Lab(Path({root!r}), rss=rss_bytes, trades_per_s=1.0)
+    lab.around_told = None
+    lab.hear = lambda line: None
+    asyncio.run(lab.open(lab.config(24 * 60.0)).run())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_day_in_flat_memory(tmp_path):
+    code = textwrap.dedent(DAY).format(here=str(Path(__file__).parent), root=str(tmp_path))
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=390, check=False)
+    assert ended.returncode == 0, ended.stderr
+    [folder] = (tmp_path / "paper").iterdir()
+    assert [check for check in verify(folder) if not check.passed] == []
+    samples = json.loads((folder / "metrics.json").read_text())["samples"]
+    rss = [sample["rss_mb"] for sample in samples]
+    assert samples[-1]["elapsed_s"] >= 86_300
+    hour = len(samples) // 24
+    assert max(rss) < 220
+    assert max(rss[-hour:]) - max(rss[hour : 2 * hour]) < 8, "the last hour needs no more than the second"
+
+
+def replayed(lab, recording: Recording, clock):
+    history = invented_history(recording, 3)
+    lab.wrap = lambda _: binance_replay(recording, clock, intervals=("1m",), history=history)
+    lab.clock, lab.begins_ms = clock, recording.head().first_ns // 1_000_000
+
+
+def trades_of(lab) -> list[dict]:
+    wanted = ("OrderSubmitted", "ExecutionFill", "ExecutionExit", "CandleClosed")
+    return [{**line, "seq": 0} for line in lab.events(*wanted)]
+
+
+@pytest.mark.slow
+async def test_a_recording_makes_the_same_trades_at_any_speed(lab, market_data, tmp_path):
+    recording = Recording(market_data / "ticks" / "binance_usdm_btcusdt_2024-08-08.ws.gz")
+    start_ms = recording.head().first_ns // 1_000_000
+    config = lab.config(20.0, source="replay", outage_s=600)
+    replayed(lab, recording, VirtualClock(start_ms))
+    first = await lab.run(config)
+    assert first.events > 1_000
+    assert first.trades >= 1
+    fast, lab.root = trades_of(lab), tmp_path / "paced"
+    lab.told.clear()
+    began = time.monotonic_ns()
+    paced = SuppliedClock(lambda: start_ms * 1_000_000 + time.monotonic_ns() - began, time.monotonic_ns, speed=60.0)
+    replayed(lab, recording, paced)
+    second = await lab.run(config)
+    assert trades_of(lab) == fast
+    assert (second.net_pnl, second.trades) == (first.net_pnl, first.trades)

@@ -1,0 +1,176 @@
+"""The session's commands, as a person and a program use them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from maestro.cli.main import app
+from maestro_protocol.errors import ConfigError, GateRefused, ParameterError, Refused, UnknownKey, UsageError
+
+QUICK = ["session", "run", "--speed", "0", "--duration", "3", "--param", "ema_fast=2", "--param", "ema_slow=5"]
+MAESTRO = [sys.executable, "-c", "import sys; sys.argv[0] = 'maestro'; from maestro.cli.main import run; run()"]
+
+
+@pytest.fixture
+def maestro(tmp_path, monkeypatch):
+    """Runs a command in a workspace of its own; gives what Click gives."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAESTRO_SPECS", raising=False)
+    monkeypatch.delenv("MAESTRO_KILL_SWITCH", raising=False)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_run_status_and_verify(maestro, tmp_path):
+    ran = maestro(*QUICK, "--json")
+    assert ran.exit_code == 0, ran.output
+    report = json.loads(ran.stdout)
+    assert (report["status"], report["reason"], report["run"]) == ("completed", "duration", "s0001-sim-btcusdt")
+    folder = tmp_path / "runs" / "sessions" / "paper" / "s0001-sim-btcusdt"
+    assert json.loads((folder / "final_report.json").read_text()) == report
+    checked = maestro("session", "verify", "--json")
+    told = json.loads(checked.stdout)
+    assert (checked.exit_code, told["passed"], len(told["checks"])) == (0, True, 10)
+    status = json.loads(maestro("session", "status", "--json").stdout)
+    assert status["running"] is None
+    assert status["sessions"][0]["net_pnl"] == report["net_pnl"]
+
+
+def test_a_checklist_that_does_not_hold_exits_with_1(maestro, tmp_path):
+    maestro(*QUICK)
+    folder = tmp_path / "runs" / "sessions" / "paper" / "s0001-sim-btcusdt"
+    (folder / "summary.html").unlink()
+    checked = maestro("session", "verify", "s0001-sim-btcusdt")
+    assert checked.exit_code == 1
+    assert "FAIL  artifacts present: missing or empty: summary.html" in checked.stdout
+    assert "9 of 10" in checked.stdout
+
+
+def test_live_is_refused_with_all_that_is_missing(maestro):
+    refused = maestro("session", "run", "--env", "live")
+    assert isinstance(refused.exception, GateRefused)
+    assert refused.exception.exit_code == 3
+    for missing in ("no gate", "session.yaml", "approval", "credentials"):
+        assert missing in str(refused.exception)
+    assert not Path("runs").exists()
+
+
+def test_live_is_refused_even_with_folder_approval_and_credentials(maestro, monkeypatch, tmp_path):
+    monkeypatch.setenv("MAESTRO_LIVE_API_KEY", "k" * 20)
+    monkeypatch.setenv("MAESTRO_LIVE_API_SECRET", "s" * 20)
+    live = tmp_path / "specs" / "sessions" / "live"
+    live.mkdir(parents=True)
+    (live / "session.yaml").write_text("quantity: '0.01'\n")
+    first = str(maestro("session", "run", "--env", "live").exception)
+    name = first.partition("approval-")[2].partition(".json")[0]
+    (live / f"approval-{name}.json").write_text("{}")
+    refused = maestro("session", "run", "--env", "live")
+    assert isinstance(refused.exception, GateRefused)
+    assert "besides" not in str(refused.exception)
+    other = str(maestro("session", "run", "--env", "live", "--quantity", "0.02").exception)
+    assert "an approval of this configuration" in other, "an approval is bound to one configuration"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--source", "nowhere"], ConfigError),
+        (["--param", "ema_fasd=3"], ParameterError),
+        (["--param", "ema_fast"], UsageError),
+        (["--method", "no_such"], UnknownKey),
+        (["--source", "replay"], UsageError),
+        (["--env", "demo"], UsageError),
+        (["--replay-from", "noon", "--source", "replay", "--recording", "x.gz"], Exception),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_nothing_is_left(maestro, words, error):
+    refused = maestro("session", "run", *words)
+    assert isinstance(refused.exception, error)
+    assert "\n" not in str(refused.exception)
+    assert not Path("runs").exists()
+
+
+def test_the_owners_file_is_read_and_checked(maestro, tmp_path):
+    folder = tmp_path / "specs" / "sessions" / "paper"
+    folder.mkdir(parents=True)
+    (folder / "session.yaml").write_text("quantity: '0.011'\nlimits: {max_daily_loss_usd: 20}\n")
+    ran = maestro(*QUICK, "--json")
+    assert ran.exit_code == 0, ran.output
+    config = json.loads((tmp_path / "runs/sessions/paper/s0001-sim-btcusdt/config.json").read_text())
+    assert (config["quantity"], config["limits"]) == ("0.011", {"max_daily_loss_usd": "20"})
+    (folder / "session.yaml").write_text("quantitty: '0.011'\n")
+    assert "did you mean 'quantity'" in str(maestro(*QUICK).exception)
+    (folder / "session.yaml").write_text("limits: {max_daily_loss_usd: 2000}\n")
+    assert "may only be made stricter" in str(maestro(*QUICK).exception)
+
+
+def test_the_kill_file_and_its_release(maestro, tmp_path):
+    workspace = tmp_path / "runs" / "sessions"
+    workspace.mkdir(parents=True)
+    (workspace / "KILL").touch()
+    refused = maestro(*QUICK)
+    assert isinstance(refused.exception, Refused)
+    assert "kill switch" in str(refused.exception)
+    assert maestro("session", "release").exit_code == 0
+    assert maestro(*QUICK).exit_code == 0
+
+
+def test_the_environment_kills_too(maestro, monkeypatch):
+    monkeypatch.setenv("MAESTRO_KILL_SWITCH", "true")
+    assert "kill switch: on by env" in str(maestro(*QUICK).exception)
+
+
+def test_there_must_be_a_session_to_stop_or_verify(maestro):
+    assert isinstance(maestro("session", "stop").exception, UsageError)
+    assert isinstance(maestro("session", "verify").exception, UsageError)
+
+
+def test_no_secret_is_written_even_when_it_is_the_symbol(maestro, monkeypatch, tmp_path):
+    monkeypatch.setenv("MAESTRO_LIVE_API_SECRET", "BTCUSDT")
+    maestro(*QUICK)
+    folder = tmp_path / "runs" / "sessions" / "paper" / "s0001-sim-btcusdt"
+    for name in ("events.jsonl", "final_report.json", "summary.html", "session.log"):
+        assert "BTCUSDT" not in (folder / name).read_text(), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(tmp_path, number):
+    command = [*MAESTRO, "session", "run", "--duration", "5", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("RUNNING"):
+                process.send_signal(number)
+        assert process.wait(60) == 0
+    [report] = tmp_path.glob("sessions/paper/*/final_report.json")
+    assert json.loads(report.read_text())["reason"] == f"signal:{number.name}"
+
+
+@pytest.mark.slow
+def test_a_session_over_the_served_double_and_a_second_one_beside_it(tmp_path):
+    serving = [*MAESTRO, "exchange", "serve", "--sim", "3"]
+    with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as exchange:
+        assert exchange.stdout is not None
+        address = exchange.stdout.readline().split()[0]
+        run = [*MAESTRO, "session", "run", "--out", str(tmp_path), "--source", "binance", "--endpoint", address]
+        with subprocess.Popen([*run, "--duration", "0.1"], stderr=subprocess.PIPE, text=True) as session:
+            assert session.stderr is not None
+            for line in session.stderr:
+                if line.startswith("RUNNING"):
+                    second = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+                    assert second.returncode == 3
+                    assert "already_running" in second.stderr
+            assert session.wait(60) == 0
+        exchange.send_signal(signal.SIGTERM)
+        assert exchange.wait(30) == 0
+    [report] = tmp_path.glob("sessions/paper/*/final_report.json")
+    said = json.loads(report.read_text())
+    assert (said["reason"], said["error_count"], said["feed"]["rejected"]) == ("duration", 0, {})
+    assert said["frame_to_decision"]["count"] > 50
