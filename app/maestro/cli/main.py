@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from maestro.cli import campaign, data, exchange, gate, record, session, things
+from maestro.cli import campaign, data, exchange, gate, record, session, study, things
 from maestro.cli.operate import agent, doctor
 from maestro_protocol.errors import MaestroError
 
@@ -26,6 +26,7 @@ app.add_typer(exchange.app, name="exchange")
 app.add_typer(session.app, name="session")
 app.add_typer(gate.app, name="gate")
 campaign.app.command("journal")(record.journal)
+app.add_typer(study.app, name="study")
 app.command("why")(record.why)
 app.command("costs")(record.costs)
 app.command("doctor")(doctor.doctor)
