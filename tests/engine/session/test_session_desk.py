@@ -1,0 +1,247 @@
+"""What may be sent, what is kept back and why, and that a restored desk goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.account.perpetual import PerpetualAccount
+from maestro_engine.feeds.port import BookTicker
+from maestro_engine.risk.guard import RiskGuard
+from maestro_engine.risk.killswitch import KillSource
+from maestro_engine.risk.limits import RiskLimits
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.trading.desk import Desk
+from maestro_engine.venue.orders import Instrument, Side
+from maestro_protocol.config import Costs
+from maestro_protocol.errors import DataError
+
+D = Decimal
+DAY = 20_000 * 86_400_000
+TABLES = {"BTCUSDT": MarginTable(BTCUSDT_BRACKETS)}
+
+
+class Floor:
+    """A desk, a market of one quote, and a clock that is moved by hand."""
+
+    def __init__(self, cash: str = "10000", price: float = 60_000.0, **over: object) -> None:
+        self.config = SessionConfig(**{"leverage": D(10), **over})
+        self.now = DAY
+        self.said: list[tuple[str, dict]] = []
+        self.desk = self.make(
+            PerpetualAccount(D(cash), self.config.leverage, TABLES), RiskGuard(RiskLimits(), D(cash), DAY)
+        )
+        self.quote(price)
+
+    def make(self, account: PerpetualAccount, guard: RiskGuard) -> Desk:
+        grid = Instrument("BTCUSDT", D("0.1"), D("0.001"), D("0.001"), D(1_000), D(5))
+        return Desk("run", self.config, grid, account, guard, self.say)
+
+    def say(self, record, now: int) -> None:
+        fields = {name: getattr(record, name) for name in record.__struct_fields__}
+        self.said.append((type(record).__name__, fields))
+
+    def quote(self, price: float, qty: float = 50.0, after_ms: int = 0) -> None:
+        self.now += after_ms
+        ticker = BookTicker("BTCUSDT", self.now, self.now * 10**6, None, price - 0.1, qty, price + 0.1, qty)
+        self.desk.tick(ticker, self.now)
+        self.desk.mark(D(repr(price)), self.now)
+
+    def wait(self, ms: int = 200) -> None:
+        for _ in range(ms // 20):
+            self.now += 20
+            self.desk.poll(self.now)
+
+    def enter(self, qty: str = "0.02", stop: float = 59_900, target: float = 61_000, side: Side = Side.BUY) -> bool:
+        return self.desk.enter(side, D(qty), D(repr(stop)), D(repr(target)), self.now)
+
+    def rejected(self) -> list[str]:
+        return [fields["reason"] for name, fields in self.said if name == "OrderRejected"]
+
+    def exits(self) -> list[str]:
+        return [fields["reason"] for name, fields in self.said if name == "ExecutionExit"]
+
+
+def test_entry_stop_and_target_are_one_trade():
+    floor = Floor()
+    assert floor.enter()
+    floor.wait()
+    assert floor.desk.position == D("0.02")
+    assert [s.order.client_order_id for s in floor.desk.working] == ["run-1s", "run-1t"]
+    floor.quote(59_890.0, after_ms=1_000)
+    floor.wait()
+    assert floor.exits() == ["stop"]
+    assert floor.desk.flat
+    assert floor.desk.trade is None
+
+
+def test_a_target_is_made_at_its_price():
+    floor = Floor()
+    floor.enter(target=60_500)
+    floor.wait()
+    floor.quote(60_510.0, after_ms=1_000)
+    floor.wait()
+    assert floor.exits() == ["target"]
+    assert floor.desk.account.realised == D("0.02") * (D("60500.0") - D("60000.1"))
+
+
+def test_the_kill_switch_blocks_entries_and_never_the_way_out():
+    floor = Floor()
+    floor.enter()
+    floor.wait()
+    floor.desk.guard.on_kill_sources({KillSource.FILE: True}, floor.now)
+    floor.desk.leave("timeout", floor.now)
+    floor.wait()
+    assert floor.desk.flat
+    assert floor.exits() == ["timeout"]
+    assert not floor.enter()
+    assert floor.rejected() == ["kill_switch"]
+    assert floor.desk.counts.orders == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit"),
+    [
+        ({"qty": "3.4", "stop": 59_995}, "max_position_usd"),
+        ({"qty": "0.2"}, "max_loss_per_trade_usd"),
+        ({"qty": "0.6"}, "daily_loss"),
+        ({"qty": "0.001", "stop": 59_000, "target": 60_500}, "min_reward_risk"),
+    ],
+)
+def test_hard_limits_keep_an_entry_back(asked, limit):
+    floor = Floor(cash="1000000", costs=Costs(maker_bps=0, taker_bps=0, slippage_bps=0))
+    floor.desk.guard.limits = RiskLimits(max_loss_per_trade_usd=D(18))
+    assert not floor.enter(**asked)
+    assert floor.rejected() == [limit]
+    assert floor.desk.flat
+
+
+def test_margin_is_checked_before_an_order_is_sent():
+    floor = Floor(cash="100")
+    assert not floor.enter(qty="0.02")
+    assert floor.rejected() == ["margin"]
+    assert floor.desk.counts.orders == 0, "nothing was sent"
+
+
+def test_orders_a_minute_are_limited_for_entries_only():
+    floor = Floor(cash="1000000")
+    for _ in range(4):
+        floor.enter(qty="0.001")
+        floor.wait()
+        floor.desk.cancel_all(floor.now)
+        floor.wait()
+        floor.desk.leave("timeout", floor.now)
+        floor.wait()
+        assert floor.desk.flat
+    assert "max_orders_per_minute" in floor.rejected()
+    floor.quote(60_000.0, after_ms=61_000)
+    assert floor.enter(qty="0.001")
+
+
+def test_a_position_whose_stop_the_venue_refuses_is_left_at_once():
+    floor = Floor()
+    floor.desk.exchange.instrument = Instrument(
+        "BTCUSDT", D("0.1"), D("0.001"), D("0.001"), D(1_000), D(5), min_price=D(59_950)
+    )
+    floor.enter()
+    floor.wait()
+    floor.quote(60_000.0, after_ms=100)
+    floor.wait(400)
+    assert "venue" in floor.rejected()
+    assert floor.exits() == ["unprotected"]
+    assert floor.desk.flat
+
+
+def test_leaving_twice_sends_one_order():
+    floor = Floor()
+    floor.enter()
+    floor.wait()
+    floor.desk.leave("timeout", floor.now)
+    floor.desk.leave("timeout", floor.now)
+    floor.wait()
+    assert floor.desk.flat
+    assert floor.desk.counts.orders == 4
+
+
+def test_a_margin_that_is_gone_is_a_liquidation():
+    floor = Floor(cash="150")
+    assert floor.enter(qty="0.001", stop=59_000, target=66_000)
+    floor.wait()
+    floor.desk.cancel_all(floor.now)
+    floor.wait()
+    floor.quote(54_100.0, after_ms=1_000)
+    assert floor.exits() == ["liquidation"]
+    assert floor.desk.position == floor.desk.exchange.net == 0
+
+
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("quote"), st.integers(59_700, 60_300)),
+        st.tuples(st.just("enter"), st.sampled_from([-1, 1])),
+        st.tuples(st.just("wait"), st.sampled_from([20, 60, 200])),
+        st.tuples(st.just("leave"), st.just(0)),
+        st.tuples(st.just("cancel"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+def move(floor: Floor, what: str, value: int) -> None:
+    if what == "quote":
+        floor.quote(float(value), qty=0.015, after_ms=500)
+    elif what == "wait":
+        floor.wait(value)
+    elif what == "leave":
+        floor.desk.leave("timeout", floor.now)
+    elif what == "cancel":
+        floor.desk.cancel_all(floor.now)
+    elif floor.desk.flat:
+        side = Side.BUY if value > 0 else Side.SELL
+        floor.enter("0.02", 60_000 - value * 200, 60_000 + value * 400, side)
+
+
+def reborn(floor: Floor) -> None:
+    """Save, forget everything, and start from what was saved; the market is told anew."""
+    plain = json.loads(json.dumps(floor.desk.to_dict()))
+    account = PerpetualAccount.from_dict(plain["account"], TABLES)
+    desk = floor.make(account, RiskGuard.from_dict(plain["guard"], RiskLimits()))
+    desk.restore(plain)
+    desk.exchange.matching.book = floor.desk.exchange.matching.book
+    desk._ticker, desk.price = floor.desk._ticker, floor.desk.price
+    floor.desk = desk
+
+
+@settings(max_examples=120, deadline=None)
+@given(MOVES)
+def test_a_desk_restored_after_every_move_does_what_one_that_never_was_does(moves):
+    plain, restored = Floor(cash="100000"), Floor(cash="100000")
+    for what, value in moves:
+        move(plain, what, value)
+        move(restored, what, value)
+        reborn(restored)
+        assert restored.said == plain.said
+    assert restored.desk.to_dict() == plain.desk.to_dict()
+    account = plain.desk.account
+    assert account.equity == account.cash + account.unrealised
+    assert plain.desk.exchange.net - sum_under_way(plain.desk) == plain.desk.position
+
+
+def sum_under_way(desk: Desk) -> Decimal:
+    """What the venue has executed and the desk has not heard of."""
+    return sum((e.signed_qty for _, e in desk.exchange._outbox if type(e).__name__ == "Fill"), D(0))
+
+
+def test_parts_that_do_not_agree_are_not_started_on():
+    floor = Floor()
+    floor.enter()
+    floor.wait()
+    plain = json.loads(json.dumps(floor.desk.to_dict()))
+    plain["exchange"]["net"] = "0.05"
+    desk = floor.make(PerpetualAccount.from_dict(plain["account"], TABLES), floor.desk.guard)
+    with pytest.raises(DataError, match=r"venue holds 0\.05 BTCUSDT, the account 0\.020"):
+        desk.restore(plain)
