@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maestro_engine import methods
+from maestro_engine.feeds.bitunix.parser import INTERVALS
 from maestro_engine.feeds.port import interval_ms
 from maestro_engine.risk.limits import RiskLimits
 from maestro_protocol.base import Frozen, Name
@@ -86,5 +87,5 @@ class SessionConfig(Frozen):
         self.risk()
         if self.fills == "bars" and self.entry_latency_ms + self.response_latency_ms:
             raise ConfigError("fills: against candles there is no latency; set both latencies to 0")
-        if self.source == "bitunix" and self.interval not in ("1m", "5m", "15m", "30m", "1h", "4h", "1d"):
+        if self.source == "bitunix" and self.interval not in INTERVALS:
             raise ConfigError(f"interval: Bitunix has no candles of {self.interval}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 
 from maestro_engine.feeds.port import Clock, Counters
@@ -48,6 +48,18 @@ class Ending:
         self.failed = True
         self.begin(reason)
 
+    async def first(self, work: Coroutine[None, None, None]) -> bool:
+        """Do *work* unless the end is asked for before it is done; False in that case."""
+        working, asked = asyncio.ensure_future(work), asyncio.ensure_future(self.asked.wait())
+        await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            return False
+        working.result()
+        return not self.asked.is_set()
+
     async def settle(self, trader: Trader) -> None:
         """Give orders time to come back or fill, and a position time to get a price."""
         await self._until(lambda: not trader.desk.busy, PENDING_S, trader)
@@ -78,10 +90,7 @@ class Ending:
             self._flat_ms = round((self._clock.monotonic_ns() - self._begun_ns) / 1e6)
         exit_code = 1 if self.failed else 0
         trader.say(records.SystemShutdown(self.reason, exit_code, self._flat_ms))
-        opened.keep("done" if desk.flat else "open")
         trader.save()
-        trader.finish()
-        trader.say(records.SystemState("COMPLETED"))
         trader.finish()
         return _figures(self, config, opened, metrics, feed, exit_code, self._flat_ms)
 

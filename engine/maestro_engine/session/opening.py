@@ -12,6 +12,7 @@ from maestro_engine.account.perpetual import PerpetualAccount
 from maestro_engine.risk.guard import RiskGuard
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.audit import Audit
+from maestro_engine.session.evidence.records import SystemState
 from maestro_engine.session.places import Run
 from maestro_engine.session.safety.state import Loaded, StateFile
 from maestro_engine.session.trading.candles import CandleBook
@@ -43,10 +44,13 @@ class Opened:
     down_ms: int | None
     fell_back: str | None
 
-    def keep(self, phase: str) -> None:
-        """From now on states are saved as of *phase*."""
-        self.header.phase = phase
+    def complete(self) -> None:
+        """All evidence is written: the run is done, unless something is still held. Then the next start goes on."""
+        self.header.phase = "done" if self.trader.desk.flat else "open"
         self.trader.header = _plain(self.header)
+        self.trader.say(SystemState("COMPLETED"))
+        self.trader.save()
+        self.trader.finish()
 
 
 def read_state(run: Run, config: SessionConfig) -> tuple[Loaded, Header] | None:

@@ -99,5 +99,5 @@ def find_run(workspace: Path, name: str) -> Run:
     if (folder / "events.jsonl").is_file():
         return Run(folder, 0, "")
     raise UsageError(
-        f"session {name[:80]!r} is not known in {workspace}; there are {len(runs)}: maestro session list"
+        f"session {name[:80]!r} is not known in {workspace}; there are {len(runs)}: maestro session status"
     )

@@ -96,6 +96,7 @@ class Session:
             await self._live(opened, feed, controls, metrics, log)
             report = await self._end(opened, feed, metrics)
             export(run.folder, report, metrics, scrub)
+            opened.complete()
         finally:
             audit.close()
         log.info("ended", reason=report.reason, exit_code=report.exit_code)
@@ -134,7 +135,8 @@ class Session:
         trader.say(records.SystemState("SEEDING_HISTORY"))
         trader.finish()
         try:
-            await seed(trader, feed, self.config, clock)
+            if not await self._ending.first(seed(trader, feed, self.config, clock)):
+                return
         except MaestroError as error:
             log.failure("seeding", error)
             trader.error(str(error))

@@ -301,3 +301,19 @@ def test_a_frozen_process_is_killed_from_its_own_watchdog_thread(tmp_path):
     assert ended.returncode == 77, ended.stderr
     [folder] = (tmp_path / "paper").iterdir()
     assert StateFile(folder).load().state["phase"] == "open"
+
+
+async def test_it_may_be_stopped_while_it_still_waits_for_history(lab):
+    def wrap(feed):
+        async def history(*given):
+            lab.session.stop("signal:SIGTERM")
+            await lab.clock.sleep(10_000)
+
+        feed.history = history
+        return feed
+
+    lab.wrap = wrap
+    report = await lab.run()
+    assert (report.reason, report.exit_code) == ("signal:SIGTERM", 0)
+    assert "RUNNING" not in lab.states()
+    assert all((lab.folder / name).is_file() for name in ARTIFACTS)

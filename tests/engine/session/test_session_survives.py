@@ -105,7 +105,7 @@ def test_killed_again_and_again_at_random_moments(tmp_path, sum_of, lab, seed):
         assert child(tmp_path, start, 10**9) == 0
     assert kills >= 1
     for run in runs_in(tmp_path, "paper"):
-        if (run.folder / "final_report.json").exists():
+        if run.phase() is not None:  # else it was killed before it had done anything
             assert_nothing_lost_or_doubled(run.folder, sum_of)
     points = {check.name: check for check in verify(runs_in(tmp_path, "paper")[-1].folder)}
     assert points["PnL integrity"].passed
@@ -253,13 +253,13 @@ def test_a_trail_cut_anywhere_is_made_whole_from_what_was_saved(tmp_path_factory
     keep = len(whole) if told else min(len(whole), before + cut)
     path.write_bytes(whole[:keep])
     again = Audit(path, Scrubber())
-    again.recover(seq, pending)
+    assert again.recover(seq, pending) == 0
     again.close()
     assert path.read_bytes() == whole
     assert again.seq == seq
 
 
-def test_a_trail_that_lost_told_lines_is_not_continued(tmp_path):
+def test_a_trail_that_lost_told_lines_says_so(tmp_path):
     path = tmp_path / "events.jsonl"
     audit = Audit(path, Scrubber())
     for _ in range(5):
@@ -268,8 +268,8 @@ def test_a_trail_that_lost_told_lines_is_not_continued(tmp_path):
     audit.close()
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     again = Audit(path, Scrubber())
-    with pytest.raises(DataError, match="ends at line 3, saved state knows 5"):
-        again.recover(5, [])
+    assert again.recover(5, []) == 2
+    assert again.seq == 5, "the hole stays a hole"
     again.close()
 
 
@@ -303,3 +303,24 @@ async def test_a_wall_clock_that_is_set_changes_nothing_but_a_line(lab, jump_ms,
     ] == trades
     assert [line["offset_ms"] for line in lab.events("ClockJumped")] == [jump_ms]
     assert (report.net_pnl, report.duration_seconds) == (plain.net_pnl, plain.duration_seconds)
+
+
+async def test_a_session_whose_trail_lost_lines_goes_on_and_its_checklist_shows_it(lab):
+    await lab.crash()
+    path = lab.folder / "events.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-4]))
+    lab.told.clear()
+    report = await lab.run()
+    assert (report.exit_code, report.position) == (0, 0)
+    assert len(lab.events("TrailTorn")) == 1
+    failed = {check.name for check in verify(lab.folder) if not check.passed}
+    assert "graceful shutdown logged" in failed
+
+
+async def test_killed_between_report_and_goodbye_it_is_brought_to_its_end(lab, sum_of):
+    await lab.crash(event="SYSTEM_SHUTDOWN")
+    assert interrupted(lab.root, "paper") is not None
+    report = await lab.run()
+    assert (report.reason, report.exit_code) == ("duration", 0)
+    assert interrupted(lab.root, "paper") is None
+    assert_nothing_lost_or_doubled(lab.folder, sum_of)

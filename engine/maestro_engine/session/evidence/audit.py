@@ -54,22 +54,25 @@ class Audit:
             self._staged = []
             self.binding = False
 
-    def recover(self, saved_seq: int, pending: Sequence[str]) -> None:
-        """Write the saved lines that the file does not have. Raises :class:`DataError` where lines are missing."""
-        missing = [line.encode() for line in pending if _number(line.encode()) > self.seq]
-        if missing and _number(missing[0]) != self.seq + 1:
-            raise DataError(
-                f"{self._path}: line {self.seq + 1} is missing (saved state begins at {_number(missing[0])});"
-                " restore the file, or move the run's folder away"
-            )
-        if not missing and self.seq < saved_seq:
-            raise DataError(f"{self._path}: ends at line {self.seq}, saved state knows {saved_seq}; restore the file")
-        self._append(missing)
+    def recover(self, saved_seq: int, pending: Sequence[str]) -> int:
+        """Write the saved lines that the file does not have; gives how many told lines are lost (0 but for damage).
+
+        The state is what counts, so a torn trail does not keep a session from its position; its numbers show it.
+        """
+        saved = [line.encode() for line in pending]
+        first = _number(saved[0]) if saved else saved_seq + 1
+        lost = max(0, first - 1 - self.seq)
+        self._append([line for line in saved if _number(line) > self.seq])
         self.seq = max(self.seq, saved_seq)
+        return lost
+
+    def sync(self) -> None:
+        """See that all told lines reach the disk, so that no power cut takes lines which a saved state knows."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """See that all told lines reach the disk. What is only staged is dropped: no state knows of it."""
-        os.fsync(self._file.fileno())
+        """What is only staged is dropped: no state knows of it."""
+        self.sync()
         self._file.close()
 
     def _append(self, lines: Sequence[bytes]) -> None:

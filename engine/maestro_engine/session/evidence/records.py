@@ -74,6 +74,12 @@ class ClockJumped(Record, frozen=True):
     offset_ms: int
 
 
+class TrailTorn(Record, frozen=True):
+    """Lines that were told before an interruption are not in the file any more."""
+
+    lost: int
+
+
 class PositionAdopted(Record, frozen=True):
     position: Decimal
     lots: int

@@ -38,7 +38,7 @@ class StateFile:
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.path = folder / "state.json"
         self.backup = folder / "state.json.bak"
-        self._durable = durable
+        self.durable = durable
 
     def save(self, state: dict[str, object], *, durable: bool = True) -> None:
         """Replace what is saved. *durable*: it must survive a power cut too, not only the process's death.
@@ -48,7 +48,7 @@ class StateFile:
         body = msgspec.json.encode(state)
         sealed = msgspec.json.encode(_Sealed(VERSION, hashlib.sha256(body).hexdigest(), msgspec.Raw(body)))
         try:
-            _replace(self.path, sealed, durable and self._durable)
+            _replace(self.path, sealed, durable and self.durable)
             _replace(self.backup, sealed, False)
         except OSError as error:
             raise StoreError(f"{self.path}: state cannot be saved ({error.strerror}); is the disk full?") from None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import cast
 
 import msgspec
 from msgspec import Struct
@@ -201,18 +200,23 @@ class Trader:
             "trader": msgspec.to_builtins(own),
             **self.desk.to_dict(),
         }
+        if durable and self._state.durable:
+            self._audit.sync()
         self._state.save(state, durable=durable)
 
     def restore(self, state: Mapping[str, object]) -> None:
         """Become the trader that :meth:`save` wrote. Raises :class:`DataError`."""
         try:
             own = msgspec.convert(state["trader"], _Saved)
-            self._audit.recover(cast("int", state["seq"]), msgspec.convert(state["pending"], list[str]))
+            pending = msgspec.convert(state["pending"], list[str])
+            lost = self._audit.recover(msgspec.convert(state["seq"], int), pending)
             self.at(msgspec.convert(state["saved_ms"], int))
             self.desk.restore(state)
         except (KeyError, msgspec.ValidationError) as error:
             raise DataError(f"saved state cannot be read: {error}") from None
         self._funding, self.elapsed_s = own.funding, own.elapsed_s
+        if lost:
+            self.say(records.TrailTorn(lost))
 
     # inside: the market
 
