@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import msgspec
 import numpy as np
@@ -51,6 +51,11 @@ class SessionRunner(BacktestRunner):
     ) -> None:
         super().__init__(bars, data, windows, figures)
         self._folder = folder
+
+    @classmethod
+    def of(cls, backtests: BacktestRunner, folder: Path) -> Self:
+        """On the very data and windows of *backtests*: what a campaign needs to run its configs as sessions."""
+        return cls(folder, backtests._bars, backtests.data, backtests.windows, backtests._figures)
 
     def simulate(self, configs: Sequence[RunConfig], keep_trades: bool) -> BatchResult:
         """Replay each config through a session, and have the kernel account for what it did."""

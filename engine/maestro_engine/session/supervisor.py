@@ -85,7 +85,7 @@ class Session:
         self._refuse_if_killed(controls, run)
         audit = Audit(run.folder / "events.jsonl", scrub, self._around.told)
         try:
-            opened = await self._initialize(run, feed, audit)
+            opened = await self._initialize(run, feed, audit, controls)
         except MaestroError as error:
             log.failure("not started", error)
             audit.close()
@@ -111,15 +111,17 @@ class Session:
             run.discard()
             raise Refused(f"kill switch: on by {', '.join(on)}; clear it there before a session starts")
 
-    async def _initialize(self, run: Run, feed: Feed, audit: Audit) -> Opened:
+    async def _initialize(self, run: Run, feed: Feed, audit: Audit, controls: Controls) -> Opened:
         instrument = instrument_of(await feed.filters(self.config.symbol))
         begins_ms = self._around.begins_ms
         now = self._now_ms() if begins_ms is None else begins_ms
         before = predecessor(self.workspace, run, self.config.env)
         opened = open_trader(run, self.config, instrument, audit, before, now)
         trader = opened.trader
-        if opened.header.restarts == 0 and trader.desk.guard.kill_switch.on:
-            trader.desk.guard.release_kill_switch()  # no source says kill any more: it was looked at before
+        guard = trader.desk.guard
+        if not opened.resumed and guard.kill_switch.on:  # a predecessor's: whoever cleared its sources released it
+            guard.on_kill_sources(controls.kill_sources(), now)
+            guard.release_kill_switch()
         config = self.config.model_dump(mode="json")
         trader.say(records.SystemStartup(run.name, self.config.env, config, opened.resumed, opened.down_ms))
         trader.say(records.SystemState("INITIALIZING", opened.fell_back or ""))

@@ -142,7 +142,7 @@ def test_a_run_config_of_engine_session_runs_like_any_other(tmp_path):
     assert outcome.n_trades == outcome.report.whole.n_trades == len(closes) > 0
     exits = session_trades(tmp_path / "seg1" / "events.jsonl")
     assert float(outcome.report.whole.total_pnl) == pytest.approx(sum(e["pnl"] for e in exits), abs=1e-3)
-    [again] = runner.run([config])
+    [again] = SessionRunner.of(runner, tmp_path).run([config])
     assert again == outcome
 
 
