@@ -174,3 +174,19 @@ def test_a_session_over_the_served_double_and_a_second_one_beside_it(tmp_path):
     said = json.loads(report.read_text())
     assert (said["reason"], said["error_count"], said["feed"]["rejected"]) == ("duration", 0, {})
     assert said["frame_to_decision"]["count"] > 50
+
+
+@pytest.mark.slow
+def test_replaying_from_a_moment_makes_the_same_trades_every_time(maestro, market_data, tmp_path):
+    capture = market_data / "ticks" / "binance_usdm_btcusdt_2024-08-08.ws.gz"
+    words = ["session", "run", "--source", "replay", "--recording", str(capture), "--speed", "0", "--outage", "600"]
+    words += ["--replay-from", "2024-08-08T23:55:30", "--param", "ema_fast=2", "--param", "ema_slow=5", "--json"]
+    reports = [json.loads(maestro(*words, "--out", str(tmp_path / name)).stdout) for name in ("a", "b")]
+    whole = [word for word in words if word not in ("--replay-from", "2024-08-08T23:55:30")]
+    reports.append(json.loads(maestro(*whole, "--out", str(tmp_path / "c")).stdout))
+    assert {report["reason"] for report in reports} == {"data_ended"}
+    assert reports[0]["events"] == reports[1]["events"] < reports[2]["events"]
+    assert reports[0]["net_pnl"] == reports[1]["net_pnl"]
+    trails = [next((tmp_path / name).rglob("events.jsonl")).read_text().splitlines() for name in ("a", "b")]
+    binding = [[line for line in trail if "Order" in line or "Execution" in line] for trail in trails]
+    assert binding[0] == binding[1] != []

@@ -24,7 +24,8 @@ FUNDING_POLL_S = 60.0
 SAMPLE_S = 60.0
 JUMP_MS = 1_000
 MARKET_DATA = "market_data"
-"""Name of the dependency whose breaker counts lost connections."""
+HISTORY = "history"
+"""Names of what a session depends on: a breaker each, which three failures in a row open for a minute."""
 
 
 class Tasks:
@@ -252,14 +253,24 @@ class Tasks:
         hole = candles.hole_before(kline)
         if hole is None or kline.interval != self._config.interval:
             return
-        try:
-            rows = await self._feed.history(kline.symbol, kline.interval, hole.missing + 2)
-        except DataError as error:
-            self._trader.error(f"gap after {hole.before}: {error}")
-            rows = []
+        rows = await self._asked_again(kline, hole.missing + 2)
         missed = [row for row in rows if hole.before < row.open_ms < hole.after and candles.add(row)]
         stream = f"kline_{kline.interval}"
         self._trader.say(records.GapDetected(hole.missing, hole.before, hole.after, stream, len(missed)))
+
+    async def _asked_again(self, kline: Kline, count: int) -> list[Kline]:
+        """The newest *count* closed candles by REST; none while its breaker is open."""
+        guard = self._trader.desk.guard
+        if not guard.may_ask(HISTORY, self._trader.now):
+            return []
+        try:
+            rows = await self._feed.history(kline.symbol, kline.interval, count)
+        except DataError as error:
+            self._trader.error(f"history: {error}")
+            self._trader.lost_dependency(HISTORY)
+            return []
+        guard.answered(HISTORY)
+        return rows
 
     def _look_at_breakers(self) -> None:
         tripped, self._trader.desk.tripped = self._trader.desk.tripped, []

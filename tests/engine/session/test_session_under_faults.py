@@ -22,6 +22,7 @@ from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.verify import verify
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
+from maestro_protocol.errors import DataError
 
 STREAMS = [
     Subscription("BTCUSDT", "trade"),
@@ -193,3 +194,32 @@ async def test_prices_that_cannot_be_are_not_traded_on(lab, price):
     report = await lab.run(lab.config(10.0))
     assert (report.exit_code, report.reason) == (0, "duration")
     assert report.error_count == 1
+
+
+async def test_a_source_of_history_that_keeps_failing_is_left_alone_for_a_minute(lab):
+    asked: list[int] = []
+
+    def lose(event: Event) -> list[Event]:
+        """Every other candle is missing, so that history is asked for at each that comes."""
+        even = isinstance(event, Kline) and event.closed and event.open_ms % 120_000 == 0
+        return [] if even else [event]
+
+    def wrap(feed):
+        plain = feed.history
+
+        async def history(*given):
+            if "RUNNING" in lab.states():
+                asked.append(lab.clock.now_ms())
+                raise DataError("HTTP 502")
+            return await plain(*given)
+
+        feed.history = history
+        return feed
+
+    lab.tamper, lab.wrap = lose, wrap
+    report = await lab.run(lab.config(14.0))
+    [tripped] = [line for line in lab.events("CircuitBreakerTripped") if line["reason"] == "history"]
+    assert "3 failures in a row" in tripped["detail"]
+    assert report.reason == "duration", "a dependency's breaker ends nothing"
+    assert 3 <= len(asked) <= 7
+    assert report.error_count == len(asked)
