@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -150,7 +152,7 @@ async def config_of(campaign: str, store: SqlStore) -> CampaignConfig:
         if isinstance(envelope.body, CampaignConfig):
             return envelope.body
         break
-    known = ", ".join(await store.campaigns()) or "none"
+    known = ", ".join((await store.campaigns())[-5:]) or "none"
     raise UsageError(f"campaign {campaign[:80]!r} has no journal here; known: {known}")
 
 
@@ -162,6 +164,21 @@ async def _conduct(
     observer: Observer,
     away: Collection[str],
 ) -> CampaignRun:
+    """Walk the campaign's path to its end, then write its report, with what the walk needed let go."""
+    finished = await _walk(config, market, store, settings, observer, away)
+    folder = settings.runs / config.campaign
+    await asyncio.to_thread(write_report, folder)
+    return CampaignRun(config.campaign, folder, finished)
+
+
+async def _walk(
+    config: CampaignConfig,
+    market: Market,
+    store: SqlStore,
+    settings: Settings,
+    observer: Observer,
+    away: Collection[str],
+) -> CampaignFinished:
     """Run or walk again: the same path, as far as the journal goes."""
     from maestro.store.gates import Gates
 
@@ -176,7 +193,8 @@ async def _conduct(
         desk = desk_of(config, market, steps, settings.runs, observer)
         if not remote.asking(config, away):
             await _settle(config.campaign, store)
-        await desk.steps.open()
+        with collector_paused():
+            await desk.steps.open()
         budget = brains.budget_of(config, clock)
         found = tuple(desk.steps.past())
         brains.book_past(budget, config.campaign, found)
@@ -188,8 +206,17 @@ async def _conduct(
             finished = await Campaign(desk).run()
         await _settle(config.campaign, store)
         desk.folder.recordings(await store.calls.exchanges(config.campaign))
-    await asyncio.to_thread(write_report, desk.folder.path)
-    return CampaignRun(config.campaign, desk.folder.path, finished)
+    return finished
+
+
+@contextmanager
+def collector_paused() -> Generator[None]:
+    """Without the garbage collector: reading a long journal makes a million objects and not one cycle."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def _settle(campaign: str, store: SqlStore) -> None:

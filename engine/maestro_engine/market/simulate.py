@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -38,6 +39,7 @@ class _Regime:
     fast: float = 0.35  # the same with a half-life of an hour
 
 
+_BLOCK = 4_096
 _NOISE = _Regime()
 _REGIMES = (_NOISE, _Regime(drift=0.15), _Regime(pull=0.05), _Regime(slow=0.5, fast=0.6))
 _BY_KIND = dict(zip(("noise", "trending", "mean_reverting", "volatility_clusters"), _REGIMES, strict=True))
@@ -77,9 +79,13 @@ def simulate_bars(
         regimes, labels = (_BY_KIND[kind],), np.zeros(n, np.int64)
     activity = _volatility(random, regimes, labels)
     sigma = volatility * activity
-    steps = np.cumsum(random.standard_normal((n, _SUB_STEPS)), axis=1) / math.sqrt(_SUB_STEPS)
-    drift = _drift(random, regimes, labels, sigma, sigma * steps[:, -1])
-    paths = sigma[:, None] * steps + drift[:, None] * (np.arange(1, _SUB_STEPS + 1) / _SUB_STEPS)
+    paths = random.standard_normal((n, _SUB_STEPS))
+    np.cumsum(paths, axis=1, out=paths)
+    paths /= math.sqrt(_SUB_STEPS)
+    paths *= sigma[:, None]
+    drift = _drift(random, regimes, labels, sigma, paths[:, -1].copy())
+    for rows in _blocks(n):
+        paths[rows] += drift[rows, None] * (np.arange(1, _SUB_STEPS + 1) / _SUB_STEPS)
     opens, highs, lows, closes = _log_prices(random, paths, sigma)
     # Prices lie on ticks, as traded ones do; that also keeps the last bits of exp() out of the digest.
     decimals = max(0, 6 - math.floor(math.log10(price)))
@@ -149,7 +155,8 @@ def _switching(random: np.random.Generator, n: int) -> Ints:
     """A regime's number for each bar; never the same twice in a row."""
     lengths = random.geometric(1 / _REGIME_BARS, size=n)
     hops = random.integers(1, len(_REGIMES), size=n)
-    return np.repeat(np.cumsum(hops) % len(_REGIMES), lengths)[:n]
+    enough = int(np.searchsorted(np.cumsum(lengths), n)) + 1
+    return np.repeat(np.cumsum(hops[:enough]) % len(_REGIMES), lengths[:enough])[:n]
 
 
 def _volatility(random: np.random.Generator, regimes: tuple[_Regime, ...], labels: Ints) -> Floats:
@@ -200,6 +207,11 @@ def _pull(pulls: Floats, moves: Floats) -> Floats:
     return np.array(undone)
 
 
+def _blocks(n: int) -> Iterator[slice]:
+    """Bars a few thousand at a time: their sub-steps fit into the cache, and no copy of all of them is made."""
+    return (slice(first, min(first + _BLOCK, n)) for first in range(0, n, _BLOCK))
+
+
 def _log_prices(random: np.random.Generator, paths: Floats, sigma: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Open, high, low and close of each bar, as logarithms over the first price; *paths* begins after each open.
 
@@ -209,15 +221,20 @@ def _log_prices(random: np.random.Generator, paths: Floats, sigma: Floats) -> tu
     """
     closes = np.cumsum(paths[:, -1])
     opens = np.concatenate(([0.0], closes[:-1]))
-    ends = np.concatenate((np.zeros((len(paths), 1)), paths), axis=1)
-    middle, squared = ends[:, 1:] + ends[:, :-1], np.diff(ends, axis=1) ** 2
     variance = 2 * (sigma**2 / _SUB_STEPS)[:, None]
 
-    def reach() -> Floats:
-        return np.sqrt(squared + variance * random.standard_exponential(paths.shape))
+    def extremes(up: bool) -> Floats:
+        """Twice the farthest reach of each bar's path, a block of bars at a time."""
+        found = np.empty(len(paths))
+        for rows in _blocks(len(paths)):
+            ends = np.concatenate((np.zeros((len(found[rows]), 1)), paths[rows]), axis=1)
+            middle, squared = ends[:, 1:] + ends[:, :-1], np.diff(ends, axis=1) ** 2
+            reach = np.sqrt(squared + variance[rows] * random.standard_exponential(squared.shape))
+            found[rows] = (middle + reach).max(axis=1) if up else (middle - reach).min(axis=1)
+        return found
 
-    highs = opens + (middle + reach()).max(axis=1) / 2
-    lows = opens + (middle - reach()).min(axis=1) / 2
+    highs = opens + extremes(up=True) / 2
+    lows = opens + extremes(up=False) / 2
     return opens, np.maximum(highs, np.maximum(opens, closes)), np.minimum(lows, np.minimum(opens, closes)), closes
 
 
