@@ -6,7 +6,7 @@ from asyncio import Event as Flag
 from collections.abc import Callable, Coroutine
 
 from maestro_engine.feeds.clock import ReceiveStamps
-from maestro_engine.feeds.port import Event, Feed, FeedStatus, Kline
+from maestro_engine.feeds.port import BookTicker, Event, Feed, FeedStatus, Kline
 from maestro_engine.risk.guard import ERRORS
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
@@ -51,7 +51,8 @@ class Tasks:
         self._began_ns = around.clock.monotonic_ns()
         self._elapsed_before = opened.trader.elapsed_s
         self._last_ns = self._began_ns
-        """When anything of the market was heard last, monotonic."""
+        """When what fills are made against was heard last, monotonic."""
+        self._against, self._stream = (Kline, "kline") if config.fills == "bars" else (BookTicker, "book")
         self._live = around.begins_ms is None
         """Whether time is the machine's. A simulation or a recording has its own, at whatever speed it is played."""
         self._until_ms: int | None = None
@@ -182,11 +183,12 @@ class Tasks:
 
     async def _take(self, event: Event) -> None:
         began_ns = self._clock.monotonic_ns()
-        self._last_ns = began_ns
         if self._over(event):
             return
-        if self._stale or self._down:
-            self._heard_again()
+        if isinstance(event, self._against):
+            self._last_ns = began_ns
+            if self._stale or self._down:
+                self._heard_again()
         if isinstance(event, Kline) and event.closed:
             await self._fill_hole(event)
         try:
@@ -236,7 +238,7 @@ class Tasks:
                 before, after = status.before or 0, status.after or 0
                 gap = records.GapDetected(status.missing or 0, before, after, status.stream or status.symbol, 0)
                 self._trader.say(gap)
-            case "quiet":
+            case "quiet" if self._stream in status.stream.lower():
                 self._last_ns = self._clock.monotonic_ns()  # REST has testified that nothing happens
             case "disconnected":
                 self._down = True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from maestro_engine.feeds.port import FeedStatus, Kline, Subscription
+from maestro_engine.feeds.port import BookTicker, FeedStatus, Kline, Subscription
 from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.evidence.report import ARTIFACTS
 from maestro_engine.session.safety.controls import KILL_FILE, send
@@ -46,6 +46,7 @@ async def test_stopped_in_the_middle_with_a_position(lab):
     assert (report.reason, report.exit_code, report.position, report.trades) == ("stop", 0, 0, 1)
     assert report.flat_ms is not None
     assert_ended_in_order(lab)
+    assert [line["status"] for line in lab.events("OrderClosed")] == ["cancelled", "cancelled"]
     assert lab.events("ExecutionExit")[-1]["reason"] == "shutdown"
 
 
@@ -128,11 +129,27 @@ async def test_an_outage_that_may_be_sat_out_only_keeps_entries_back(lab):
     assert not [line for line in lab.events("OrderSubmitted") if line["seq"] in silent]
 
 
+async def test_candles_without_a_book_are_no_reason_to_enter(lab):
+    first = lab.clock.now_ms()
+
+    def lose_the_book(event):
+        return [] if isinstance(event, BookTicker) and event.local_ns // 10**6 - first < 600_000 else [event]
+
+    lab.tamper = lose_the_book
+    report = await lab.run(lab.config(outage_s=900))
+    [stale] = lab.events("ORDER_BOOK_STALE")
+    [again] = [line for line in lab.events("FeedChanged") if line["state"] == "live"]
+    silent = range(stale["seq"], again["seq"])
+    assert len([line for line in lab.events("CandleClosed") if line["seq"] in silent]) >= 9
+    assert not [line for line in lab.events("OrderSubmitted") if line["seq"] in silent]
+    assert report.trades > 0, "with a book there were entries again"
+
+
 async def test_a_quiet_market_is_not_taken_for_a_dead_one(lab):
     async def quiet(event):
         if len(lab.events("CandleClosed")) == 3 and lab.clock.now_ms() % 120_000 > 60_000:
             await lab.clock.sleep(10)
-            return [FeedStatus(event.local_ns, "quiet", "REST agrees")]
+            return [FeedStatus(event.local_ns, "quiet", "REST agrees", stream="btcusdt@bookTicker")]
         return None
 
     lab.tamper = quiet

@@ -7,8 +7,10 @@ import json
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from maestro_engine.feeds.clock import VirtualClock
+from maestro_engine.feeds.port import MarkPrice
 from maestro_engine.session.evidence.verify import verify
 
 from maestro_engine.session.config import SessionConfig  # isort: skip
@@ -89,10 +91,18 @@ def first_start() -> int:
 
 
 async def test_funding_is_paid_when_it_falls_due_and_once(lab):
-    lab.clock = VirtualClock(first_start() + 8 * 3_600_000 - 20 * 60_000)
+    due_ms = first_start() + 8 * 3_600_000
+    lab.clock = VirtualClock(due_ms - 20 * 60_000)
+
+    def slow_to_notice(event):
+        """A source that goes on naming the time that is past."""
+        late = isinstance(event, MarkPrice) and 0 <= event.time_ms - due_ms < 90_000
+        return [replace(event, next_funding_ms=due_ms) if late else event]
+
+    lab.tamper = slow_to_notice
     report = await lab.run(lab.config(60.0))
     due = [line["due_ms"] for line in lab.events("FundingPaid")]
-    assert due == [first_start() + 8 * 3_600_000]
+    assert due == [due_ms]
     assert report.funding_total != 0
     assert report.funding_total == sum(Decimal(line["received"]) for line in lab.events("FundingPaid"))
 
