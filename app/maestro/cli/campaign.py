@@ -32,6 +32,7 @@ Bus = Annotated[
 Remote = Annotated[
     list[str] | None, typer.Option("--remote", help="ROLE that `maestro agent run ROLE` answers for; needs a bus.")
 ]
+ROLES = ("maestro", "strategist", "critic", "implementer")
 CampaignArg = Annotated[str, typer.Argument(help="Id of the campaign, as `maestro campaign list` shows it.")]
 
 
@@ -69,6 +70,7 @@ def run(
     from maestro.wiring.campaigns import CampaignRequest
     from maestro_protocol.config import Costs, Sizing
 
+    _of_data(data, symbol, market)
     request = CampaignRequest.model_validate(
         {
             "data": data,
@@ -76,11 +78,11 @@ def run(
             "market": market,
             "tests": tests,
             "segments": segments,
-            "only_segment": _inside(segment, segments),
+            "only_segment": _inside(segment, segments, tests),
             "seed": seed,
             "policy": _one_of("--policy", policy, ("sequential", "streak")),
             "blind": blind,
-            "brains": tuple(parse_brain(text) for text in brain or ()),
+            "brains": _brains(brain or ()),
             "costs": Costs(maker_bps=maker_bps, taker_bps=taker_bps, slippage_bps=slippage_bps),
             "sizing": Sizing.model_validate({"notional_usd": str(notional)}),
         }
@@ -253,7 +255,7 @@ def campaign_folder(settings: Settings, campaign: str) -> Path:
         import difflib
 
         near = difflib.get_close_matches(campaign, known, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"none is kept in {settings.runs}"
+        hint = f"did you mean {near[0]}?" if near else f"{len(known)} are kept in {settings.runs}"
         raise UsageError(f"campaign {campaign[:80]!r} is not known; {hint}")
     return settings.runs / campaign
 
@@ -271,14 +273,14 @@ def parse_brain(text: str) -> BrainChoice:
 
     role, equals, brain = text.partition("=")
     name, _, model = brain.partition(":")
+    if not equals or name not in ("offline", "anthropic", "openai"):
+        raise UsageError(f"--brain {text[:80]!r}: write ROLE=BRAIN[:MODEL] with offline, anthropic or openai")
+    if role not in ROLES:
+        raise UsageError(f"--brain {text[:80]!r}: unknown role; known: {', '.join(ROLES)}")
     try:
-        if not equals or name not in ("offline", "anthropic", "openai"):
-            raise UsageError(f"--brain {text[:80]!r}: write ROLE=BRAIN[:MODEL] with offline, anthropic or openai")
         return BrainChoice.model_validate({"role": role, "brain": name, "model": model or None})
     except ValidationError:
-        raise UsageError(
-            f"--brain {text[:80]!r}: unknown role; known: maestro, strategist, critic, implementer"
-        ) from None
+        raise UsageError(f"--brain {text[:80]!r}: no model has such a name") from None
 
 
 def _roles(names: Sequence[str] | None) -> frozenset[str]:
@@ -288,13 +290,33 @@ def _roles(names: Sequence[str] | None) -> frozenset[str]:
     return frozenset(_one_of("--remote", name, ROLES) for name in names or ())
 
 
+def _brains(texts: Sequence[str]) -> tuple[BrainChoice, ...]:
+    """One brain a role. Raises UsageError."""
+    chosen = tuple(parse_brain(text) for text in texts)
+    roles = [choice.role for choice in chosen]
+    for role in roles:
+        if roles.count(role) > 1:
+            raise UsageError(f"--brain {role} is given twice; a role has one brain")
+    return chosen
+
+
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise UsageError(f"{option} {value[:40]!r} is not known; choose one of: {', '.join(known)}")
     return value
 
 
-def _inside(segment: int | None, segments: int) -> int | None:
+def _inside(segment: int | None, segments: int, tests: int) -> int | None:
     if segment is not None and segment > segments:
-        raise UsageError(f"--segment {segment}: there are {segments} segments")
+        raise UsageError(f"--segment {segment}: --segments is {segments}")
+    if segment is not None and segment > tests:
+        raise UsageError(f"--segment {segment}: {tests} tests leave none for it; give more --tests")
     return segment
+
+
+def _of_data(data: Path | None, symbol: str | None, market: str) -> None:
+    """Refuse what would have no effect."""
+    if data is None and symbol is not None:
+        raise UsageError("--symbol names the symbol of a file: give --data too")
+    if data is not None and market != "mixed":
+        raise UsageError("--market is a simulated market and --data a file: give one of the two")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from maestro.cli.show import emit, table
+from maestro.cli.show import emit, plain, table
+from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from maestro.store.gates import Gates
@@ -54,7 +56,7 @@ def show(gate: GateArg, out: Out = None, as_json: Json = False) -> None:
     if as_json:
         emit(row)
     else:
-        sys.stdout.write("".join(f"{name}: {value}\n" for name, value in row.items()))
+        sys.stdout.write("".join(f"{name}: {plain(str(value))}\n" for name, value in row.items()))
 
 
 @app.command("approve")
@@ -73,6 +75,9 @@ def _answer(gate: str, approve: bool, reason: str, bound_to: str | None, out: Pa
     from maestro.clock import SystemClock
     from maestro.wiring.gates import owner
     from maestro_protocol.messages.gate import GateVote
+
+    if bound_to is not None and not re.fullmatch("[0-9a-f]{64}", bound_to):
+        raise UsageError("--bound-to: write all 64 letters and digits, as `maestro gate show` tells them")
 
     async def vote(gates: Gates) -> str:
         state = await gates.get(gate)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maestro.cli.show import emit, table
+from maestro.cli.show import emit, plain, table
 
 if TYPE_CHECKING:
     from maestro.control.record.lineage import Chain
@@ -99,7 +99,7 @@ def in_prose(chain: Chain) -> str:
     lines.append(
         "\nbefore that: the default that its method declares" if chain.links else "it is the declared default"
     )
-    return "\n".join(lines) + "\n"
+    return "\n".join(plain(part) for line in lines for part in line.split("\n")) + "\n"
 
 
 def costs(

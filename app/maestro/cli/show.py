@@ -6,12 +6,17 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from maestro_protocol.errors import UsageError
+from maestro_protocol.errors import StoreError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from maestro_protocol.messages.campaign import CampaignFinished, Verdict
+    from maestro_protocol.messages.report import SegmentFinished
+
+M = TypeVar("M", bound="BaseModel")
 
 
 def emit(value: object) -> None:
@@ -25,7 +30,7 @@ def cell(value: object) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return f"{value:,.4g}" if isinstance(value, float) else plain(str(value))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -42,12 +47,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]])
     Console().print(drawn)
 
 
-def load_json(path: Path) -> object:
-    """A JSON file of the campaign's own. Raises UsageError where it is not there or broken."""
+def plain(text: str) -> str:
+    """*text* without the characters that command a terminal: what a model said must not redraw the screen."""
+    return "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def load(path: Path, kind: type[M]) -> M:
+    """A file of the campaign's own. Raises StoreError where it is not there or not what it should be."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
-        raise UsageError(f"{path}: is missing or not JSON; the campaign may not have finished") from None
+        raise StoreError(f"{path}: is missing or damaged; has the campaign finished?") from None
 
 
 def campaigns_in(runs: Path) -> list[dict[str, object]]:
@@ -59,20 +69,16 @@ def campaigns_in(runs: Path) -> list[dict[str, object]]:
 
 
 def _summary(folder: Path) -> dict[str, object]:
-    metrics: dict[str, Any]
-    verdict: dict[str, Any]
+    row: dict[str, object] = {"campaign": folder.name, "tests": None, "total_pnl": None, "verdict": None}
     try:
-        metrics = json.loads((folder / "metrics_global.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {"campaign": folder.name, "status": "unfinished", "tests": None, "total_pnl": None, "verdict": None}
-    verdict = metrics.get("verdict") or {}
-    return {
-        "campaign": folder.name,
-        "status": metrics.get("status"),
-        "tests": metrics.get("tests"),
-        "total_pnl": metrics.get("total_pnl"),
-        "verdict": verdict.get("word"),
-    }
+        metrics: Any = json.loads((folder / "metrics_global.json").read_text(encoding="utf-8"))
+        told = {name: metrics[name] for name in ("status", "tests", "total_pnl")}
+        verdict = metrics["verdict"]
+        return {**row, **told, "verdict": None if verdict is None else verdict["word"]}
+    except OSError:
+        return {**row, "status": "unfinished"}
+    except (ValueError, TypeError, KeyError):
+        return {**row, "status": "damaged"}
 
 
 def campaign_end(campaign: str, folder: Path, finished: CampaignFinished) -> None:
@@ -99,18 +105,16 @@ def verdict_table(verdict: Verdict) -> None:
 
 def campaign_page(folder: Path, as_json: bool) -> None:
     """One finished campaign: verdict, segments, the head of the leaderboard."""
-    import csv
-
     from maestro_protocol.messages.campaign import CampaignFinished
+    from maestro_protocol.messages.report import SegmentFinished
 
-    raw = load_json(folder / "metrics_global.json")
-    finished = CampaignFinished.model_validate(raw)
-    segments = [load_json(path) for path in sorted(folder.glob("segment_*/segment_results.json"))]
-    with (folder / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
-        head = [row for row, _ in zip(csv.DictReader(file), range(10), strict=False)]
-    rows = [_segment_row(cast("dict[str, Any]", segment)) for segment in segments]
+    finished = load(folder / "metrics_global.json", CampaignFinished)
+    segments = sorted(folder.glob("segment_*/segment_results.json"), key=lambda path: (len(str(path)), path))
+    rows = [_segment_row(load(path, SegmentFinished)) for path in segments]
+    head = _leaderboard(folder / "leaderboard.csv")
     if as_json:
-        emit({"campaign": folder.name, "finished": raw, "segments": rows, "leaderboard": head})
+        told = finished.model_dump(mode="json")
+        emit({"campaign": folder.name, "finished": told, "segments": rows, "leaderboard": head})
         return
     campaign_end(folder.name, folder, finished)
     table("Segments", ["segment", "goal", "tests", "total_pnl", "hit", "payoff", "score", "patches"], rows)
@@ -118,15 +122,25 @@ def campaign_page(folder: Path, as_json: bool) -> None:
     table("Leaderboard, by validation Sharpe", columns, head)
 
 
-def _segment_row(segment: Mapping[str, Any]) -> dict[str, object]:
-    whole = segment["whole"]
+def _leaderboard(path: Path) -> list[dict[str, str]]:
+    import csv
+
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [row for row, _ in zip(csv.DictReader(file), range(10), strict=False)]
+    except (OSError, ValueError, csv.Error):
+        raise StoreError(f"{path}: is missing or damaged; has the campaign finished?") from None
+
+
+def _segment_row(segment: SegmentFinished) -> dict[str, object]:
+    whole = segment.whole
     return {
-        "segment": segment["segment"],
-        "goal": segment["goal"],
-        "tests": segment["tests"],
-        "total_pnl": whole["total_pnl"],
-        "hit": whole["hit"],
-        "payoff": whole["payoff"],
-        "score": whole["score"],
-        "patches": f"{segment['patches_applied']} applied, {segment['patches_refused']} refused",
+        "segment": segment.segment,
+        "goal": segment.goal,
+        "tests": segment.tests,
+        "total_pnl": float(whole.total_pnl),
+        "hit": whole.hit,
+        "payoff": whole.payoff,
+        "score": whole.score,
+        "patches": f"{segment.patches_applied} applied, {segment.patches_refused} refused",
     }

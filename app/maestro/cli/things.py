@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from maestro.cli.show import emit, table
+from maestro_protocol.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
@@ -40,7 +41,11 @@ def schema(
     from maestro_protocol import schema as schemas
 
     if write is not None:
-        sys.stdout.write("".join(f"{name}\n" for name in schemas.write(write)) or "up to date\n")
+        try:
+            changed = schemas.write(write)
+        except OSError as error:
+            raise UsageError(f"--write {write}: cannot be written ({error.strerror}); name a folder") from None
+        sys.stdout.write("".join(f"{name}\n" for name in changed) or "up to date\n")
     elif check is not None:
         stale = schemas.drift(check)
         sys.stdout.write("".join(f"{name}\n" for name in stale) or "up to date\n")

@@ -32,7 +32,8 @@ def read_yaml(path: Path, model: type[M]) -> M:
 
 
 def _first_problem(path: Path, model: type[BaseModel], error: ValidationError) -> ConfigError:
-    first = error.errors()[0]
+    found = error.errors()
+    first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return UnknownKey(f"{path.name}: {place}", str(first["loc"][-1]), known_keys(model))

@@ -33,6 +33,7 @@ from maestro_protocol.messages.plan import ModelCalled
 from maestro_protocol.ports import Bus, CallLog, Clock
 
 ROLES = ("maestro", "strategist", "critic", "implementer")
+LAST_WORDS_SECONDS = 2.0
 MakeAgent = Callable[[BrainChoice], Agent]
 
 
@@ -150,7 +151,10 @@ class StoppedAgent(Agent):
 
 @asynccontextmanager
 async def roles_on(bus: Bus, choices: Sequence[BrainChoice], make: MakeAgent) -> AsyncGenerator[None]:
-    """The roles, listening on *bus* while the block runs; the bus is closed after it."""
+    """The roles, listening on *bus* while the block runs; the bus is closed after it.
+
+    A role that still waits for its model then gets a moment, so that an answer on its way is kept, and no more.
+    """
     agents = [make(choice) for choice in choices]
     ready = [asyncio.Event() for _ in agents]
     tasks = [asyncio.create_task(serve(agent, bus, ready=event)) for agent, event in zip(agents, ready, strict=True)]
@@ -160,4 +164,9 @@ async def roles_on(bus: Bus, choices: Sequence[BrainChoice], make: MakeAgent) ->
         yield
     finally:
         await bus.close()
-        await asyncio.gather(*tasks)
+        done, late = await asyncio.wait(tasks, timeout=LAST_WORDS_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for task in done:
+            task.result()

@@ -68,10 +68,15 @@ def read_journal(folder: Path) -> list[Envelope]:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); has the campaign finished?") from None
-    try:
-        return [ENVELOPE.validate_json(line) for line in lines]
-    except ValueError as error:
-        raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]})") from None
+    journal: list[Envelope] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            journal.append(ENVELOPE.validate_json(line))
+        except ValueError:
+            raise UsageError(f"{path}: is damaged (line {number} is no journal entry)") from None
+    if not journal:
+        raise UsageError(f"{path}: is empty; has the campaign begun?")
+    return journal
 
 
 def told_by_the_campaign(journal: Sequence[Envelope]) -> list[Envelope]:

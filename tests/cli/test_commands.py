@@ -1,0 +1,164 @@
+"""Every command says what it does, ends with the exit code it promises, and answers programs in JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from maestro.cli import main as command_line
+from maestro.wiring.campaigns import CampaignRun
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, (*path, name))
+
+
+TREE = sorted(_commands(typer.main.get_command(command_line.app)))
+
+
+@pytest.mark.parametrize("path", TREE, ids=lambda path: " ".join(path) or "maestro")
+def test_every_command_explains_itself(path: tuple[str, ...], maestro: Any) -> None:
+    ended = maestro(*path, "--help")
+    assert ended.code == 0
+    assert ended.err == ""
+    assert ended.out.startswith("Usage: ")
+    assert "--help" in ended.out
+    assert not list(Path().iterdir()), "asking for help made a file"
+
+
+def test_the_tree_has_the_commands_that_are_promised() -> None:
+    promised = {
+        ("campaign", "run"), ("campaign", "list"), ("campaign", "show"), ("campaign", "report"),
+        ("campaign", "resume"), ("campaign", "replay"), ("campaign", "hash"), ("campaign", "journal"),
+        ("data", "check"), ("gate", "list"), ("gate", "show"), ("gate", "approve"), ("gate", "reject"),
+        ("methods",), ("schema",), ("version",), ("why",), ("costs",),
+    }  # fmt: skip
+    assert promised <= set(TREE)
+
+
+def test_a_pilot_runs_tells_where_it_stands_and_ends_with_its_verdict(maestro: Any) -> None:
+    ended = maestro("campaign", "run", "--tests", 10)
+    assert ended.code == 0
+    verdict, *_ = ended.out.splitlines()
+    assert verdict.startswith(("DOES NOT SURVIVE.", "NOT ENOUGH EVIDENCE.", "SURVIVES."))
+    assert "10 tests" in ended.out
+    lines = ended.err.splitlines()
+    assert lines, "a long run must tell where it stands where there is no terminal, too"
+    assert all(line.startswith("segment ") for line in lines)
+    assert "episodes/s" in lines[0]
+    assert "patches" in lines[0]
+    assert {line.split("/")[0] for line in lines} == {f"segment {n}" for n in range(1, 6)}
+    assert "\x1b" not in ended.err
+    (folder,) = [path.parent for path in Path("runs").glob("*/campaign.yaml")]
+    assert str(folder) in ended.out
+    assert (folder / "summary.html").is_file()
+
+
+def test_the_same_in_json_is_one_document_and_silence(maestro: Any, bars_file: Path) -> None:
+    ended = maestro("campaign", "run", "--tests", 4, "--segments", 2, "--data", bars_file, "--json")
+    told = json.loads(ended.out)
+    assert ended.code == 0
+    assert ended.err == ""
+    assert told["status"] == "finished"
+    assert told["tests"] == 4
+    assert Path(told["folder"], "metrics_global.json").is_file()
+    one = maestro("campaign", "run", "--tests", 6, "--segments", 3, "--segment", 2, "--data", bars_file, "--json")
+    assert json.loads(one.out)["tests"] == 2
+    assert [p.name for p in Path(json.loads(one.out)["folder"]).glob("segment_*")] == ["segment_2"]
+
+
+def test_a_finished_campaign_is_listed_shown_reported_hashed_and_told_again(
+    maestro: Any, finished: CampaignRun
+) -> None:
+    out = ("--out", finished.folder.parent)
+    (row,) = json.loads(maestro("campaign", "list", *out, "--json").out)
+    assert row["campaign"] == finished.campaign
+    assert row["tests"] == 24
+    assert finished.campaign in maestro("campaign", "list", *out).out
+    shown = json.loads(maestro("campaign", "show", finished.campaign, *out, "--json").out)
+    assert shown["finished"]["tests"] == 24
+    assert [segment["segment"] for segment in shown["segments"]] == [1, 2, 3]
+    with (finished.folder / "leaderboard.csv").open(newline="") as file:
+        assert shown["leaderboard"] == list(csv.DictReader(file))[:10]
+    page = maestro("campaign", "show", finished.campaign, *out)
+    assert page.code == 0
+    assert "Leaderboard" in page.out
+    files = json.loads(maestro("campaign", "report", finished.campaign, *out, "--json").out)["files"]
+    assert [Path(name).name for name in files] == ["summary.md", "summary.html"]
+    by_id = maestro("campaign", "hash", finished.campaign, *out)
+    by_folder = maestro("campaign", "hash", finished.folder)
+    assert by_id.out == by_folder.out
+    assert len(by_id.out.strip()) == 64
+    again = maestro("campaign", "replay", finished.campaign, *out, "--json")
+    assert again.code == 0
+    assert json.loads(again.out)["replayed"] == by_id.out.strip()
+    assert "word for word" in maestro("campaign", "replay", finished.campaign, *out).out
+
+
+def test_a_replay_that_differs_ends_with_1_and_names_the_place(maestro: Any, finished: CampaignRun) -> None:
+    shutil.copytree(finished.folder, "carried")
+    path = Path("carried/journal.jsonl")
+    path.write_text(path.read_text().replace('"finalists":["', '"finalists":["x', 1))
+    data = next(finished.folder.parents[1].glob("*.parquet"))
+    ended = maestro("campaign", "replay", "carried", "--data", data)
+    assert ended.code == 1
+    assert "different: m0" in ended.out
+    assert "finalists" in ended.out
+    told = json.loads(maestro("campaign", "replay", "carried", "--data", data, "--json").out)
+    assert told["same"] is False
+
+
+def test_the_journal_comes_from_the_store_line_by_line(maestro: Any, finished: CampaignRun) -> None:
+    out = ("--out", finished.folder.parent)
+    ended = maestro("campaign", "journal", finished.campaign, *out)
+    assert ended.out == (finished.folder / "journal.jsonl").read_text()
+    tail = maestro("campaign", "journal", finished.campaign, "--after", 5, "--follow", *out)
+    assert tail.out.splitlines() == ended.out.splitlines()[5:]
+
+
+def test_why_tells_who_said_what(maestro: Any, finished: CampaignRun) -> None:
+    out = ("--out", finished.folder.parent)
+    told = json.loads(maestro("why", "seg1-p1", "vhf_min", *out, "--json").out)
+    assert told["value"] == 0.35
+    assert told["links"][0]["said"][0]["sender"] == "strategist"
+    prose = maestro("why", "seg1-p1", "vhf_min", "--campaign", finished.campaign, *out)
+    assert prose.code == 0
+    assert "seg1-p1 (from seg1): 0.3 -> 0.35" in prose.out
+    assert "it is the declared default" in maestro("why", "root", "atr_bars", *out).out
+
+
+def test_what_a_model_said_cannot_command_the_terminal(maestro: Any, finished: CampaignRun) -> None:
+    shutil.copytree(finished.folder, "runs/made-up")
+    path = Path("runs/made-up/journal.jsonl")
+    path.write_text(path.read_text().replace('"reason":"agreed"', '"reason":"\\u001b[2Jagreed\\u009b31m"'))
+    ended = maestro("why", "seg1-p1", "vhf_min")
+    assert ended.code == 0
+    assert "[2Jagreed" in ended.out
+    assert not [c for c in ended.out if (c < " " and c != "\n") or "\x7f" <= c <= "\x9f"]
+
+
+def test_methods_schemas_version_and_costs_answer_programs(maestro: Any, finished: CampaignRun) -> None:
+    methods = json.loads(maestro("methods", "--json").out)
+    assert {"macd_trend", "ema_crossover", "trend_breakout", "shared"} <= set(methods)
+    assert {"name", "default", "low", "high", "step", "unit"} <= set(methods["macd_trend"]["parameters"][0])
+    assert "macd_fast" in maestro("methods", "macd_trend").out
+    assert set(json.loads(maestro("schema").out)) >= {"Envelope", "TradeEvent", "RunConfig"}
+    checkout = Path(__file__).parents[2] / "specs" / "schemas"
+    assert maestro("schema", "--check", checkout).code == 0
+    assert maestro("schema", "--write", "new").code == 0
+    assert maestro("schema", "--check", "new").code == 0
+    Path("new/Envelope.schema.json").write_text("{}")
+    stale = maestro("schema", "--check", "new")
+    assert (stale.code, stale.out) == (1, "Envelope.schema.json\n")
+    assert json.loads(maestro("version", "--json").out)["maestro"]
+    assert json.loads(maestro("costs", "--out", finished.folder.parent, "--json").out) == []
+    assert json.loads(maestro("gate", "list", "--json").out) == []
