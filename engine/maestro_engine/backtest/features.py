@@ -14,7 +14,7 @@ from maestro_engine.backtest.spec import Forced
 from maestro_engine.backtest.trade import Funding, Span
 from maestro_engine.indicators.columns import Columns, columns_of
 from maestro_engine.indicators.compiled import compiled, inlined, kernel
-from maestro_engine.indicators.flow import running_total, volume_delta
+from maestro_engine.indicators.flow import flows
 from maestro_engine.indicators.trend import path
 from maestro_engine.indicators.volatility import wilder_atr, zscore
 from maestro_engine.market.bars import Bars, Floats, Ints
@@ -43,10 +43,11 @@ class SignalKey(NamedTuple):
 @compiled
 def basis_of(columns: Columns) -> Basis:
     """Running totals of a window; those of taker volume stay empty without it."""
+    walked = path(columns.close)
     if len(columns.taker_buy) == 0:
-        return Basis(np.empty(0), np.empty(0), path(columns.close))
-    deltas = running_total(volume_delta(columns.volume, columns.taker_buy))
-    return Basis(deltas, running_total(columns.volume), path(columns.close))
+        return Basis(np.empty(0), np.empty(0), walked)
+    deltas, volumes = flows(columns.volume, columns.taker_buy)
+    return Basis(deltas, volumes, walked)
 
 
 @compiled

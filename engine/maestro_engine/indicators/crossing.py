@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maestro_engine.indicators.compiled import inlined
-from maestro_engine.market.bars import Floats, Ints
+from maestro_engine.market.bars import Ints
 
 
 @inlined
@@ -21,13 +21,4 @@ def note(bar: Ints, side: Ints, count: int, index: int, direction: int) -> int:
         bar[count] = index
         side[count] = direction
         count += 1
-    return count
-
-
-@inlined
-def crossings(values: Floats, bar: Ints, side: Ints) -> int:
-    """Write where *values* changes its sign into *bar* and *side*, which have room for all; gives how many."""
-    count = 0
-    for i in range(1, len(values)):
-        count = note(bar, side, count, i, crossed(values[i - 1], values[i]))
     return count

@@ -9,21 +9,20 @@ from maestro_engine.market.bars import Floats
 
 
 @compiled
-def running_total(values: Floats) -> Floats:
-    """``out[i]`` is the sum of the first *i* values; shape ``(n + 1,)``."""
-    out = np.empty(len(values) + 1)
-    total = 0.0
-    out[0] = 0.0
-    for i in range(len(values)):
-        total += values[i]
-        out[i + 1] = total
-    return out
+def flows(volume: Floats, taker_buy: Floats) -> tuple[Floats, Floats]:
+    """Running totals of the volume delta, ``2 taker_buy - volume``, and of volume, two ``(n + 1,)``.
 
-
-@compiled
-def volume_delta(volume: Floats, taker_buy: Floats) -> Floats:
-    """Volume bought minus volume sold by takers, ``2 taker_buy - volume``, per bar; shape ``(n,)``."""
-    return 2.0 * taker_buy - volume
+    The delta is what takers bought minus what they sold; entry *i* is the sum of the first *i* bars.
+    """
+    n = len(volume)
+    deltas, volumes = np.empty(n + 1), np.empty(n + 1)
+    delta, total = 0.0, 0.0
+    deltas[0], volumes[0] = delta, total
+    for i in range(n):
+        delta += 2.0 * taker_buy[i] - volume[i]
+        total += volume[i]
+        deltas[i + 1], volumes[i + 1] = delta, total
+    return deltas, volumes
 
 
 @inlined
@@ -37,7 +36,7 @@ def last_sum(totals: Floats, index: int, bars: int) -> float:
 @compiled
 def cvd(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     """Cumulative volume delta over the last *bars*, base currency; NaN before there are as many."""
-    totals = running_total(volume_delta(volume, taker_buy))
+    totals = flows(volume, taker_buy)[0]
     out = np.empty(len(volume))
     for i in range(len(volume)):
         out[i] = last_sum(totals, i, bars)
@@ -47,7 +46,7 @@ def cvd(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
 @compiled
 def imbalance(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     """Volume delta over volume of the last *bars*, -1 .. 1; NaN before there are as many or without volume."""
-    deltas, volumes = running_total(volume_delta(volume, taker_buy)), running_total(volume)
+    deltas, volumes = flows(volume, taker_buy)
     out = np.empty(len(volume))
     for i in range(len(volume)):
         out[i] = ratio(last_sum(deltas, i, bars), last_sum(volumes, i, bars))

@@ -5,17 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from maestro_engine.indicators.compiled import compiled, inlined
-from maestro_engine.indicators.flow import last_sum, ratio, running_total
+from maestro_engine.indicators.flow import last_sum, ratio
 from maestro_engine.market.bars import Floats
 
 
 @compiled
 def path(close: Floats) -> Floats:
     """Running total of the absolute changes of *close*; shape ``(n + 1,)``, the first change is 0."""
-    steps = np.zeros(len(close))
+    out = np.zeros(len(close) + 1)
+    total = 0.0
     for i in range(1, len(close)):
-        steps[i] = abs(close[i] - close[i - 1])
-    return running_total(steps)
+        total += abs(close[i] - close[i - 1])
+        out[i + 1] = total
+    return out
+
+
+@inlined
+def extremes(values: Floats) -> tuple[float, float]:
+    """Highest and lowest of *values*. Four running pairs, as one would make each value wait for the one before."""
+    h0 = h1 = h2 = h3 = l0 = l1 = l2 = l3 = values[0]
+    whole = len(values) // 4 * 4
+    for i in range(0, whole, 4):
+        h0, l0 = max(h0, values[i]), min(l0, values[i])
+        h1, l1 = max(h1, values[i + 1]), min(l1, values[i + 1])
+        h2, l2 = max(h2, values[i + 2]), min(l2, values[i + 2])
+        h3, l3 = max(h3, values[i + 3]), min(l3, values[i + 3])
+    for i in range(whole, len(values)):
+        h0, l0 = max(h0, values[i]), min(l0, values[i])
+    return max(h0, h1, h2, h3), min(l0, l1, l2, l3)
 
 
 @inlined
@@ -23,10 +40,7 @@ def vhf_at(close: Floats, walked: Floats, index: int, bars: int) -> float:
     """Vertical horizontal filter at one bar; *walked* is :func:`path` of *close*."""
     if index < bars:
         return np.nan
-    highest, lowest = close[index], close[index]
-    for i in range(index - bars + 1, index):
-        highest = max(highest, close[i])
-        lowest = min(lowest, close[i])
+    highest, lowest = extremes(close[index - bars + 1 : index + 1])
     return ratio(highest - lowest, last_sum(walked, index, bars))
 
 
@@ -41,6 +55,16 @@ def vhf(close: Floats, bars: int) -> Floats:
     for i in range(len(close)):
         out[i] = vhf_at(close, walked, i, bars)
     return out
+
+
+@inlined
+def extremes_to_end(high: Floats, low: Floats, tops: Floats, bottoms: Floats) -> None:
+    """Write the highest high and the lowest low from each bar to the last; all ``(n,)``."""
+    top, bottom = -np.inf, np.inf
+    for j in range(len(high)):
+        i = len(high) - 1 - j
+        top, bottom = max(top, high[i]), min(bottom, low[i])
+        tops[i], bottoms[i] = top, bottom
 
 
 @compiled

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from maestro_engine.indicators.averages import decay, decayed
-from maestro_engine.indicators.compiled import compiled
+from maestro_engine.indicators.compiled import compiled, inlined
 from maestro_engine.market.bars import Floats
+
+_BLOCK = 512
+"""Values that are taken through one step after another, so that what is between the steps stays at hand."""
 
 
 @compiled
@@ -16,8 +19,9 @@ def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     out = np.empty(n)
     if n:
         out[0] = high[0] - low[0]
-    for i in range(1, n):
-        out[i] = max(high[i], close[i - 1]) - min(low[i], close[i - 1])
+    before, top, bottom, rest = close[:-1], high[1:], low[1:], out[1:]
+    for i in range(len(before)):
+        rest[i] = max(top[i], before[i]) - min(bottom[i], before[i])
     return out
 
 
@@ -38,18 +42,44 @@ def zscore(values: Floats, bars: int) -> Floats:
     NaN before there are *bars* values and where all of them are equal. Shape ``(n,)``.
     """
     n = len(values)
-    out = np.full(n, np.nan)
-    if n == 0:
-        return out
-    origin = values[0]  # sums of squares around a near value lose fewer digits
-    total, squares, share = 0.0, 0.0, 1.0 / bars
-    for i in range(n):
-        x = values[i] - origin
-        old = values[i - bars] - origin if i >= bars else 0.0
-        total += x - old
-        squares += x * x - old * old
-        mean, square = total * share, squares * share
-        variance = square - mean * mean
-        if i >= bars - 1 and variance > 1e-12 * square:
-            out[i] = (x - mean) / np.sqrt(variance)
+    out = np.empty(n)
+    means, squares = np.empty(min(n, _BLOCK)), np.empty(min(n, _BLOCK))
+    total, square = 0.0, 0.0
+    for begin in range(0, n, _BLOCK):
+        end = min(begin + _BLOCK, n)
+        total, square = _moments(values, bars, begin, end, total, square, means, squares)
+        _stand(values[begin:end], values[0], means, squares, out[begin:end])
+    out[: bars - 1] = np.nan
     return out
+
+
+@inlined
+def _moments(
+    values: Floats, bars: int, begin: int, end: int, total: float, square: float, means: Floats, squares: Floats
+) -> tuple[float, float]:
+    """Write the means of the last *bars* values and of their squares, for each of ``[begin, end)``; gives the sums.
+
+    Counted from the first value: sums of squares around a near value lose fewer digits.
+    """
+    share, origin = 1.0 / bars, values[0]
+    full = min(max(begin, bars), end)
+    for i in range(begin, full):
+        x = values[i] - origin
+        total += x
+        square += x * x
+        means[i - begin], squares[i - begin] = total * share, square * share
+    for i in range(full, end):
+        x, old = values[i] - origin, values[i - bars] - origin
+        total += x - old
+        square += x * x - old * old
+        means[i - begin], squares[i - begin] = total * share, square * share
+    return total, square
+
+
+@inlined
+def _stand(values: Floats, origin: float, means: Floats, squares: Floats, out: Floats) -> None:
+    """Write the z-scores. Nothing waits for the value before, so that the machine takes several roots at once."""
+    for i in range(len(values)):
+        variance = squares[i] - means[i] * means[i]
+        z = (values[i] - origin - means[i]) / np.sqrt(variance)
+        out[i] = z if variance > 1e-12 * squares[i] else np.nan
