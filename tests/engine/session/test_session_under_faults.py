@@ -196,13 +196,36 @@ async def test_prices_that_cannot_be_are_not_traded_on(lab, price):
     assert report.error_count == 1
 
 
+def burst(release: Callable[[list[Kline]], list[Kline]], count: int) -> Callable[[Event], list[Event]]:
+    """Closed candles are held back until there are *count*; then what *release* makes of them comes at once."""
+    held: list[Kline] = []
+
+    def tamper(event: Event) -> list[Event]:
+        if not isinstance(event, Kline) or not event.closed or len(held) >= count:
+            return [event]
+        held.append(event)
+        return [] if len(held) < count else list(release(held))
+
+    return tamper
+
+
+async def test_candles_that_come_late_are_no_reason_to_trade(lab):
+    lab.tamper = burst(lambda held: held, 6)
+    await lab.run()
+    closes = [line["open_ms"] + 60_000 for line in lab.events("CandleClosed")]
+    assert len(closes) == 30, "they are taken in all the same"
+    decided: list[int] = []
+    for line in lab.events("CandleClosed", "OrderSubmitted"):
+        if line["event"] == "CandleClosed":
+            last = line["open_ms"] + 60_000
+        elif not line["reduce_only"]:
+            decided.append(line["ts"] - last)
+    assert decided
+    assert max(decided) < 1_000
+
+
 async def test_a_source_of_history_that_keeps_failing_is_left_alone_for_a_minute(lab):
     asked: list[int] = []
-
-    def lose(event: Event) -> list[Event]:
-        """Every other candle is missing, so that history is asked for at each that comes."""
-        even = isinstance(event, Kline) and event.closed and event.open_ms % 120_000 == 0
-        return [] if even else [event]
 
     def wrap(feed):
         plain = feed.history
@@ -216,10 +239,10 @@ async def test_a_source_of_history_that_keeps_failing_is_left_alone_for_a_minute
         feed.history = history
         return feed
 
-    lab.tamper, lab.wrap = lose, wrap
-    report = await lab.run(lab.config(14.0))
-    [tripped] = [line for line in lab.events("CircuitBreakerTripped") if line["reason"] == "history"]
-    assert "3 failures in a row" in tripped["detail"]
-    assert report.reason == "duration", "a dependency's breaker ends nothing"
-    assert 3 <= len(asked) <= 7
-    assert report.error_count == len(asked)
+    lab.tamper, lab.wrap = burst(lambda held: held[1::2], 12), wrap  # six holes at once
+    report = await lab.run()
+    assert len(lab.events("GapDetected")) == 6
+    assert len(asked) == 3
+    [tripped] = lab.events("CircuitBreakerTripped")
+    assert (tripped["reason"], tripped["detail"]) == ("history", "3 failures in a row")
+    assert (report.reason, report.error_count) == ("duration", 3), "a dependency's breaker ends nothing"

@@ -264,7 +264,7 @@ class Trader:
             if entered is not None and self._strategy.timed_out(entered, closed_ms):
                 desk.leave("timeout", now)
             return
-        fresh = self._in_bars or self.now - closed_ms < self._config.step_ms
+        fresh = self._in_bars or self.now - closed_ms < self._config.step_ms / 2
         if not (desk.flat and fresh and self.entries_allowed):
             return  # a candle that was filled in after an outage is no reason to trade now
         try:
