@@ -1,0 +1,22 @@
+"""conftest owns how tests of control find the helpers of whole campaigns, and the engine behind its ports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "campaign"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from maestro_engine.api import Market, open_market
+from maestro_engine.market.simulate import simulate_bars
+from maestro_protocol.messages.campaign import ORIGIN_TARGETS, WindowPlan
+
+
+@pytest.fixture(scope="session")
+def small_market() -> Market:
+    """Thirty made-up days of quarter hours behind the engine's door."""
+    bars = simulate_bars("mean_reverting", 3, 30 * 96, step_ms=900_000)
+    return open_market(bars, WindowPlan(), ORIGIN_TARGETS, jobs=1, seed=3)
