@@ -32,7 +32,7 @@ from maestro.wiring import gates as waiting
 from maestro.wiring.campaigns import CampaignRun
 from maestro.wiring.replays import Replayed, replay_campaign
 from maestro_agents.brains import retry
-from maestro_protocol.errors import DataError, GateRefused, UsageError
+from maestro_protocol.errors import BudgetExceeded, DataError, GateRefused, UsageError
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import ModelCalled, RoleFellBack
@@ -232,6 +232,15 @@ async def test_a_budget_that_is_not_raised_stops_the_campaign_which_can_ask_agai
     assert differing(before, contents(run.folder)) == []
     again = await asyncio.to_thread(retold, run.folder, settings_in(tmp_path), small_data)
     assert again.difference is None
+
+
+async def test_a_budget_of_nothing_stops_at_once_and_asks_nobody(
+    small_data: Path, tmp_path: Path, vendor_server: VendorServer
+) -> None:
+    settings = vendors(tmp_path, vendor_server)
+    with pytest.raises(BudgetExceeded, match="a budget of 0"):
+        await attended(modelled(small_data, settings, budget=_plan(requests=0)), settings, yes)
+    assert vendor_server.requests == []
 
 
 async def test_a_campaign_left_at_its_budget_gate_goes_on_from_there(

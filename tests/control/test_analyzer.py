@@ -47,7 +47,7 @@ def fires(policy: str, hit: float, tests: int, seed: int) -> set[str]:
 
 def test_noise_on_target_fires_no_more_often_than_was_declared() -> None:
     """Looked at every ten episodes for 350 of them, 200 times over: at most alpha, with room for chance."""
-    fired = sum("hit_low" in fires("sequential", 0.54, 10, seed) for seed in range(200))
+    fired = sum("hit_low" in fires("sequential", 0.52, 10, seed) for seed in range(200))
     assert fired <= 200 * 0.05 + 7
 
 

@@ -13,7 +13,7 @@ from maestro.store.gates import Gates
 from maestro.wiring.brains import limits_of
 from maestro_agents.api import Budget, BudgetLimits
 from maestro_protocol.envelope import Envelope
-from maestro_protocol.errors import GateRefused
+from maestro_protocol.errors import BudgetExceeded, GateRefused
 from maestro_protocol.ids import MessageId
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.gate import GateDecided, GateRequest
@@ -76,6 +76,8 @@ def budget_asker(config: CampaignConfig, steps: Steps, budget: Budget, before: S
         while True:
             told = budget_decisions(steps.told(), config.campaign)
             raised = sum(decided.answer == "approved" for decided in told) + 1
+            if limits_of(config.budget, raised) == limits_of(config.budget, raised - 1):
+                raise BudgetExceeded(f"{reason}; a budget of 0 is not made larger by doubling it")
             request = gatekeeping.request(
                 f"{config.campaign}.budget{len(told) + 1}",
                 "double the budget for models",
