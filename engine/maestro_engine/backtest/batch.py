@@ -69,7 +69,7 @@ def simulate_batch(
     if episode_bars < 1 or jobs < 1:
         raise ConfigError(f"episode_bars {episode_bars} and jobs {jobs} must be at least 1")
     job = _Job(bars, _asked(bars, tests), terms_of(costs, sizing), episode_bars, keep_trades)
-    tasks = list(_tasks(_by_window(bars, tests), jobs))
+    tasks = _tasks(job.bars, _by_window(bars, tests), jobs)
     if jobs == 1:
         done = [_run(job, task) for task in tasks]
     else:
@@ -137,19 +137,23 @@ def _by_window(bars: Bars, tests: Sequence[TestSpec]) -> dict[Window, list[int]]
     return groups
 
 
-Task = list[tuple[Window, Ints]]
+Task = list[tuple[Features, Window, Ints]]
 
 
-def _tasks(groups: dict[Window, list[int]], jobs: int) -> Iterator[Task]:
-    """Split crowded windows and join lonely ones, so that tasks are worth handing over and all threads busy."""
+def _tasks(bars: Bars, groups: dict[Window, list[int]], jobs: int) -> Iterator[Task]:
+    """Split crowded windows and join lonely ones, so that tasks are worth handing over and all threads busy.
+
+    The parts of a window share its features; two threads that miss the same one both make it, alike.
+    """
     total = sum(len(index) for index in groups.values())
     most = MOST if jobs == 1 else max(LEAST, min(MOST, -(-total // (2 * jobs))))
     task: Task = []
     waiting = 0
     for window, index in groups.items():
+        features = Features(bars.slice(window.start, window.end))
         for at in range(0, len(index), most):
             part = np.array(index[at : at + most])
-            task.append((window, part))
+            task.append((features, window, part))
             waiting += len(part)
             if waiting >= LEAST:
                 yield task
@@ -159,12 +163,11 @@ def _tasks(groups: dict[Window, list[int]], jobs: int) -> Iterator[Task]:
 
 
 def _run(job: _Job, task: Task) -> list[Chunk]:
-    return [_simulate(job, window, index) for window, index in task]
+    return [_simulate(job, features, window, index) for features, window, index in task]
 
 
-def _simulate(job: _Job, window: Window, index: Ints) -> Chunk:
+def _simulate(job: _Job, features: Features, window: Window, index: Ints) -> Chunk:
     """The tests at *index*, all on *window*."""
-    features = Features(job.bars.slice(window.start, window.end))
     span = Span(
         window.start,
         window.first - window.start,
@@ -180,7 +183,7 @@ def _simulate(job: _Job, window: Window, index: Ints) -> Chunk:
     frame = features.frame(span)
     counts = bounds[:, 1] - bounds[:, 0]
     room = int(counts.sum() if job.keep else counts.max(initial=0))
-    trades = np.empty(room, TRADE)  # pages never written to are never taken from the machine
+    trades = np.empty(room, TRADE)
     ends = np.zeros(len(index) + 1, np.int64)
     episodes = np.empty((len(index), len(frame)), EPISODE)
     phases = np.zeros((len(index), len(Phase)), SUMMARY)
@@ -202,7 +205,8 @@ def _simulate(job: _Job, window: Window, index: Ints) -> Chunk:
         totals,
         job.keep,
     )
-    return Chunk(index, trades[: ends[-1] if job.keep else 0], ends, episodes, phases, totals)
+    trades.resize(ends[-1] if job.keep else 0, refcheck=False)  # in place: the rest is free for the next task
+    return Chunk(index, trades, ends, episodes, phases, totals)
 
 
 def _signals(features: Features, wish: tuple[SignalKey, Forced | None], start: int) -> Signals:

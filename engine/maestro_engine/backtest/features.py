@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from maestro_engine.market.bars import Bars, Floats, Ints
 
 REGIME_ATR_BARS = 14
 """The regime belongs to the market, so its ATR has one length whatever a test's own."""
+KEPT = 256
+"""Lists of signals that are kept for the next tests: settings are few and shared, or each test has its own."""
 CALM, WILD = -0.5, 0.5
 _LOW, _MID, _HIGH = int(Regime.LOW), int(Regime.MID), int(Regime.HIGH)
 _UNKNOWN = int(Regime.UNKNOWN)
@@ -90,9 +93,13 @@ class Features:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self.columns = columns_of(bars)
-        self._basis = basis_of(self.columns)
         self._atr: dict[int, tuple[Floats, Floats]] = {}
         self._signals: dict[SignalKey, Signals] = {}
+
+    @cached_property
+    def basis(self) -> Basis:
+        """Running totals of the window."""
+        return basis_of(self.columns)
 
     def atr(self, bars: int) -> tuple[Floats, Floats]:
         """Average true range over *bars* and its z-score, each ``(n,)``."""
@@ -102,9 +109,12 @@ class Features:
 
     def signals(self, key: SignalKey) -> Signals:
         """Signals of the methods of *key*."""
-        if key not in self._signals:
-            self._signals[key] = self._valued(key, *self._spoken(key))
-        return self._signals[key]
+        found = self._signals.get(key)
+        if found is None:
+            found = self._valued(key, *self._spoken(key))
+            if len(self._signals) < KEPT:
+                self._signals[key] = found
+        return found
 
     def forced(self, key: SignalKey, forced: Forced, start: int) -> Signals:
         """Signals given from outside, their bars counted from *start*; those outside the window are left out."""
@@ -116,7 +126,7 @@ class Features:
     def _valued(self, key: SignalKey, bar: Ints, side: Ints, mask: Ints) -> Signals:
         atr, atrz = self.atr(key.atr_bars)
         spans = np.array((key.cvd_bars, key.imb_bars, key.vhf_bars))
-        return valued(self.columns, self._basis, atr, atrz, bar, side, mask, spans)
+        return valued(self.columns.close, self.basis, atr, atrz, bar, side, mask, spans)
 
     def _spoken(self, key: SignalKey) -> tuple[Ints, Ints, Ints]:
         n = len(self._bars)

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, inlined
 from maestro_engine.indicators.flow import last_sum, ratio
 from maestro_engine.indicators.trend import vhf_at
@@ -60,7 +59,7 @@ class Basis(NamedTuple):
 
 @compiled
 def valued(
-    columns: Columns, basis: Basis, atr: Floats, atrz: Floats, bar: Ints, side: Ints, methods: Ints, spans: Ints
+    close: Floats, basis: Basis, atr: Floats, atrz: Floats, bar: Ints, side: Ints, methods: Ints, spans: Ints
 ) -> Signals:
     """Signals with everything known at them; *spans* are the bars of cvd, imbalance and VHF."""
     k = len(bar)
@@ -73,7 +72,7 @@ def valued(
             gates[j, CVD] = last_sum(basis.deltas, i, spans[0])
             gates[j, IMB] = ratio(last_sum(basis.deltas, i, spans[1]), last_sum(basis.volumes, i, spans[1]))
         gates[j, ATRZ] = atrz[i]
-        gates[j, VHF] = vhf_at(columns.close, basis.walked, i, spans[2])
+        gates[j, VHF] = vhf_at(close, basis.walked, i, spans[2])
     return Signals(bar, side, at, gates, methods)
 
 

@@ -16,9 +16,11 @@ def crossed(before: float, now: float) -> int:
 
 @inlined
 def note(bar: Ints, side: Ints, count: int, index: int, direction: int) -> int:
-    """Append a signal unless *direction* is 0; gives the new count."""
-    if direction != 0:
-        bar[count] = index
-        side[count] = direction
-        count += 1
-    return count
+    """Append a signal unless *direction* is 0; gives the new count.
+
+    What is written without being counted is written over: nobody can guess the bars with a signal, and a machine
+    that guesses wrong loses more than it does by writing on every bar.
+    """
+    bar[count] = index
+    side[count] = direction
+    return count + int(direction != 0)
