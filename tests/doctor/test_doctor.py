@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import sqlite3
-import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from maestro.wiring.upkeep.machine import MINIMUM_FREE, look_at_disk, look_at_pa
 from maestro.wiring.workspace import open_workspace_store, remember_data
 
 NAMES = [
-    *("python", "packages", "kernels", "fonts", "clock", "disk"),
+    *("python", "packages", "kernels", "clock", "disk"),
     *("runs", "leftovers", "database", "bus", "keys", "data", "specs"),
 ]
 CANARY = "sk-canary-0123456789"
@@ -275,42 +274,6 @@ async def test_rules_that_do_not_hold_are_told_with_their_place(tmp_path: Path) 
     told = await look(settings_in(tmp_path, prompts=tmp_path / "nowhere"), "specs")
     assert told.outcome == "failed"
     assert "MAESTRO_PROMPTS names" in told.detail
-
-
-@pytest.mark.slow
-def test_the_font_list_needs_a_place_to_be_kept(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("where a folder should be")
-    ended = maestro("doctor", "--json", "--out", str(tmp_path), MPLCONFIGDIR=str(tmp_path / "fonts"))
-    told = checks_in(ended)
-    assert told["fonts"]["fix"] == "make the list"
-    ended = maestro("doctor", "--json", "--fix", "--out", str(tmp_path), MPLCONFIGDIR=str(tmp_path / "fonts"))
-    assert checks_in(ended)["fonts"]["mended"]
-    assert list((tmp_path / "fonts").glob("fontlist-*.json"))
-    ended = maestro("doctor", "--json", "--out", str(tmp_path), MPLCONFIGDIR=str(blocked))
-    told = checks_in(ended)["fonts"]
-    assert (told["outcome"], told["fix"]) == ("warning", "")
-    assert "set MPLCONFIGDIR to a writable folder" in told["detail"]
-    assert ended.stderr == ""
-
-
-async def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = tempfile.TemporaryFile
-
-    def refused(**named: Any) -> Any:
-        if Path(named["dir"]).name in ("runs", "__pycache__"):
-            raise PermissionError(13, "Permission denied")
-        return made(**named)
-
-    (tmp_path / "runs").mkdir()
-    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
-    told = await examine(settings_in(tmp_path / "runs"), SetClock())
-    assert (
-        named(told, "runs").detail
-        == f"{tmp_path / 'runs'}: cannot be written (Permission denied); choose another with --out"
-    )
-    assert named(told, "runs").outcome == named(told, "kernels").outcome == "failed"
-    assert "set NUMBA_CACHE_DIR to another folder" in named(told, "kernels").detail
 
 
 def test_json_is_json(tmp_path: Path) -> None:

@@ -28,9 +28,6 @@ LOUD = (
     "os.fork",
 )
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-DOORS = {
-    "maestro.report.plots": "matplotlib"
-}  # a room that is only entered to draw: its library keeps a font list on disk
 THEIRS = ("PYDANTIC_DISABLE_PLUGINS",)  # read by a library for itself, whenever a class of its kind is made
 CACHING = str(Path("numba", "core", "caching.py"))
 offences: list[str] = []
@@ -106,8 +103,6 @@ found = [PACKAGE]
 
 def visit(folder: list[str], prefix: str) -> None:
     for module in pkgutil.iter_modules(folder, prefix):
-        if module.name in DOORS:
-            continue
         found.append(module.name)
         imported = importlib.import_module(module.name)
         if module.ispkg:
@@ -118,8 +113,5 @@ watch_environment()
 watch_threads()
 sys.addaudithook(watch)
 visit(list(importlib.import_module(PACKAGE).__path__), f"{PACKAGE}.")
-here = [door for door in DOORS if door.startswith(f"{PACKAGE}.")]
-offences.extend(f"there is no door {door}" for door in here if importlib.util.find_spec(door) is None)
-offences.extend(f"entered {door}" for door, library in DOORS.items() if library in sys.modules)
 offences.extend(f"left the thread {thread.name} running" for thread in threading.enumerate()[1:])
 sys.stdout.write(json.dumps({"modules": found, "offences": sorted(set(offences))}))

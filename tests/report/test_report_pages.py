@@ -218,9 +218,3 @@ def test_page_that_cannot_be_written_says_so(made_up: MadeUp) -> None:
     (folder / "summary.md").mkdir()
     with pytest.raises(StoreError, match=r"summary\.md: cannot be written"):
         write_report(folder)
-
-
-def test_importing_the_report_does_not_import_matplotlib() -> None:
-    code = "import sys; import maestro.report.pages; sys.exit('matplotlib' in sys.modules)"
-    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | paths)

@@ -11,6 +11,7 @@ import jinja2
 from maestro.report import tables, trail
 from maestro.report.facts import Facts, gather
 from maestro.report.headline import headline
+from maestro.report.plots.gallery import draw
 from maestro_protocol.errors import StoreError
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -25,7 +26,7 @@ def write_report(folder: Path) -> tuple[Path, Path]:
     view = _view(facts)
     return (
         _write(folder / "summary.md", _page("summary.md.j2", view)),
-        _write(folder / "summary.html", _page("summary.html.j2", view | {"plots": _plots(facts)})),
+        _write(folder / "summary.html", _page("summary.html.j2", view | {"plots": draw(facts)})),
     )
 
 
@@ -43,14 +44,6 @@ def _view(facts: Facts) -> dict[str, object]:
         "trail": tables.present([trail.trials(facts), trail.patches(facts), trail.gates(facts)]),
         "rest": tables.present([trail.calls(facts), trail.fallbacks(facts), trail.settings(facts)]),
     }
-
-
-def _plots(facts: Facts) -> Mapping[str, object]:
-    from maestro.report.plots.gallery import (
-        draw,
-    )  # matplotlib: slow to import, and the Markdown page has no need of it
-
-    return draw(facts)
 
 
 def _page(template: str, view: Mapping[str, object]) -> str:

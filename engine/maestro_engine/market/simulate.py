@@ -79,13 +79,7 @@ def simulate_bars(
         regimes, labels = (_BY_KIND[kind],), np.zeros(n, np.int64)
     activity = _volatility(random, regimes, labels)
     sigma = volatility * activity
-    paths = random.standard_normal((n, _SUB_STEPS))
-    np.cumsum(paths, axis=1, out=paths)
-    paths /= math.sqrt(_SUB_STEPS)
-    paths *= sigma[:, None]
-    drift = _drift(random, regimes, labels, sigma, paths[:, -1].copy())
-    for rows in _blocks(n):
-        paths[rows] += drift[rows, None] * (np.arange(1, _SUB_STEPS + 1) / _SUB_STEPS)
+    paths = _paths(random, regimes, labels, sigma)
     opens, highs, lows, closes = _log_prices(random, paths, sigma)
     # Prices lie on ticks, as traded ones do; that also keeps the last bits of exp() out of the digest.
     decimals = max(0, 6 - math.floor(math.log10(price)))
@@ -205,6 +199,18 @@ def _pull(pulls: Floats, moves: Floats) -> Floats:
         undone.append(back)
         distance = distance - back + move if pull else 0.0
     return np.array(undone)
+
+
+def _paths(random: np.random.Generator, regimes: tuple[_Regime, ...], labels: Ints, sigma: Floats) -> Floats:
+    """Log price after each sub-step of each bar, over the bar's open: shape ``(n, sub-steps)``."""
+    paths = random.standard_normal((len(sigma), _SUB_STEPS))
+    np.cumsum(paths, axis=1, out=paths)
+    paths /= math.sqrt(_SUB_STEPS)
+    paths *= sigma[:, None]
+    drift = _drift(random, regimes, labels, sigma, paths[:, -1].copy())
+    for rows in _blocks(len(sigma)):
+        paths[rows] += drift[rows, None] * (np.arange(1, _SUB_STEPS + 1) / _SUB_STEPS)
+    return paths
 
 
 def _blocks(n: int) -> Iterator[slice]:

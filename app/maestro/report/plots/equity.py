@@ -69,10 +69,10 @@ def track(curve: Curve) -> Track:
 
 
 def _draw(tracks: Sequence[Track], width: int, label: str, simulated: bool, shows: str) -> theme.Drawn:
-    figure = theme.canvas(width, 430)
+    canvas = theme.canvas(width, 430)
     days = min(t.days[0] for t in tracks), max(t.days[-1] for t in tracks)
-    above = Panel(figure, (66, 8, 152, 24), days, padded([v for t in tracks for v in t.equity]))
-    below = Panel(figure, (66, 8, 28, 306), days, padded([0.0, *(v for t in tracks for v in t.below)]))
+    above = Panel(canvas, (66, 8, 152, 24), days, padded([v for t in tracks for v in t.equity]))
+    below = Panel(canvas, (66, 8, 28, 306), days, padded([0.0, *(v for t in tracks for v in t.below)]))
     for panel in (above, below):
         if tracks[0].sealed_day is not None:
             panel.boxes([(tracks[0].sealed_day, days[1], *panel.up)], theme.SHADE)
@@ -86,7 +86,7 @@ def _draw(tracks: Sequence[Track], width: int, label: str, simulated: bool, show
         above.text((tracks[0].sealed_day + days[1]) / 2, above.up[1], "sealed", theme.INK, dy=-4, va="top")
     above.text(days[0], above.up[1], "equity, USD", dx=-66, dy=22, ha="left", va="top")
     below.text(days[0], below.up[1], "below the peak, USD", dx=-66, dy=18, ha="left", va="top")
-    return theme.render(figure, "equity", label, simulated, shows)
+    return theme.render(canvas, label, simulated, shows)
 
 
 def _dates(panel: Panel, most: int) -> None:

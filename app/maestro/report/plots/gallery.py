@@ -1,23 +1,22 @@
-"""gallery owns the choice and order of the pictures. It is the only door to matplotlib, which is slow to import."""
+"""gallery owns the choice and order of the pictures."""
 
 from __future__ import annotations
 
 from maestro.report.facts import Facts
-from maestro.report.plots import equity, heat, luck, path, segments, theme
+from maestro.report.plots import equity, heat, luck, path, segments
 from maestro.report.plots.theme import Plot
 
 
 def draw(facts: Facts) -> dict[str, Plot]:
     """All pictures of a campaign by name; one that cannot be drawn says why in its caption."""
-    with theme.style():
-        plots = (
-            equity.plot(facts),
-            luck.trial_sharpes(facts),
-            luck.nulls(facts),
-            luck.logits(facts),
-            segments.walk_forward(facts),
-            segments.scores(facts),
-            heat.plot(facts),
-            path.plot(facts),
-        )
+    plots = (
+        equity.plot(facts),
+        luck.trial_sharpes(facts),
+        luck.nulls(facts),
+        luck.logits(facts),
+        segments.walk_forward(facts),
+        segments.scores(facts),
+        heat.plot(facts),
+        path.plot(facts),
+    )
     return {plot.name: plot for plot in plots}

@@ -60,7 +60,7 @@ def plot(facts: Facts) -> Plot:
         panel.text(-0.5, place, label, dx=-8, size=11, ha="right")
     panel.names(range(len(across.labels)), across.labels, across.name, size=11)
     panel.text(-0.5, panel.up[1], up.name, dx=-84, dy=28, ha="left", va="top")
-    drawn = theme.render(panel.figure, "heat", TITLE, facts.simulated)
+    drawn = theme.render(panel.canvas, TITLE, facts.simulated)
     return Plot("heat", TITLE, _caption(cells, across, up), (drawn,))
 
 

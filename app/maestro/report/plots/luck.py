@@ -41,7 +41,7 @@ def trial_sharpes(facts: Facts) -> Plot:
         f"Each bar counts configurations by their Sharpe ratio on the open data; the best of {len(values):,} reached "
         f"{words.fixed(best)}, {_beside_luck(best, luck)}."
     )
-    return Plot("trials", TRIALS, caption, (theme.render(panel.figure, "trials", TRIALS, facts.simulated),))
+    return Plot("trials", TRIALS, caption, (theme.render(panel.canvas, TRIALS, facts.simulated),))
 
 
 def _beside_luck(best: float, luck: float | None) -> str:
@@ -75,7 +75,7 @@ def nulls(facts: Facts) -> Plot:
     for place, (model, colour) in enumerate(zip(models, theme.SERIES, strict=False)):
         _ridge(panel, model, len(models) - 1 - place, colour)
     panel.scale_across(5, "Sharpe ratio, annualised")
-    return Plot("nulls", NULLS, _null_caption(models), (theme.render(panel.figure, "nulls", NULLS, facts.simulated),))
+    return Plot("nulls", NULLS, _null_caption(models), (theme.render(panel.canvas, NULLS, facts.simulated),))
 
 
 def _ridge(panel: Panel, model: NullModel, floor: int, colour: str) -> None:
@@ -140,7 +140,7 @@ def logits(facts: Facts) -> Plot:
     panel.line((0, 0), (0, panel.up[1] * 1.06), theme.INK, 1.5)
     panel.text(0, panel.up[1] * 1.06, "worse than half", theme.BAD, dx=-7, ha="right")
     panel.text(0, panel.up[1] * 1.06, "better than half", theme.GOOD, dx=7, ha="left")
-    drawn = theme.render(panel.figure, "logits", LOGITS, facts.simulated)
+    drawn = theme.render(panel.canvas, LOGITS, facts.simulated)
     return Plot("logits", LOGITS, _logit_caption(facts, found), (drawn,))
 
 

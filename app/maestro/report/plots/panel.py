@@ -1,47 +1,32 @@
-"""panel owns one coordinate system of a plot: data in, marks on the figure out.
-
-It draws straight onto the figure, in pixels: matplotlib's Axes, with an object for each tick, cost six times as much
-as everything else on the page together.
-"""
-
-# pyright: reportUnknownMemberType=false
-# matplotlib leaves the keyword arguments of its artists untyped
+"""panel owns one coordinate system of a plot: data in, marks on the canvas out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
-from matplotlib.transforms import IdentityTransform
 
 from maestro.report import words
+from maestro.report.plots.canvas import Across, Canvas, Place, Style, Symbol, Up
 
-INK, MUTED, GRID = "#010a01", "#010a02", "#010a03"
-_MOVE, _LINE, _CLOSE = int(Path.MOVETO), int(Path.LINETO), int(Path.CLOSEPOLY)
-Place = tuple[float, float]
+INK, MUTED, GRID = "var(--ink)", "var(--muted)", "var(--grid)"
 Box = tuple[float, float, float, float]
 """Left, right, bottom and top, in data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A rectangle of *figure*, by its margins in pixels, with the data ranges it shows."""
+    """A rectangle of *canvas*, by its margins in pixels, with the data ranges it shows."""
 
-    figure: Figure
+    canvas: Canvas
     margins: Box
-    """Pixels from the figure's left, right, bottom and top edge."""
+    """Pixels from the canvas's left, right, bottom and top edge."""
     across: Place
     up: Place
 
     def at(self, x: float, y: float) -> Place:
-        """Where a data point lies on the figure, in pixels from its lower left corner."""
-        width, height = self.figure.get_size_inches() * 72
+        """Where a data point lies on the canvas, in pixels from its lower left corner."""
+        width, height = self.canvas.width, self.canvas.height
         left, right, bottom, top = self.margins
         (x0, x1), (y0, y1) = self.across, self.up
         return (
@@ -50,66 +35,35 @@ class Panel:
         )
 
     def line(
-        self, xs: Iterable[float], ys: Iterable[float], colour: str, width: float = 1.0,
-        style: Literal["-", "--", ":"] = "-",
-    ) -> None:  # fmt: skip
+        self, xs: Iterable[float], ys: Iterable[float], colour: str, width: float = 1.0, style: Style = "-"
+    ) -> None:
         """A line through the points, broken where a value is not a number."""
-        points = [self.at(x, y) for x, y in zip(xs, ys, strict=True)]
-        self.figure.add_artist(
-            Line2D(
-                [x for x, _ in points], [y for _, y in points], color=colour, linewidth=width, linestyle=style,
-                transform=IdentityTransform(),
-                zorder=1,
-            ),
-            clip=False,
-        )  # fmt: skip
+        self.canvas.line([self.at(x, y) for x, y in zip(xs, ys, strict=True)], colour, width, style)
 
-    def level(self, y: float, colour: str, width: float = 1.0, style: Literal["-", "--", ":"] = "-") -> None:
+    def level(self, y: float, colour: str, width: float = 1.0, style: Style = "-") -> None:
         self.line(self.across, (y, y), colour, width, style)
 
     def upright(self, x: float, colour: str, width: float = 1.0) -> None:
         self.line((x, x), self.up, colour, width)
 
     def boxes(self, boxes: Iterable[Box], colour: str, alpha: float = 1.0) -> None:
-        """Filled rectangles, all as one path."""
-        places: list[Place] = []
-        for left, right, bottom, top in boxes:
-            places += [self.at(left, bottom), self.at(left, top), self.at(right, top), self.at(right, bottom), (0, 0)]
-        codes = [_MOVE, _LINE, _LINE, _LINE, _CLOSE] * (len(places) // 5)
-        self._path(places, codes, facecolor=colour, linewidth=0, alpha=alpha)
+        """Filled rectangles."""
+        corners = ((self.at(left, bottom), self.at(right, top)) for left, right, bottom, top in boxes)
+        self.canvas.boxes(corners, colour, alpha)
 
     def dots(self, points: Iterable[Place], colour: str, size: float) -> None:
-        """Round dots, all as one path: lines of next to no length with round ends."""
-        ends = [(px, py, px + 0.01) for px, py in (self.at(x, y) for x, y in points)]
-        places = [place for px, py, end in ends for place in ((px, py), (end, py))]
-        codes = [_MOVE, _LINE] * (len(places) // 2)
-        self._path(places, codes, edgecolor=colour, facecolor="none", linewidth=size, capstyle="round")
+        self.canvas.dots((self.at(x, y) for x, y in points), colour, size)
 
-    def _path(self, places: Sequence[Place], codes: Sequence[int], **look: object) -> None:
-        if places:
-            patch = PathPatch(Path(places, codes), transform=IdentityTransform(), **look)  # pyright: ignore[reportArgumentType] # looks are PathPatch's own
-            self.figure.add_artist(patch, clip=False)
-
-    def mark(self, x: float, y: float, symbol: str, colour: str, size: float = 8, hollow: bool = False) -> None:
-        px, py = self.at(x, y)
-        self.figure.add_artist(
-            Line2D(
-                [px], [py], color=colour, marker=symbol, markersize=size, linestyle="none",
-                markerfacecolor="none" if hollow else colour, transform=IdentityTransform(),
-                zorder=1,
-            ),
-            clip=False,
-        )  # fmt: skip
+    def mark(self, x: float, y: float, symbol: Symbol, colour: str, size: float = 8, hollow: bool = False) -> None:
+        self.canvas.mark(self.at(x, y), symbol, colour, size, hollow)
 
     def text(
         self, x: float, y: float, text: str, colour: str = MUTED, size: float = 12, dx: float = 0, dy: float = 0,
-        ha: Literal["left", "center", "right"] = "center", va: Literal["top", "center", "bottom"] = "center",
+        ha: Across = "center", va: Up = "center",
     ) -> None:  # fmt: skip
         """Text at a data point, moved by so many pixels."""
         px, py = self.at(x, y)
-        self.figure.text(
-            px + dx, py + dy, text, color=colour, fontsize=size, ha=ha, va=va, transform=IdentityTransform()
-        )
+        self.canvas.text((px + dx, py + dy), text, colour, size, ha, va)
 
     def scale_up(self, most: int = 4) -> None:
         """A few round numbers at the left, a faint line at each."""

@@ -10,6 +10,7 @@ from maestro.report import words
 from maestro.report.facts import Facts
 from maestro.report.journal import PatchStory, Step
 from maestro.report.plots import theme
+from maestro.report.plots.canvas import Symbol
 from maestro.report.plots.panel import Panel, padded
 from maestro.report.plots.theme import Drawn, Plot
 from maestro.report.trail import effect
@@ -17,13 +18,13 @@ from maestro_protocol.space import Value
 
 PANELS = 4
 TITLE = "How parameters moved, and what patches did"
-_MARKS = {
+_MARKS: dict[str, tuple[Symbol, str, tuple[str, str, str]]] = {
     "kept": ("^", theme.GOOD, ("good", "▲", "kept")),
     "reverted": ("X", theme.BAD, ("bad", "✖", "reverted")),
     "applied": ("s", theme.WARN, ("warn", "■", "not measured")),
     "refused": ("o", theme.MUTED, ("muted", "○", "refused")),
 }
-"""Of each end of a patch: matplotlib's mark, its colour, and its entry in the legend."""
+"""Of each end of a patch: the mark, its colour, and its entry in the legend."""
 
 
 def plot(facts: Facts) -> Plot:
@@ -86,7 +87,7 @@ def _draw(facts: Facts, name: str, starts: dict[str, dict[str, Value]], stories:
         _mark(panel, facts, story, step)
     panel.scale_across(5, "test")
     panel.text(0.5, panel.up[1], name, theme.INK, dx=-56, dy=29, ha="left", va="top")
-    return theme.render(panel.figure, f"path-{name}", f"{name} over the tests, with its patches", facts.simulated)
+    return theme.render(panel.canvas, f"{name} over the tests, with its patches", facts.simulated)
 
 
 def _number(value: Value | None) -> float:

@@ -23,21 +23,21 @@ def scores(facts: Facts) -> Plot:
     found = facts.segments
     if not found:
         return Plot("segments", SCORES, "Not drawn: no segment was finished.")
-    figure = theme.canvas(theme.HALF, 350)
+    canvas = theme.canvas(theme.HALF, 350)
     span = (-0.5, len(found) - 0.5)
     points = {
         phase: [(x, v) for x, s in enumerate(found) if (v := getattr(s, phase).score) is not None]
         for phase in ("train", "validation")
     }
     reached = [100.0, *(value for line in points.values() for _, value in line)]
-    above = Panel(figure, (66, 10, 176, 26), span, padded(reached, 0.15))
+    above = Panel(canvas, (66, 10, 176, 26), span, padded(reached, 0.15))
     above.scale_up(3)
     above.level(100, theme.GOOD, 1, "--")
     for line, colour in zip(points.values(), (theme.NOISE, theme.SERIES[0]), strict=True):
         above.line([x for x, _ in line], [y for _, y in line], colour, 2)
         above.dots(line, colour, 7)
     earned = [float(segment.whole.total_pnl) for segment in found]
-    below = Panel(figure, (66, 10, 44, 206), span, padded([0.0, *earned], 0.1))
+    below = Panel(canvas, (66, 10, 44, 206), span, padded([0.0, *earned], 0.1))
     below.scale_up(3)
     bars = [(x - 0.3, x + 0.3, min(value, 0.0), max(value, 0.0)) for x, value in enumerate(earned)]
     below.boxes([bar for bar in bars if bar[2] == 0], theme.GOOD, 0.8)
@@ -51,7 +51,7 @@ def scores(facts: Facts) -> Plot:
         "segments",
         SCORES,
         _score_caption(found),
-        (theme.render(figure, "segments", SCORES, facts.simulated),),
+        (theme.render(canvas, SCORES, facts.simulated),),
         legend=_PHASES,
     )
 
@@ -104,7 +104,7 @@ def walk_forward(facts: Facts) -> Plot:
         "walk",
         WALK,
         _walk_caption(pairs, walked),
-        (theme.render(panel.figure, "walk", WALK, facts.simulated),),
+        (theme.render(panel.canvas, WALK, facts.simulated),),
         legend=_PHASES,
     )
 

@@ -1,49 +1,20 @@
-"""theme owns how plots look and become SVG: colours by role, type, axes, and byte-identical inline markup.
-
-A plot is drawn in placeholder colours, one a role, which become CSS variables of the page: the same SVG is legible
-on light and on dark. One unit of a figure is one CSS pixel at full size.
-"""
-
-# pyright: reportUnknownMemberType=false
-# matplotlib leaves the keyword arguments of its artists untyped
+"""theme owns how plots look: sizes, colours by role, and what a finished picture is."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-
+from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import GRID, INK, MUTED
+
+__all__ = ["BAD", "GOOD", "GRID", "HALF", "INK", "MUTED", "NOISE", "SERIES", "SHADE", "WARN", "WIDE", "Drawn", "Plot"]
 
 HALF = 460
 WIDE = 1080
 
-SHADE = "#010a04"
-GOOD, BAD, WARN, NOISE = "#010a05", "#010a06", "#010a07", "#010a08"
-SERIES = ("#010a11", "#010a12", "#010a13", "#010a14", "#010a15")
-_VARIABLES = {
-    INK: "ink", MUTED: "muted", GRID: "grid", SHADE: "shade", GOOD: "good", BAD: "bad", WARN: "warn", NOISE: "noise",
-} | {colour: f"s{number}" for number, colour in enumerate(SERIES, start=1)}  # fmt: skip
-
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 12,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # measures text; the page's own font shows it
-    "text.color": MUTED,
-    "figure.facecolor": "none",
-    "figure.edgecolor": "none",
-    "lines.solid_capstyle": "round",
-    "path.simplify": True,
-}
+SHADE = "var(--shade)"
+GOOD, BAD, WARN, NOISE = "var(--good)", "var(--bad)", "var(--warn)", "var(--noise)"
+SERIES = ("var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +40,13 @@ class Plot:
     """A CSS variable, the symbol it colours (a short line where empty), and what it stands for."""
 
 
-@contextmanager
-def style() -> Generator[None]:
-    """Everything drawn inside the block looks like this house; matplotlib's own settings are left as they were."""
-    with mpl.rc_context(_STYLE):
-        yield
+def canvas(width: int, height: int) -> Canvas:
+    return Canvas(width, height)
 
 
-def canvas(width: int, height: int) -> Figure:
-    return Figure(figsize=(width / 72, height / 72), dpi=72)
-
-
-def render(figure: Figure, name: str, label: str, simulated: bool, shows: str = "always") -> Drawn:
-    """The figure as inline SVG; *name* keeps its ids apart from those of the page's other plots."""
+def render(drawing: Canvas, label: str, simulated: bool, shows: str = "always") -> Drawn:
+    """The finished picture, marked where its data are simulated."""
     if simulated:
-        figure.text(0.998, 0.998, "simulated data", ha="right", va="top", fontsize=10, color=WARN, style="italic")
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": f"{name}-{shows}"}):
-        FigureCanvasSVG(figure).print_svg(
-            buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
-    return Drawn(_inline(buffer.getvalue(), figure, label), label, shows)
-
-
-def _inline(svg: str, figure: Figure, label: str) -> str:
-    body = svg[svg.index("<g id=") : svg.rindex("</svg>")]
-    body = _GROUP_ID.sub("", body)
-    body = _NOISE.sub("", body)
-    body = _SPACE.sub(" ", body)
-    body = _TEXT_OR_NUMBER.sub(_rounded, body)
-    body = _PLACEHOLDER.sub(lambda found: f"var(--{_VARIABLES[found[0]]})", body)
-    width, height = figure.get_size_inches() * 72
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}" '
-        f'xmlns:xlink="http://www.w3.org/1999/xlink">{body}</svg>'
-    )
-
-
-def _rounded(found: re.Match[str]) -> str:
-    """Coordinates to a hundredth of a pixel; what is written stays as it is."""
-    text = found[0]
-    return text if text.startswith(">") else f"{float(text):.2f}".rstrip("0").rstrip(".")
-
-
-_GROUP_ID = re.compile(r' id="[A-Za-z0-9.]+_\d+"')
-_NOISE = re.compile(
-    r"<!--.*?-->| ?font-family: [^;\"]*;| transform=\"rotate\(-?0 [^)]*\)\"|(?<=>)\s+(?=<)", re.DOTALL
-)
-_SPACE = re.compile(r"\s+")
-_TEXT_OR_NUMBER = re.compile(r">[^<]+<|-?\d+\.\d{3,}")
-_PLACEHOLDER = re.compile("|".join(_VARIABLES))
+        corner = (drawing.width * 0.998, drawing.height * 0.998)
+        drawing.text(corner, "simulated data", WARN, 10, "right", "top", slanted=True)
+    return Drawn(drawing.svg(label), label, shows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import re
@@ -11,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 
 from maestro.settings import Settings
@@ -35,7 +34,6 @@ def checks(settings: Settings, clock: Clock, minimum_free: int = MINIMUM_FREE) -
         Check("python", aside(_look_at_python)),
         Check("packages", aside(look_at_packages, settings)),
         Check("kernels", aside(_look_at_kernels)),
-        Check("fonts", aside(_look_at_fonts), aside(_make_font_list)),
         Check("clock", aside(look_at_clock, settings, clock, began)),
         Check("disk", aside(look_at_disk, settings, minimum_free)),
     ]
@@ -112,24 +110,6 @@ def there_of(path: Path) -> Path:
     """*path*, or the nearest folder above it that exists."""
     path = path.resolve()
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
-
-
-def _look_at_fonts() -> Finding:
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell on stderr what is told here
-    import matplotlib
-
-    folder = Path(matplotlib.get_cachedir())
-    if folder.parent == Path(tempfile.gettempdir()):  # its own way out when it may not write where it wants to
-        return warning("matplotlib finds no place to keep its font list; set MPLCONFIGDIR to a writable folder")
-    if not _writable(folder):
-        return failed(f"{folder}: cannot be written; set MPLCONFIGDIR to another folder")
-    if not list(folder.glob("fontlist-*.json")):
-        return warning(f"{folder}: no font list yet; the first report takes some seconds longer", "make the list")
-    return ok(f"{folder}: font list is there")
-
-
-def _make_font_list() -> None:
-    import_module("matplotlib.font_manager")
 
 
 def look_at_clock(settings: Settings, clock: Clock, began: tuple[int, float]) -> Finding:
