@@ -43,14 +43,12 @@ class SignalKey(NamedTuple):
     quorum_bars: int
 
 
-@compiled
-def basis_of(columns: Columns) -> Basis:
-    """Running totals of a window; those of taker volume stay empty without it."""
-    walked = path(columns.close)
-    if len(columns.taker_buy) == 0:
-        return Basis(np.empty(0), np.empty(0), walked)
-    deltas, volumes = flows(columns.volume, columns.taker_buy)
-    return Basis(deltas, volumes, walked)
+@kernel
+def total_up(columns: Columns, basis: Basis) -> None:
+    """Write the running totals of a window; those of taker volume where there is room for them."""
+    path(columns.close, basis.walked)
+    if len(basis.deltas):
+        flows(columns.volume, columns.taker_buy, basis.deltas, basis.volumes)
 
 
 @compiled
@@ -98,8 +96,12 @@ class Features:
 
     @cached_property
     def basis(self) -> Basis:
-        """Running totals of the window."""
-        return basis_of(self.columns)
+        """Running totals of the window, made here because numpy asks for large pages and a kernel does not."""
+        n = len(self._bars) + 1
+        flowing = n if len(self.columns.taker_buy) else 0
+        basis = Basis(np.empty(flowing), np.empty(flowing), np.empty(n))
+        total_up(self.columns, basis)
+        return basis
 
     def atr(self, bars: int) -> tuple[Floats, Floats]:
         """Average true range over *bars* and its z-score, each ``(n,)``."""

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from maestro_engine.indicators.compiled import compiled, inlined
+from maestro_engine.indicators.compiled import compiled, inlined, kernel
 from maestro_engine.market.bars import Floats
 
 
-@compiled
-def flows(volume: Floats, taker_buy: Floats) -> tuple[Floats, Floats]:
-    """Running totals of the volume delta, ``2 taker_buy - volume``, and of volume, two ``(n + 1,)``.
+@kernel
+def flows(volume: Floats, taker_buy: Floats, deltas: Floats, volumes: Floats) -> None:
+    """Write the running totals of the volume delta, ``2 taker_buy - volume``, and of volume, both ``(n + 1,)``.
 
     The delta is what takers bought minus what they sold; entry *i* is the sum of the first *i* bars.
     """
-    n = len(volume)
-    deltas, volumes = np.empty(n + 1), np.empty(n + 1)
     delta, total = 0.0, 0.0
     deltas[0], volumes[0] = delta, total
-    for i in range(n):
+    for i in range(len(volume)):
         delta += 2.0 * taker_buy[i] - volume[i]
         total += volume[i]
         deltas[i + 1], volumes[i + 1] = delta, total
-    return deltas, volumes
 
 
 @inlined
@@ -36,17 +33,19 @@ def last_sum(totals: Floats, index: int, bars: int) -> float:
 @compiled
 def cvd(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     """Cumulative volume delta over the last *bars*, base currency; NaN before there are as many."""
-    totals = flows(volume, taker_buy)[0]
+    deltas, volumes = np.empty(len(volume) + 1), np.empty(len(volume) + 1)
+    flows(volume, taker_buy, deltas, volumes)
     out = np.empty(len(volume))
     for i in range(len(volume)):
-        out[i] = last_sum(totals, i, bars)
+        out[i] = last_sum(deltas, i, bars)
     return out
 
 
 @compiled
 def imbalance(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     """Volume delta over volume of the last *bars*, -1 .. 1; NaN before there are as many or without volume."""
-    deltas, volumes = flows(volume, taker_buy)
+    deltas, volumes = np.empty(len(volume) + 1), np.empty(len(volume) + 1)
+    flows(volume, taker_buy, deltas, volumes)
     out = np.empty(len(volume))
     for i in range(len(volume)):
         out[i] = ratio(last_sum(deltas, i, bars), last_sum(volumes, i, bars))

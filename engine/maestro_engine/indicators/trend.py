@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from maestro_engine.indicators.compiled import compiled, inlined
+from maestro_engine.indicators.compiled import compiled, inlined, kernel
 from maestro_engine.indicators.flow import last_sum, ratio
 from maestro_engine.market.bars import Floats
 
 
-@compiled
-def path(close: Floats) -> Floats:
-    """Running total of the absolute changes of *close*; shape ``(n + 1,)``, the first change is 0."""
-    out = np.zeros(len(close) + 1)
+@kernel
+def path(close: Floats, out: Floats) -> None:
+    """Write the running total of the absolute changes of *close*, ``(n + 1,)``; the first change is 0."""
+    out[: min(2, len(out))] = 0.0
     total = 0.0
     for i in range(1, len(close)):
         total += abs(close[i] - close[i - 1])
         out[i + 1] = total
-    return out
 
 
 @inlined
@@ -50,7 +49,8 @@ def vhf(close: Floats, bars: int) -> Floats:
 
     Near 1 in a trend, near 0 in a range; NaN before there are *bars* changes and where nothing moved.
     """
-    walked = path(close)
+    walked = np.empty(len(close) + 1)
+    path(close, walked)
     out = np.empty(len(close))
     for i in range(len(close)):
         out[i] = vhf_at(close, walked, i, bars)
