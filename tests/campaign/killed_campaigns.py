@@ -2,11 +2,11 @@
 
     killed_campaigns.py PLAN FOLDER DATA [URL]
 
-PLAN is ``transitions`` (one campaign, killed before and after every commit) or ``random:SEED:KILLS`` (campaigns
-killed at random points until they end, then the next). A point is a moment before or after a commit, a batch of
-tests, a file put in its place, or a step of a call to a model. Prints a line per campaign: kills, then what is wrong
-with its end; nothing is wrong where it is what an undisturbed campaign leaves, no kept test ran again, and no
-answered call was asked again. Brains are offline, or vendors where the environment names their base URLs.
+PLAN is ``transitions`` (one campaign, killed before and after every commit; ``transitions:after``: only after) or
+``random:SEED:KILLS`` (campaigns killed at random points until they end, then the next). A point is a moment before or
+after a commit, a batch of tests, a file put in its place, or a step of a call to a model. Prints a line per campaign:
+kills, then what is wrong with its end; nothing is wrong where it is what an undisturbed campaign leaves, no kept test
+ran again, and no answered call was asked again. Brains are offline, or vendors where the environment names their URLs.
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def config_of(data: Path, settings: Settings) -> CampaignConfig:
 def main(plan: str, folder: Path, data: Path, url: str | None) -> None:
     settings = settings_of(folder / "undisturbed", None)
     wanted = end_state(conducted(config_of(data, settings), settings).folder)  # warms the kernels for every fork
-    if plan == "transitions":
-        moments = itertools.cycle(("before commit", "after commit"))
+    if plan.startswith("transitions"):
+        moments = itertools.cycle(("after commit",) if plan.endswith(":after") else ("before commit", "after commit"))
         print(once(lambda: Fate(commit=next(moments)), folder / "transitions", data, url, wanted), flush=True)
         return
     _, seed, wanted_kills = plan.split(":")

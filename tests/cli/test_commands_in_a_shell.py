@@ -60,8 +60,8 @@ def until(process: subprocess.Popen[str], words: str) -> str:
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_everything_ends_with_130_and_says_how_to_go_on(start: Start, tmp_path: Path) -> None:
-    process = start(*RUN, "--tests", 3000)
-    until(process, "segment 1/5 explore: 0/3000")
+    process = start(*RUN, "--tests", 1000)
+    until(process, "segment 1/5 explore: 0/1000")
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)
     assert code == 130, err
@@ -72,7 +72,7 @@ def test_ctrl_c_keeps_everything_ends_with_130_and_says_how_to_go_on(start: Star
     listed = json.loads(ended(start("campaign", "list", "--out", "runs", "--json"))[1])
     assert [(row["campaign"], row["status"]) for row in listed] == [(hint[1], "unfinished")]
     assert ended(start("campaign", "resume", hint[1], "--out", "runs", "--json"))[0] == 0
-    assert json.loads((tmp_path / "runs" / hint[1] / "metrics_global.json").read_text())["tests"] == 3000
+    assert json.loads((tmp_path / "runs" / hint[1] / "metrics_global.json").read_text())["tests"] == 1000
 
 
 @pytest.mark.slow
