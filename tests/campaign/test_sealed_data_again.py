@@ -1,0 +1,65 @@
+"""Sealed data are opened a second time only behind a gate, journalled first, and every look is one more trial."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from campaign_support import conduct, settings_in, small_config
+from gate_support import people, vote
+
+from maestro.settings import Settings
+from maestro.wiring.reopening import reopen_campaign
+from maestro.wiring.replays import read_journal, replay_campaign
+from maestro_protocol.errors import GateRefused, UsageError
+from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, TrialRecorded, Verdict
+from maestro_protocol.messages.gate import GateDecided
+
+
+async def looked_again(settings: Settings, campaign: str, approve: bool) -> Verdict:
+    """A second look at ``seg1``, with somebody at another terminal who answers its gate."""
+
+    async def answer() -> None:
+        async with people(settings) as gates:
+            while not (waiting := await gates.pending()):  # noqa: ASYNC110 - it appears in a table, nobody calls
+                await asyncio.sleep(0.01)
+            await gates.vote(vote(waiting[0].request, approve))
+
+    there = asyncio.create_task(answer())
+    try:
+        return await reopen_campaign(campaign, ["seg1"], settings, jobs=1)
+    finally:
+        await there
+
+
+async def test_a_second_look_is_asked_for_told_and_counted(small_data: Path, tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    run = await conduct(small_config(small_data, settings), settings)
+    before = read_journal(run.folder)
+    verdict = await looked_again(settings, run.campaign, approve=True)
+    later = read_journal(run.folder)[len(before) :]
+    kinds = [type(envelope.body) for envelope in later]
+    assert kinds.index(GateDecided) < kinds.index(HoldoutOpened) < kinds.index(Verdict)
+    assert [e.body.opening for e in later if isinstance(e.body, HoldoutOpened)] == [2]
+    assert sum(isinstance(e.body, TrialRecorded) for e in later) == 1
+    proposed = sum(isinstance(e.body, TrialRecorded) for e in before)
+    assert verdict.trials == proposed + 1
+    assert (await replay_campaign(run.folder, settings, lambda progress: None, 1)).same
+
+
+async def test_a_no_leaves_the_data_sealed(small_data: Path, tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    run = await conduct(small_config(small_data, settings), settings)
+    before = read_journal(run.folder)
+    with pytest.raises(GateRefused, match="rejected"):
+        await looked_again(settings, run.campaign, approve=False)
+    assert isinstance(before[-1].body, CampaignFinished)
+    assert read_journal(run.folder) == before
+
+
+async def test_a_run_that_is_not_there_is_no_reason_to_open_anything(small_data: Path, tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    run = await conduct(small_config(small_data, settings), settings)
+    with pytest.raises(UsageError, match="seg9"):
+        await reopen_campaign(run.campaign, ["seg9"], settings, jobs=1)

@@ -1,0 +1,65 @@
+"""Studies: the verdict's error rate on markets without an edge, and what the debate is worth."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from campaign_support import settings_in, small_config, small_file
+
+from maestro.wiring import markets
+from maestro.wiring.campaigns import CampaignRequest
+from maestro.wiring.studies import ARMS, ablate, calibrate, tell, wilson
+from maestro_protocol.messages.campaign import BrainChoice
+
+
+def test_wilsons_interval_against_published_values() -> None:
+    """Brown, Cai and DasGupta (2001) and the closed form at 0 hits: z^2 / (n + z^2)."""
+    low, high = wilson(0, 200)
+    assert (low, high) == (0.0, pytest.approx(1.959964**2 / (200 + 1.959964**2)))
+    assert wilson(15, 50) == (pytest.approx(0.19103, abs=2e-5), pytest.approx(0.43750, abs=2e-5))
+
+
+@pytest.mark.slow
+def test_campaigns_on_noise_are_counted_and_none_survives_by_these_seeds() -> None:
+    """Ten seeds, told exactly: the study of two hundred is ``maestro study calibration``."""
+    tallies = list(calibrate("noise", campaigns=10, tests=25, jobs=2))
+    assert [tally.campaigns for tally in tallies] == list(range(1, 11))
+    last = tallies[-1]
+    assert last.survives + last.not_enough + last.does_not == 10
+    assert last.survives == 0
+    assert last.low <= last.share <= last.high
+
+
+@pytest.mark.slow
+def test_an_ablation_compares_the_same_windows_in_every_arm(tmp_path: Path) -> None:
+    data = small_file(tmp_path, days=40)
+    request = CampaignRequest(data=data, tests=40, segments=4, seed=5)
+    said: list[str] = []
+    arms = ablate(request, settings_in(tmp_path), 1, said.append)
+    assert [arm.name for arm in arms] == ["full", *ARMS]
+    assert (arms[0].difference, arms[0].p_value) == (None, None)
+    assert len(said) == len(arms)
+    for arm in arms[1:]:
+        assert arm.difference is not None
+        assert arm.difference == pytest.approx(arms[0].validation_per_day - arm.validation_per_day)
+
+
+def test_lots_are_drawn_from_the_seed_and_stay_inside_their_bounds(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    data = small_file(tmp_path)
+    cast = tuple(
+        BrainChoice(
+            role=role, brain="random" if role == "strategist" else "silent" if role == "critic" else "offline"
+        )
+        for role in ("maestro", "strategist", "critic", "implementer")
+    )
+    config = small_config(data, settings, brains=cast)
+    market = markets.market_of(config, markets.bars_again(config, data), jobs=1)
+    one, again = (asyncio.run(tell(config, market)) for _ in range(2))
+    other = asyncio.run(tell(config.model_copy(update={"seed": 4}), market))
+    assert one == again
+    assert [test.params for test in one.tests] != [test.params for test in other.tests]
+    for test in one.tests:
+        market.runner.space(test.methods).resolve({item.name: item.value for item in test.params})
