@@ -6,7 +6,7 @@ PLAN is ``transitions`` (one campaign, killed before and after every commit; ``t
 ``random:SEED:KILLS`` (campaigns killed at random points until they end, then the next). A point is a moment before or
 after a commit, a batch of tests, a file put in its place, or a step of a call to a model. Prints a line per campaign:
 kills, then what is wrong with its end; nothing is wrong where it is what an undisturbed campaign leaves, no kept test
-ran again, and no answered call was asked again. Brains are offline, or vendors where the environment names their URLs.
+ran again, and no answered call was asked again. Brains are offline, or vendors where they are named.
 """
 
 from __future__ import annotations
