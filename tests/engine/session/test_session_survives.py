@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.session.evidence.audit import Audit
@@ -303,6 +304,19 @@ async def test_a_wall_clock_that_is_set_changes_nothing_but_a_line(lab, jump_ms,
     ] == trades
     assert [line["offset_ms"] for line in lab.events("ClockJumped")] == [jump_ms]
     assert (report.net_pnl, report.duration_seconds) == (plain.net_pnl, plain.duration_seconds)
+
+
+@pytest.mark.parametrize("ahead_ms", [50_000, -50_000])
+async def test_a_machine_whose_clock_is_wrong_trades_all_the_same(lab, tmp_path, ahead_ms):
+    """The exchange's candles are judged by the exchange's stamps."""
+    plain = await lab.run()
+    start = lab.told[0]["ts"]
+    lab.root, lab.clock = tmp_path / "wrong", VirtualClock(start)
+    lab.told.clear()
+    lab.tamper = lambda event: [replace(event, local_ns=event.local_ns + ahead_ms * 10**6)]
+    lab.begins_ms = start + ahead_ms
+    report = await lab.run()
+    assert (report.trades, report.net_pnl) == (plain.trades, plain.net_pnl)
 
 
 async def test_a_session_whose_trail_lost_lines_goes_on_and_its_checklist_shows_it(lab):

@@ -41,8 +41,8 @@ class OpenTrade(Struct):
     side: Side
     loss: Decimal
     """What its plan says it may lose."""
-    entered_ms: int | None = None
-    """When its entry first filled."""
+    bar_ms: int | None = None
+    """Open time of the candle its entry fills in, the exchange's: the one after the candle it was decided on."""
     leaving: str | None = None
     """Why it is being left, once that was decided."""
     exits: int = 0
@@ -161,8 +161,13 @@ class Desk:
 
     # orders
 
-    def enter(self, side: Side, qty: Decimal, stop: Decimal, target: Decimal, now: int) -> bool:
-        """Send a market entry with its stop and target, if risk and margin allow; False when they do not."""
+    def enter(
+        self, side: Side, qty: Decimal, stop: Decimal, target: Decimal, now: int, bar_ms: int | None = None
+    ) -> bool:
+        """Send a market entry with its stop and target, if risk and margin allow; False when they do not.
+
+        *bar_ms* is the open time of the candle it will fill in.
+        """
         assert self.price is not None, "an entry is decided on a price"
         qty = self.instrument.round_qty(qty)
         self._number += 1
@@ -171,7 +176,7 @@ class Desk:
         plan = bracket_plan(entry, self.price, stop, target, self._rates.taker)
         if not self._allowed(entry, plan, now):
             return False
-        self.trade = OpenTrade(self._number, side, plan.loss or ZERO)
+        self.trade = OpenTrade(self._number, side, plan.loss or ZERO, bar_ms)
         self._send(entry, now)
         for tail, kind, price in ((STOP, OrderType.STOP_MARKET, stop), (TARGET, OrderType.TAKE_PROFIT, target)):
             order = self._order(tail, side.opposite, kind, qty, price, attached_to=entry.client_order_id)
@@ -305,8 +310,6 @@ class Desk:
         key = fill.client_order_id
         said = (fill.side.value, fill.price, fill.qty, fill.fee, fill.at, key, fill.fill_id, fill.liquidity.value)
         self._say(records.ExecutionFill(*said), now)
-        if self.trade is not None and self.trade.entered_ms is None and key.endswith(ENTRY):
-            self.trade.entered_ms = fill.at
         if booked.round_trip is not None:
             self._ended(key, fill.price, booked.round_trip, now)
         self.value(now)

@@ -28,7 +28,6 @@ class Strategy:
     def __init__(self, config: SessionConfig) -> None:
         self._methods, self._values, self._qty = config.methods, config.values(), config.quantity
         self._timeout_ms = int(self._values["timeout_bars"]) * config.step_ms
-        self._step_ms = config.step_ms
 
     def intent(self, bars: Bars) -> Intent | None:
         """What the close of the last of *bars* asks for.
@@ -43,10 +42,9 @@ class Strategy:
         stop, target = exit_levels(side, close, atr, float(self._qty), stop_mult, reward)
         return Intent(Side.BUY if side > 0 else Side.SELL, self._qty, _price(stop), _price(target))
 
-    def timed_out(self, entered_ms: int, closed_ms: int) -> bool:
-        """Whether a trade entered at *entered_ms* is to be left at the close *closed_ms* (both UTC milliseconds)."""
-        entry_bar = entered_ms // self._step_ms * self._step_ms
-        return closed_ms - entry_bar >= self._timeout_ms
+    def timed_out(self, bar_ms: int, closed_ms: int) -> bool:
+        """Whether a trade whose first candle opened at *bar_ms* is to be left at *closed_ms* (UTC milliseconds)."""
+        return closed_ms - bar_ms >= self._timeout_ms
 
 
 def _price(level: float) -> Decimal:

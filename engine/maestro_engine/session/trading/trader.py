@@ -63,6 +63,8 @@ class Trader:
         self.now = 0
         """The session's time, UTC milliseconds; never goes back."""
         self.ticks = 0
+        self._venue_ms = 0
+        """The exchange's time as its newest stamp tells, whatever this machine's clock shows."""
         self._config, self._strategy, self._audit, self._state = config, strategy, audit, state
         self.header = dict(header)
         """What a saved state begins with."""
@@ -74,7 +76,10 @@ class Trader:
 
     def on_event(self, event: Event) -> None:
         """A market event. Its own receive time is the session's time. Raises :class:`DataError` for an absurd one."""
+        if isinstance(event, FeedStatus):
+            return
         self.at(event.local_ns // 1_000_000)
+        self._venue_ms = max(self._venue_ms, event.time_ms or 0)
         match event:
             case BookTicker():
                 self._quote(event)
@@ -88,8 +93,6 @@ class Trader:
                 self._funding.due_ms = event.next_funding_ms or self._funding.due_ms
             case Ticker():
                 self._price(event.last)
-            case FeedStatus():
-                return
             case _:
                 return
         self.finish()
@@ -117,7 +120,7 @@ class Trader:
         """Pay or receive funding where it has fallen due since the last time."""
         known = self._funding
         due = known.due_ms
-        if due is None or self.now < due or due <= known.settled_ms:
+        if due is None or self._venue_ms < due or due <= known.settled_ms:
             return
         known.settled_ms = due
         if known.rate is not None and known.mark is not None:
@@ -260,11 +263,11 @@ class Trader:
     def _decide(self, closed_ms: int, now: int) -> None:
         desk = self.desk
         if desk.position:
-            entered = desk.trade.entered_ms if desk.trade is not None else None
-            if entered is not None and self._strategy.timed_out(entered, closed_ms):
+            bar_ms = desk.trade.bar_ms if desk.trade is not None else None
+            if bar_ms is not None and self._strategy.timed_out(bar_ms, closed_ms):
                 desk.leave("timeout", now)
             return
-        fresh = self._in_bars or self.now - closed_ms < self._config.step_ms / 2
+        fresh = self._in_bars or self._venue_ms - closed_ms < self._config.step_ms / 2
         if not (desk.flat and fresh and self.entries_allowed):
             return  # a candle that was filled in after an outage is no reason to trade now
         try:
@@ -273,4 +276,4 @@ class Trader:
             desk.error(str(error), self.now)
             return
         if wish is not None:
-            desk.enter(wish.side, wish.qty, wish.stop, wish.target, now)
+            desk.enter(wish.side, wish.qty, wish.stop, wish.target, now, closed_ms)
