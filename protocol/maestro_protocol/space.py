@@ -12,8 +12,11 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 from maestro_protocol.base import Frozen, Line, Name
 from maestro_protocol.errors import ParameterError
 
-Value = StrictInt | StrictFloat | StrictBool
-"""The value of a parameter. Booleans switch gates; everything else is a number, and text is neither."""
+Value = Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | StrictFloat | StrictBool
+"""The value of a parameter. Booleans switch gates; everything else is a number, and text is neither.
+
+No parameter needs a whole number that a float cannot hold.
+"""
 
 Unit = Literal["bars", "usd", "x_atr", "z", "ratio", "bps", "votes", "switch"]
 

@@ -8,12 +8,14 @@ _HINTS = ("sk-", "rk-", "pk-", "xai-", "bearer")
 """What a key's shape begins with; looking for these first spares long texts the search."""
 _SHAPES = re.compile(r"(?i)\b(?:sk|rk|pk|xai|gsk)-[a-z0-9_\-]{8,}[*a-z0-9_\-]*|\bbearer\s+[a-z0-9._\-]{8,}")
 HIDDEN = "[hidden key]"
+SHORTEST = 8
+"""Characters below which a key is a local server's placeholder (``none``, ``ollama``): hiding it would eat words."""
 
 
 def scrub(text: str, *secrets: str) -> str:
     """*text* without the given secrets and without anything shaped like a vendor's key."""
     for secret in secrets:
-        if secret:
+        if len(secret) >= SHORTEST:
             text = text.replace(secret, HIDDEN)
     lower = text.lower()
     return _SHAPES.sub(HIDDEN, text) if any(hint in lower for hint in _HINTS) else text

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maestro.control.desk import Observer, Progress
     from maestro.settings import Settings
     from maestro.wiring.campaigns import CampaignRequest, CampaignRun
-    from maestro_protocol.messages.campaign import BrainChoice
+    from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run a campaign of micro-backtests, and read it.")
 
@@ -34,6 +34,11 @@ Remote = Annotated[
 ]
 ROLES = ("maestro", "strategist", "critic", "implementer")
 CampaignArg = Annotated[str, typer.Argument(help="Id of the campaign, as `maestro campaign list` shows it.")]
+
+
+BUDGET_HELP = (
+    "The most models may cost: usd=5, tokens=…, requests=…, seconds=…, or none; when_exhausted=ask or offline."
+)
 
 
 @app.command("run")
@@ -61,6 +66,7 @@ def run(
     maker_bps: Annotated[float, typer.Option(min=0, max=1000, help="Maker fee, bps a side.")] = 2.0,
     slippage_bps: Annotated[float, typer.Option(min=0, max=1000, help="Slippage of a taker fill, bps.")] = 1.0,
     blind: Annotated[bool, typer.Option("--blind", help="Prompts without dates, symbols or prices.")] = False,
+    budget: Annotated[list[str] | None, typer.Option(help=BUDGET_HELP)] = None,
     bus: Bus = None,
     remote: Remote = None,
     out: Out = None,
@@ -85,6 +91,7 @@ def run(
             "brains": _brains(brain or ()),
             "costs": Costs(maker_bps=maker_bps, taker_bps=taker_bps, slippage_bps=slippage_bps),
             "sizing": Sizing.model_validate({"notional_usd": str(notional)}),
+            "budget": parse_budget(budget or ()),
         }
     )
     _run(request, settings_with(out, bus), jobs, as_json, remote)
@@ -263,6 +270,28 @@ def campaign_folder(settings: Settings, campaign: str) -> Path:
 def _folder_or_id(settings: Settings, campaign: str) -> Path:
     folder = Path(campaign)
     return folder if (folder / "journal.jsonl").is_file() else campaign_folder(settings, campaign)
+
+
+def parse_budget(texts: Sequence[str]) -> BudgetPlan:
+    """``usd=5``, ``tokens=200000``, ``when_exhausted=offline`` and the like as a budget. Raises UsageError."""
+    from pydantic import ValidationError
+
+    from maestro_protocol.errors import UnknownKey
+    from maestro_protocol.messages.campaign import BudgetPlan
+
+    given: dict[str, str | None] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name in given:
+            raise UsageError(f"--budget {text[:80]!r}: write NAME=VALUE, each name once")
+        if name not in BudgetPlan.model_fields:
+            raise UnknownKey("--budget", name[:40], BudgetPlan.model_fields)
+        given[name] = None if value == "none" else value
+    try:
+        return BudgetPlan.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"--budget {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def parse_brain(text: str) -> BrainChoice:

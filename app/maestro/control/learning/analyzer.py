@@ -46,11 +46,14 @@ class _Streak:
     policy: Streak
     run: int = 0
     n: int = 0
+    fired: bool = False
+    """Stays so until the next look, whenever the row was complete."""
 
     def update(self, value: float) -> Look:
         self.run = self.run + 1 if self.rule.when.crossed(value) else 0
         self.n += 1
-        return Look(self.n, value, math.nan, self.run >= self.policy.episodes)
+        self.fired = self.fired or self.run >= self.policy.episodes
+        return Look(self.n, value, math.nan, self.fired)
 
 
 @dataclass
@@ -80,7 +83,9 @@ class _Watch:
 
     @property
     def speaks(self) -> bool:
-        return self.look is not None and self.look.rejects and self.rule.when.crossed(self.mean)
+        if self.look is None or not self.look.rejects:
+            return False
+        return isinstance(self.test, _Streak) or self.rule.when.crossed(self.mean)
 
 
 @dataclass
