@@ -18,10 +18,13 @@ from maestro_engine.feeds.exchange.tape import SimTape
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Event, Kline, Subscription
 from maestro_engine.feeds.sim import SimSettings
+from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.verify import verify
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.trading.strategy import Strategy
 from maestro_protocol.errors import DataError
 
 STREAMS = [
@@ -48,6 +51,12 @@ EVERY_FAULT = (
     Fault("slow_consumer", 440, count=20, seconds=6),
     Fault("drop", 500, seconds=3, count=1),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_kernels() -> None:
+    """The double's clock stands still until a client connects: a minute of compiling would set it wrong by many."""
+    Strategy(SessionConfig()).intent(simulate_bars("noise", 1, 400, step_ms=60_000))
 
 
 async def against_the_double(lab, minutes: float, *faults: Fault, speed: float = 15.0, **over) -> FinalReport:
