@@ -6,12 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from maestro.cli.main import app
+from maestro.wiring import sessions
 from maestro_protocol.errors import ConfigError, GateRefused, ParameterError, Refused, UnknownKey, UsageError
 
 QUICK = ["session", "run", "--speed", "0", "--duration", "3", "--param", "ema_fast=2", "--param", "ema_slow=5"]
@@ -24,6 +26,9 @@ def maestro(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MAESTRO_SPECS", raising=False)
     monkeypatch.delenv("MAESTRO_KILL_SWITCH", raising=False)
+    # Commands run in the process of the tests, which has held many before: its memory is not a session's.
+    surroundings = partial(sessions.Surroundings, rss=lambda: 100_000_000)
+    monkeypatch.setattr(sessions, "Surroundings", surroundings)
     return lambda *words: CliRunner().invoke(app, list(words))
 
 

@@ -70,6 +70,7 @@ async def against_the_double(lab, minutes: float, *faults: Fault, speed: float =
             feed=lambda: binance_feed("usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=PATIENT),
             monotonic=time.monotonic,
             frozen=lambda _: None,
+            rss=lab.rss,  # the process of the tests has held many tests before
             told=lab.hear,
         )
         lab.session = Session(lab.config(minutes, source="binance", **over), lab.root, around)
