@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import platform
-from collections.abc import Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -193,8 +191,7 @@ async def _walk(
         desk = desk_of(config, market, steps, settings.runs, observer)
         if not remote.asking(config, away):
             await _settle(config.campaign, store)
-        with collector_paused():
-            await desk.steps.open()
+        await desk.steps.open()
         budget = brains.budget_of(config, clock)
         found = tuple(desk.steps.past())
         brains.book_past(budget, config.campaign, found)
@@ -207,16 +204,6 @@ async def _walk(
         await _settle(config.campaign, store)
         desk.folder.recordings(await store.calls.exchanges(config.campaign))
     return finished
-
-
-@contextmanager
-def collector_paused() -> Generator[None]:
-    """Without the garbage collector: reading a long journal makes a million objects and not one cycle."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 async def _settle(campaign: str, store: SqlStore) -> None:

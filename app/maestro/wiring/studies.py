@@ -73,6 +73,9 @@ class Nowhere(CampaignFolder):
     def write(self, name: str, content: bytes) -> None:
         return
 
+    def add(self, name: str, content: bytes) -> None:
+        return
+
     def fill(self, folder: Path, files: object) -> None:
         return
 

@@ -30,6 +30,8 @@ class CampaignFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._told = 0
+        """Envelopes of the journal that lie in the folder already."""
 
     def campaign(self, config: CampaignConfig) -> None:
         self.write("campaign.yaml", _yaml(config))
@@ -72,9 +74,14 @@ class CampaignFolder:
     def exhibits(self, exhibits: BaseModel) -> None:
         self.write("exhibits.json", _json(exhibits))
 
-    def journal(self, envelopes: Iterable[Envelope]) -> None:
-        """The journal's export: one envelope a line, in order."""
-        self.write("journal.jsonl", b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes))
+    def journal(self, envelopes: Sequence[Envelope]) -> None:
+        """The journal's export: one envelope a line, in order. What this folder exported before is only added to."""
+        lines = b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes[self._told :])
+        if self._told == 0:
+            self.write("journal.jsonl", lines)
+        else:
+            self.add("journal.jsonl", lines)
+        self._told = len(envelopes)
 
     def recordings(self, exchanges: Sequence[Exchange]) -> None:
         """Every request to a model and its reply, a JSON line each: what a replay answers from."""
@@ -96,6 +103,14 @@ class CampaignFolder:
                 (folder / name).write_bytes(content)
         except OSError as error:
             raise StoreError(f"{folder}: cannot be written ({error.strerror}); free some space") from None
+
+    def add(self, name: str, content: bytes) -> None:
+        """More at the end of a file of the folder."""
+        try:
+            with (self.path / name).open("ab") as file:
+                file.write(content)
+        except OSError as error:
+            raise StoreError(f"{self.path / name}: cannot be written ({error.strerror}); free some space") from None
 
     def write(self, name: str, content: bytes) -> None:
         """One file of the folder, whole or not at all."""
