@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from campaign_support import (
+    conduct,
     conducted,
     contents,
     differing,
@@ -22,7 +23,7 @@ from campaign_support import (
 from maestro.settings import Settings
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, run_campaign
 from maestro_protocol.errors import DataError, MaestroError
-from maestro_protocol.messages.campaign import HoldoutOpened
+from maestro_protocol.messages.campaign import BrainChoice, HoldoutOpened
 
 
 def _run(settings: Settings, jobs: int = 1, **request: Any) -> CampaignRun:
@@ -194,3 +195,18 @@ def test_the_simulated_market_is_labelled_wherever_it_goes(tmp_path: Path) -> No
     assert journal_of(done.folder)[0].body.data.simulated  # type: ignore[union-attr]
     assert "simulated" in (done.folder / "summary.md").read_text().lower()
     assert "simulated:mixed:seed=5" in (done.folder / "segment_1" / "test_001" / "run.yaml").read_text()
+
+
+async def test_results_before_and_after_a_models_knowledge_add_up(small_data: Path, tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    plain = small_config(small_data, settings)
+    middle = plain.data.first_ms + (plain.data.last_ms - plain.data.first_ms) * 6 // 10
+    knowing = BrainChoice(role="critic", model="some-model", knows_until=middle)
+    cast = tuple(knowing if choice.role == "critic" else choice for choice in plain.brains)
+    run = await conduct(plain.model_copy(update={"brains": cast}), settings)
+    (memory,) = run.finished.memory
+    assert run.finished.validation is not None
+    parts = [part for part in (memory.before, memory.after) if part is not None]
+    assert len(parts) == 2
+    assert sum(part.n_trades for part in parts) == run.finished.validation.n_trades
+    assert sum(part.total_pnl for part in parts) == run.finished.validation.total_pnl

@@ -218,3 +218,18 @@ def test_page_that_cannot_be_written_says_so(made_up: MadeUp) -> None:
     (folder / "summary.md").mkdir()
     with pytest.raises(StoreError, match=r"summary\.md: cannot be written"):
         write_report(folder)
+
+
+def test_results_a_model_may_remember_stand_apart(made_up: MadeUp) -> None:
+    folder = made_up(tests=10)
+    path = folder / "metrics_global.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    known = {"role": "critic", "model": "gpt-6-sol", "knows_until": 1_740_000_000_000}
+    told["memory"] = [known | {"before": told["validation"], "after": None}]
+    path.write_text(json.dumps(told), encoding="utf-8")
+    markdown, _ = write_report(folder)
+    rows = [line for line in markdown.read_text(encoding="utf-8").splitlines() if "gpt-6-sol" in line]
+    assert len(rows) == 2
+    assert "19 Feb 2025" in rows[0]
+    assert "up to then" in rows[0]
+    assert rows[1].count("–") == 3

@@ -40,7 +40,7 @@ def _view(facts: Facts) -> dict[str, object]:
         "pages": facts.told.pages if facts.told else (),
         "why": tables.present([tables.behind_verdict(facts), tables.finalists(facts)]),
         "closer": tables.present([tables.finalist_figures(facts), tables.parameters(facts)]),
-        "results": tables.present([tables.segments(facts), tables.leaderboard(facts)]),
+        "results": tables.present([tables.memory(facts), tables.segments(facts), tables.leaderboard(facts)]),
         "trail": tables.present([trail.trials(facts), trail.patches(facts), trail.gates(facts)]),
         "rest": tables.present([trail.calls(facts), trail.fallbacks(facts), trail.settings(facts)]),
     }

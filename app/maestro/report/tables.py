@@ -116,6 +116,28 @@ def _values(finalist: Finalist) -> dict[str, Value]:
     return {item.name: item.value for item in finalist.params}
 
 
+def memory(facts: Facts) -> Table | None:
+    """Validation results before and after the end of what each model may remember, apart."""
+    if facts.finished is None or not facts.finished.memory:
+        return None
+    rows: list[tuple[str, ...]] = []
+    for known in facts.finished.memory:
+        who = (known.role, known.model, words.day(known.knows_until))
+        rows.append((*who, "up to then", *_brief(known.before)))
+        rows.append((*who, "after it", *_brief(known.after)))
+    return Table(
+        "memory",
+        "What models may remember",
+        (
+            ("Role", "text"), ("Model", "text"), ("Knows until", "text"), ("Validation parts", "text"),
+            ("Trades", "num"), ("PnL, USD", "num"), ("Sharpe", "num"),
+        ),
+        tuple(rows),
+        "A model may have read about the markets up to the end of its knowledge; only results after it are free of "
+        "memory.",
+    )  # fmt: skip
+
+
 def segments(facts: Facts) -> Table | None:
     if not facts.segments:
         return None
