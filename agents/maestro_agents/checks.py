@@ -80,7 +80,7 @@ def _segment_plan(plan: SegmentPlan, field: Field) -> Iterator[str]:
 
 def _crossed(given: Mapping[str, tuple[float, float]], field: Field, methods: int) -> Iterator[str]:
     """Ranges in which nothing coherent lies."""
-    spans = {spec.name: given.get(spec.name, (spec.low, spec.high)) for spec in field.space.iter_specs()}
+    spans = {spec.name: given.get(spec.name, (spec.low, spec.high)) for spec in field.space.specs}
     for fast, slow in ordered_pairs(spans):
         if spans[fast][0] >= spans[slow][1]:
             yield f"ranges: no {fast} in them is below any {slow}"

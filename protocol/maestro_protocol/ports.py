@@ -255,9 +255,3 @@ class Gate(Protocol):
     """Asks people. Returns when the gate is decided; silence is a no."""
 
     async def ask(self, request: GateRequest) -> GateDecided: ...
-
-
-class Notifier(Protocol):
-    """Tells people something that needs no answer. Never raises: what cannot be delivered is kept and retried."""
-
-    async def tell(self, title: str, text: str) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
@@ -118,6 +118,3 @@ class ParameterSpace(Frozen):
     def merged(self, other: Iterable[ParameterSpec]) -> ParameterSpace:
         """This space and *other*'s parameters, those already here once."""
         return ParameterSpace(specs=self.specs + tuple(s for s in other if s.name not in self))
-
-    def iter_specs(self) -> Iterator[ParameterSpec]:
-        return iter(self.specs)

@@ -28,7 +28,7 @@ def specs(draw, window, test_id=0):
     """A test with drawn methods and parameters, all inside their bounds and in order."""
     names = tuple(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)))
     params = {}
-    for spec in methods.space_for(names).iter_specs():
+    for spec in methods.space_for(names).specs:
         if draw(st.booleans()):
             params[spec.name] = spec.clip(draw(st.floats(spec.low, spec.high)))
     params["quorum"] = draw(st.integers(1, len(names)))

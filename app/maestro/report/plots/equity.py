@@ -9,6 +9,7 @@ from itertools import accumulate
 from maestro.report import words
 from maestro.report.facts import Facts
 from maestro.report.plots import theme
+from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import Panel, padded
 from maestro.report.plots.theme import Plot
 from maestro_protocol.messages.campaign import Curve
@@ -69,7 +70,7 @@ def track(curve: Curve) -> Track:
 
 
 def _draw(tracks: Sequence[Track], width: int, label: str, simulated: bool, shows: str) -> theme.Drawn:
-    canvas = theme.canvas(width, 430)
+    canvas = Canvas(width, 430)
     days = min(t.days[0] for t in tracks), max(t.days[-1] for t in tracks)
     above = Panel(canvas, (66, 8, 152, 24), days, padded([v for t in tracks for v in t.equity]))
     below = Panel(canvas, (66, 8, 28, 306), days, padded([0.0, *(v for t in tracks for v in t.below)]))

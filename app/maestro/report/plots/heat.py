@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from maestro.report import words
 from maestro.report.facts import Facts
 from maestro.report.plots import theme
+from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import Panel
 from maestro.report.plots.theme import Plot
 from maestro_protocol.space import Value
@@ -45,7 +46,7 @@ def plot(facts: Facts) -> Plot:
     across, up = (side(name, [float(values[name]) for values, _ in found if name in values]) for name in names)
     cells = squares(found, across, up)
     panel = Panel(
-        theme.canvas(theme.HALF, 380),
+        Canvas(theme.HALF, 380),
         (84, 10, 48, 30),
         (-0.5, len(across.labels) - 0.5),
         (-0.5, len(up.labels) - 0.5),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from maestro.report import words
 from maestro.report.facts import Facts
 from maestro.report.plots import theme
+from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import Box, Panel, padded
 from maestro.report.plots.theme import Plot
 from maestro_protocol.messages.campaign import Histogram, NullModel
@@ -26,9 +27,7 @@ def trial_sharpes(facts: Facts) -> Plot:
     best = max(values)
     low, high = padded([*values, *([luck] if luck is not None else [])])
     bars = histogram(values, low, high)
-    panel = Panel(
-        theme.canvas(theme.HALF, 360), (46, 12, 46, 66), (low, high), (0, max(top for *_, top in bars) * 1.05)
-    )
+    panel = Panel(Canvas(theme.HALF, 360), (46, 12, 46, 66), (low, high), (0, max(top for *_, top in bars) * 1.05))
     panel.scale_up(3)
     panel.boxes(bars, theme.NOISE)
     panel.scale_across(6, "Sharpe ratio, annualised, on the open data")
@@ -71,7 +70,7 @@ def nulls(facts: Facts) -> Plot:
     if not models:
         return Plot("nulls", NULLS, "Not drawn: no random traders were run.")
     everything = [v for m in models for v in (*m.values, *([m.observed] if m.observed is not None else []))]
-    panel = Panel(theme.canvas(theme.HALF, 360), (10, 160, 46, 24), padded(everything), (0, len(models)))
+    panel = Panel(Canvas(theme.HALF, 360), (10, 160, 46, 24), padded(everything), (0, len(models)))
     for place, (model, colour) in enumerate(zip(models, theme.SERIES, strict=False)):
         _ridge(panel, model, len(models) - 1 - place, colour)
     panel.scale_across(5, "Sharpe ratio, annualised")
@@ -128,7 +127,7 @@ def logits(facts: Facts) -> Plot:
     if found is None or not sum(found.counts):
         return Plot("logits", LOGITS, "Not drawn: too few configurations or periods to split the data both ways.")
     low, high = min(found.edges[0], -0.5), max(found.edges[-1], 0.5)
-    panel = Panel(theme.canvas(theme.HALF, 380), (58, 12, 46, 48), (low, high), (0, max(found.counts) * 1.05))
+    panel = Panel(Canvas(theme.HALF, 380), (58, 12, 46, 48), (low, high), (0, max(found.counts) * 1.05))
     panel.scale_up(3)
     bars = list(zip(found.edges, found.edges[1:], found.counts, strict=False))
     for colour, side in (

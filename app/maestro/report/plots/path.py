@@ -10,7 +10,7 @@ from maestro.report import words
 from maestro.report.facts import Facts
 from maestro.report.journal import PatchStory, Step
 from maestro.report.plots import theme
-from maestro.report.plots.canvas import Symbol
+from maestro.report.plots.canvas import Canvas, Symbol
 from maestro.report.plots.panel import Panel, padded
 from maestro.report.plots.theme import Drawn, Plot
 from maestro.report.trail import effect
@@ -70,7 +70,7 @@ def _draw(facts: Facts, name: str, starts: dict[str, dict[str, Value]], stories:
     own = [_number(facts.values[test.test_id].get(name)) for test in facts.tests]
     base = [_number(starts.get(test.test_id, {}).get(name)) for test in facts.tests]
     reached = [value for value in (*own, *(_number(step.new) for _, step in marks)) if value == value]
-    panel = Panel(theme.canvas(theme.HALF, 220), (56, 10, 42, 30), (0.5, len(own) + 0.5), padded(reached, 0.12))
+    panel = Panel(Canvas(theme.HALF, 220), (56, 10, 42, 30), (0.5, len(own) + 0.5), padded(reached, 0.12))
     edge = 0.5
     for segment in facts.segments[:-1]:
         edge += len(segment.results)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from maestro.report import words
 from maestro.report.facts import Facts
 from maestro.report.plots import theme
+from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import Box, Panel, padded
 from maestro.report.plots.theme import Plot
 from maestro_protocol.messages.report import SegmentFinished, TestReport
@@ -23,7 +24,7 @@ def scores(facts: Facts) -> Plot:
     found = facts.segments
     if not found:
         return Plot("segments", SCORES, "Not drawn: no segment was finished.")
-    canvas = theme.canvas(theme.HALF, 350)
+    canvas = Canvas(theme.HALF, 350)
     span = (-0.5, len(found) - 0.5)
     points = {
         phase: [(x, v) for x, s in enumerate(found) if (v := getattr(s, phase).score) is not None]
@@ -91,7 +92,7 @@ def walk_forward(facts: Facts) -> Plot:
     if not pairs:
         return Plot("walk", WALK, "Not drawn: no segment was finished.")
     reached = [0.0, *(value for pair in pairs for value in (pair.train, pair.validation))]
-    panel = Panel(theme.canvas(theme.HALF, 350), (66, 10, 44, 26), (-0.6, len(pairs) - 0.4), padded(reached))
+    panel = Panel(Canvas(theme.HALF, 350), (66, 10, 44, 26), (-0.6, len(pairs) - 0.4), padded(reached))
     panel.scale_up(5)
     panel.boxes([_bar(x - 0.38, pair.train) for x, pair in enumerate(pairs)], theme.NOISE)
     panel.boxes([_bar(x + 0.02, pair.validation) for x, pair in enumerate(pairs)], theme.SERIES[0])

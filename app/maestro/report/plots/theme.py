@@ -40,10 +40,6 @@ class Plot:
     """A CSS variable, the symbol it colours (a short line where empty), and what it stands for."""
 
 
-def canvas(width: int, height: int) -> Canvas:
-    return Canvas(width, height)
-
-
 def render(drawing: Canvas, label: str, simulated: bool, shows: str = "always") -> Drawn:
     """The finished picture, marked where its data are simulated."""
     if simulated:
