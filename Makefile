@@ -16,6 +16,7 @@ help:
 $(VENV)/.runs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
+	@$(BIN)/python -m compileall -q app agents engine prompts protocol  # what pip does for all that is not editable
 	@touch $@
 
 $(VENV)/.develops: $(VENV)/.runs

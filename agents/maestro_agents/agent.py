@@ -89,7 +89,8 @@ class _Turn:
             return [*self._calls, self._fell_back(self._thinking.caller.provider, error), self._by_rules()]
         except BudgetExceeded as error:
             if self._thinking.when_exhausted == "stop":
-                return [*self._calls, self._fell_back("budget", error)]
+                stopped = self._fell_back("budget", error)
+                return [*self._calls, stopped.model_copy(update={"limit": error.limit})]
             return [*self._calls, self._fell_back(self._thinking.caller.provider, error), self._by_rules()]
 
     async def _answer(self) -> Answer:

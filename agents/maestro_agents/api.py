@@ -10,7 +10,7 @@ from maestro_agents.brains.base import Brain, BrainReply, BrainRequest, ClientOp
 from maestro_agents.brains.replay import Replay
 from maestro_agents.brains.retry import Sleep
 from maestro_agents.brains.scripted import ScriptedBrain
-from maestro_agents.budget import Amount, Budget, BudgetLimits, BudgetState, Limits
+from maestro_agents.budget import Budget, BudgetLimits
 from maestro_agents.calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.conversation import Conversation
 from maestro_agents.prices import Price, Prices
@@ -29,15 +29,12 @@ __all__ = [
     "NO_ANSWER",
     "ROLES",
     "Agent",
-    "Amount",
     "Brain",
     "BrainReply",
     "BrainRequest",
     "Budget",
     "BudgetLimits",
-    "BudgetState",
     "ClientOptions",
-    "Limits",
     "Price",
     "Prices",
     "PromptOptions",
@@ -143,8 +140,8 @@ def _paying(
     model = model_of(choice) or ""
     if budget.limits.in_usd() and not prices.known(brain.provider, model, clock.now_ms()):
         raise ConfigError(
-            f"{choice.role}: nobody knows what {model!r} costs; name its price (0 for a local model) "
-            "or take the USD limits off"
+            f"{choice.role}: nobody knows what {model!r} costs; name its price (--price {model}=0/0 for one of your "
+            "own) or take the USD limits off"
         )
     return PaidCaller(choice.role, brain, clock, log, budget, prices, sleep)
 

@@ -11,12 +11,12 @@ from maestro_agents.brains.base import Brain, BrainReply, BrainRequest, Usage
 from maestro_agents.brains.recording import Recorded, read, request_json, request_key
 from maestro_agents.brains.replay import Replay
 from maestro_agents.brains.retry import Sleep, asked
-from maestro_agents.budget import Amount, Budget, Reservation
+from maestro_agents.budget import Budget
 from maestro_agents.prices import Prices
 from maestro_protocol.errors import BrainError, BudgetExceeded
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.plan import ModelCalled, Role
-from maestro_protocol.ports import CallLog, Clock
+from maestro_protocol.ports import Amount, CallLog, Clock
 
 WORST_MS = 600_000
 """The longest that one request with all its retries may take."""
@@ -66,49 +66,47 @@ class PaidCaller:
     async def ask(self, campaign: CampaignId, turn: int, request: BrainRequest) -> Answered:
         line = request_json(self.provider, request)
         key = request_key(line)
-        recalled = await self.log.recall(campaign, key)
-        if recalled is not None:
-            recorded = read(recalled)
-            self.budget.book(campaign, self.role, recorded.at, _amount(recorded, 0), key)
+        try:
+            hold = self.budget.hold(campaign, self.role, self._worst(line, request))
+        except BudgetExceeded:  # of an unknown price; what was answered before is told all the same
+            known = await self.log.recall(campaign, key)
+            if known is None:
+                raise
         else:
-            recorded = await self._pay(campaign, key, line, request)
+            known = await self.log.opened(campaign, key, self.role, line, hold)
+        recorded = read(known) if isinstance(known, str) else await self._paid(campaign, key, request, known)
         return Answered(recorded.reply, _called(recorded, self.role, turn, key))
 
     async def refused(self, campaign: CampaignId, request: BrainRequest, reason: str) -> None:
         line = request_json(self.provider, request)
-        await self.log.opened(campaign, request_key(line), self.role, line)
-        await self.log.failed(campaign, request_key(line), reason)
+        if isinstance(await self.log.opened(campaign, request_key(line), self.role, line), Amount):
+            await self.log.failed(campaign, request_key(line), reason)
 
     async def close(self) -> None:
         await self.brain.close()
 
-    async def _pay(self, campaign: CampaignId, key: str, line: str, request: BrainRequest) -> Recorded:
-        reservation = self.budget.reserve(campaign, self.role, self._worst(line, request))
+    async def _paid(self, campaign: CampaignId, key: str, request: BrainRequest, granted: Amount) -> Recorded:
         started = self.clock.monotonic()
+
+        def waited() -> int:
+            return min(round((self.clock.monotonic() - started) * 1_000), granted.ms)
+
         try:
-            await self.log.opened(campaign, key, self.role, line)
-            reply, attempts = await self._asked(request, reservation)
-            recorded = self._recorded(request.model, reply, attempts)
-            await self.log.answered(campaign, key, recorded.model_dump_json())
+            reply, attempts = await self._asked(request, granted.ms / 1_000)
         except BrainError as error:
-            self.budget.refund(reservation)
-            await self.log.failed(campaign, key, str(error))
+            await self.log.failed(campaign, key, str(error), Amount(ms=waited()))
             raise
-        except BaseException:  # cancelled in flight: perhaps paid, so it counts as if it was
-            self.budget.settle(reservation, reservation.amount, key)
-            raise
-        waited = round((self.clock.monotonic() - started) * 1_000)
-        self.budget.settle(reservation, _amount(recorded, min(waited, reservation.amount.ms)), key)
+        # Cancelled in flight it stays open: perhaps paid, so all that was set aside counts.
+        recorded = self._recorded(request.model, reply, attempts)
+        await self.log.answered(campaign, key, recorded.model_dump_json(), _amount(recorded, waited()))
         return recorded
 
-    async def _asked(self, request: BrainRequest, reservation: Reservation) -> tuple[BrainReply, int]:
+    async def _asked(self, request: BrainRequest, seconds: float) -> tuple[BrainReply, int]:
         try:
-            async with asyncio.timeout(reservation.amount.ms / 1_000):
+            async with asyncio.timeout(seconds):
                 return await asked(lambda: self.brain.ask(request), self.sleep)
         except TimeoutError:
-            raise BrainError(
-                f"{self.provider}: no answer within {reservation.amount.ms / 1_000:g} s, retries included"
-            ) from None
+            raise BrainError(f"{self.provider}: no answer within {seconds:g} s, retries included") from None
 
     def _worst(self, line: str, request: BrainRequest) -> Amount:
         """No token is shorter than a byte, so the request's bytes bound its tokens."""
@@ -116,7 +114,8 @@ class PaidCaller:
         usd = self.prices.cost(self.provider, request.model, usage, self.clock.now_ms())
         if usd is None and self.budget.limits.in_usd():
             raise BudgetExceeded(
-                f"{self.role}: nobody knows what {request.model} costs; name its price or take the USD limits off"
+                f"{self.role}: nobody knows what {request.model} costs; name its price or take the USD limits off",
+                limit="usd",
             )
         return Amount(usd=usd or Decimal(0), tokens=usage.input_tokens + usage.output_tokens, requests=1, ms=WORST_MS)
 

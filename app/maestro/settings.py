@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
@@ -35,3 +36,22 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(
         default=None, validation_alias=AliasChoices("MAESTRO_OPENAI_BASE_URL", "OPENAI_BASE_URL")
     )
+    proxy: str | None = None
+    """For a session's WebSocket and REST: ``http://`` or ``socks5h://``."""
+    live_api_key: SecretStr | None = None
+    live_api_secret: SecretStr | None = None
+
+    def secrets(self) -> list[str]:
+        """Every secret that the environment told, so that none is ever written."""
+        return [value.get_secret_value() for value in dict(self).values() if isinstance(value, SecretStr)]
+
+
+_OFF = ("", "0", "false", "f", "no", "n", "off")
+
+
+def kill_switch_on() -> bool:
+    """Whether ``MAESTRO_KILL_SWITCH`` says that everything stops and nothing starts: anything but a clear no does.
+
+    A session asks four times a second, so this reads one variable and no more.
+    """
+    return os.environ.get("MAESTRO_KILL_SWITCH", "").strip().lower() not in _OFF  # noqa: TID251 # the one reader

@@ -28,6 +28,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     bars = simulated_bars("mixed", SEED)
     configs = trials(bars)
     market = open_market(bars, WindowPlan(), ORIGIN_TARGETS, jobs=2, seed=SEED)
+    assert market.judge is not None
     ruled: list[str] = []
     judge = _judging(market.judge, configs, ruled)
     judge()  # kernels are compiled; not counted

@@ -87,7 +87,7 @@ def resume(url: str, rows: int) -> dict[str, Any]:
     for body in bodies(1, rows):
         steps.say(body)
     walked = time.perf_counter() - begun
-    assert len(steps.told()) == rows, "the journal was not walked to its end"
+    assert steps.place == rows, "the journal was not walked to its end"
     assert not steps.walking_again, "the journal was not walked to its end"
     return {**spent, "walked": walked}
 

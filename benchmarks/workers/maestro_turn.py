@@ -15,15 +15,15 @@ from wire import each, serve
 from maestro.clock import SystemClock
 from maestro.control.steps import Steps
 from maestro.store.opening import open_store
-from maestro_agents.api import Agent, Budget, BudgetLimits, Limits, ScriptedBrain, build_agent
+from maestro_agents.api import Agent, Budget, BudgetLimits, ScriptedBrain, build_agent
 from maestro_agents.api import serve as serve_agent
 from maestro_agents.roles import rules_of
 from maestro_agents.roles.base import ANSWER_TYPES, Answer, Question
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
-from maestro_protocol.messages.campaign import BrainChoice
+from maestro_protocol.messages.campaign import BrainChoice, Limits
 from maestro_protocol.messages.report import Briefing
-from maestro_protocol.ports import CallLog, Exchange, Gate, Runner
+from maestro_protocol.ports import Amount, CallLog, Exchange, Gate, Hold, Runner, Taken
 
 KNOWN = ("agent", "turn", "type")
 """What a question settles already, so that a model does not say it."""
@@ -33,11 +33,12 @@ AMPLE = Limits(usd=Decimal(10**6), tokens=10**12, requests=10**6, seconds=10**6)
 class Memory:
     """A call log that remembers nothing: for the exchange without a store."""
 
-    async def opened(self, campaign: str, key: str, role: str, request: str) -> None: ...
+    async def opened(self, campaign: str, key: str, role: str, request: str, hold: Hold | None = None) -> Amount:
+        return hold.grant(Taken(Amount(), Amount(), Amount())) if hold is not None else Amount()
 
-    async def answered(self, campaign: str, key: str, reply: str) -> None: ...
+    async def answered(self, campaign: str, key: str, reply: str, took: Amount | None = None) -> None: ...
 
-    async def failed(self, campaign: str, key: str, reason: str) -> None: ...
+    async def failed(self, campaign: str, key: str, reason: str, took: Amount | None = None) -> None: ...
 
     async def recall(self, campaign: str, key: str) -> str | None: ...
 

@@ -29,7 +29,8 @@ class Market:
 
     runner: BacktestRunner
     statistics: EngineStatistics
-    judge: Judge
+    judge: Judge | None
+    """None where nothing is sealed: what goes on as time goes by."""
 
 
 def open_market(bars: Bars, plan: WindowPlan, targets: Sequence[Target], *, jobs: int = 1, seed: int = 0) -> Market:

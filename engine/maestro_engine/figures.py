@@ -5,6 +5,7 @@ bounded to 0 .. 2 and 1 exactly on target, so 100 is "every target exactly met":
 
 - where more is better and the target is positive (hit, payoff, high-volatility share): ``c = x / target``
 - where less is better, or the target is a loss (drawdown, blunders): ``c = 2 - x / target``
+- where the target is 0, by which nothing can be divided: ``c = 1`` where it is met, else 0
 
 Without trades there is no score. The high-volatility share counts for tests only.
 """
@@ -48,9 +49,21 @@ def _nullable(values: Floats) -> list[float | None]:
 
 
 def _component(value: float, target: Target) -> float:
+    if target.value == 0:
+        return float(value >= 0 if target.op == ">=" else value <= 0)
     towards = value / target.value
     grows = target.op == ">=" and target.value > 0
     return min(max(towards if grows else 2.0 - towards, 0.0), 2.0)
+
+
+def _components(values: Floats, target: Target) -> Floats:
+    """As ``_component``, of many values; NaN of those that are."""
+    if target.value == 0:
+        met = values >= 0 if target.op == ">=" else values <= 0
+        return np.where(np.isnan(values), np.nan, met)
+    towards = values / target.value
+    grows = target.op == ">=" and target.value > 0
+    return np.clip(towards if grows else 2.0 - towards, 0.0, 2.0)
 
 
 def _quotient(above: float, below: float) -> float | None:
@@ -61,7 +74,7 @@ class Figures:
     """Metrics by the campaign's targets and the data's bar length."""
 
     def __init__(self, targets: Sequence[Target], step_ms: int) -> None:
-        self._targets = tuple(target for target in targets if target.value != 0)
+        self._targets = tuple(targets)
         self._step_ms = step_ms
 
     def of_episodes(self, rows: Records) -> EpisodeFigures:
@@ -82,9 +95,7 @@ class Figures:
         for target in self._targets:
             if target.metric not in values:
                 continue
-            towards = values[target.metric] / target.value
-            grows = target.op == ">=" and target.value > 0
-            component = np.clip(towards if grows else 2.0 - towards, 0.0, 2.0)
+            component = _components(values[target.metric], target)
             known = ~np.isnan(component)
             total += np.where(known, component, 0.0)
             defined += known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 BUILT_IN = Path(__file__).parent / "templates"
 MAX_CHARS = 200_000
 """A prompt longer than this is a mistake of its template."""
+_DICT = frozenset(dir(dict))
 
 
 class PromptFault(ValueError):
@@ -49,6 +50,12 @@ def _environment(folder: Path | None) -> Environment:
     class Sandbox(ImmutableSandboxedEnvironment):
         """Templates of a workspace see the context and nothing behind it."""
 
+        def getattr(self, obj: object, attribute: str) -> object:
+            """A key of plain data at once; Jinja looks for an attribute first and pays for not finding it."""
+            if type(obj) is dict and attribute in obj and attribute not in _DICT:
+                return cast("dict[str, object]", obj)[attribute]
+            return super().getattr(obj, attribute)
+
     def data(value: object, source: str, kind: str) -> Markup:
         return Markup(data_block(value, source, kind))  # noqa: S704 - data_block leaves nothing that could end the block
 
@@ -58,6 +65,7 @@ def _environment(folder: Path | None) -> Environment:
     environment = Sandbox(
         loader=FileSystemLoader([folder, BUILT_IN] if folder is not None else [BUILT_IN]),
         undefined=StrictUndefined,
+        auto_reload=False,  # a prompt does not change within a process, and nobody looks for changes in each question
         autoescape=True,  # what a template forgets to fence can still not open or close a block
         trim_blocks=True,
         lstrip_blocks=True,

@@ -14,6 +14,7 @@ from maestro_protocol.values import Params
 
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 Phase = Literal["train", "gap", "validation"]
+Engine = Literal["backtest", "session"]
 Bps = Annotated[float, Field(ge=0, le=1_000)]
 
 
@@ -63,6 +64,22 @@ class WindowRef(Frozen):
     end_ms: UtcMs
 
 
+def stretch_of(data: DataRef, number: int) -> WindowRef:
+    """The *number*-th (from 1) of stretches as long as *data*, one after another; each counts its own bars."""
+    lasts, end = data.last_ms - data.first_ms, data.bars
+    begins = data.first_ms + (number - 1) * lasts
+    return WindowRef(
+        index=number - 1,
+        start=0,
+        first=0,
+        train_end=end,
+        val_start=end,
+        end=end,
+        first_ms=begins,
+        end_ms=begins + lasts,
+    )
+
+
 class ParameterChange(Frozen):
     """One step of a run's lineage: what changed from the parent run, and the message that made it so."""
 
@@ -79,7 +96,7 @@ class RunConfig(Frozen):
     version: Literal[1] = 1
     run_id: RunId
     campaign: CampaignId
-    engine: Literal["backtest", "session"] = "backtest"
+    engine: Engine = "backtest"
     parent_run: RunId | None = None
     changes_from_parent: tuple[ParameterChange, ...] = ()
     because: MessageId | None = None

@@ -109,4 +109,8 @@ class LimitExceeded(Refused):
 
 
 class BudgetExceeded(Refused):
-    """The money, tokens, requests or time allowed are used up."""
+    """The money, tokens, requests or time allowed are used up; ``limit`` names which: ``usd``, ``day.tokens``."""
+
+    def __init__(self, message: str, *, limit: str = "") -> None:
+        super().__init__(message)
+        self.limit = limit

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import StringConstraints
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,95}$")]
+_PATTERN = r"[a-z0-9][a-z0-9_.-]{0,95}"
+
+Id = Annotated[str, StringConstraints(pattern=f"^{_PATTERN}$")]
 """Lower-case letters, digits, ``_ . -``: no separator, no space, no leading dot."""
 
 CampaignId = Id
 RunId = Id
 """A run inside its campaign: ``root``, ``seg1``, ``seg1-p2`` (after its second patch), ``seg1_test051``."""
 MessageId = Id
+
+
+def is_id(text: str) -> bool:
+    """Whether *text* may be the name of anything: for what is made without being validated."""
+    return re.fullmatch(_PATTERN, text) is not None
 
 
 def segment_run(segment: int, variation: int = 1, patches: int = 0) -> RunId:

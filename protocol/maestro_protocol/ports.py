@@ -5,12 +5,17 @@ What crosses a port is a protocol type, or a plain tuple of numbers where there 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
+from pydantic import ValidationError
+
 from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
-from maestro_protocol.envelope import Envelope
-from maestro_protocol.ids import CampaignId, RunId
+from maestro_protocol.envelope import ENVELOPE, Envelope
+from maestro_protocol.errors import StoreError
+from maestro_protocol.ids import CampaignId, MessageId, RunId
 from maestro_protocol.messages.campaign import Exhibits, Verdict
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.report import Metrics, TestReport
@@ -184,6 +189,31 @@ class Judge(Protocol):
         ...
 
 
+class Record(NamedTuple):
+    """One row of a journal, not yet validated: a journal of 100,000 is read in a fraction of a second this way."""
+
+    seq: int
+    id: MessageId
+    type: str
+    time: int
+    """UTC milliseconds."""
+    json: str
+    """The envelope exactly as it was journalled."""
+
+    def envelope(self) -> Envelope:
+        """What the row says. Raises :class:`StoreError` where it is no message, or not the one it is filed as."""
+        try:
+            said = ENVELOPE.validate_json(self.json)
+        except ValidationError as error:
+            raise StoreError(
+                f"the journal's row {self.seq} cannot be read ({error.error_count()} problems); it was changed, or "
+                "written by another Maestro: restore a copy"
+            ) from error
+        if (said.seq, said.id, said.body.type, said.time) != self[:4]:
+            raise StoreError(f"the journal's row {self.seq} is filed as another message: restore a copy")
+        return said
+
+
 class Stored(NamedTuple):
     """A finished test as the store gives it back."""
 
@@ -195,15 +225,23 @@ class Stored(NamedTuple):
 class Store(Protocol):
     """Keeps journals and results. ``commit`` is one transaction: all of it is durable when it returns, or none is."""
 
-    async def commit(self, campaign: CampaignId, entries: Sequence[Envelope], results: Sequence[Stored] = ()) -> None:
+    async def commit(
+        self,
+        campaign: CampaignId,
+        entries: Sequence[Envelope],
+        results: Sequence[Stored] = (),
+        runs: Sequence[RunConfig] = (),
+    ) -> None:
         """Append *entries* (their ``seq`` must follow the journal's last) with the *results* they speak of.
 
-        Raises :class:`StoreError` when a sequence number is taken or skipped: another process writes this campaign.
+        A result brings its own run config; *runs* are those that no test is, but tests descend from. They may be
+        stored already. Raises :class:`StoreError` when a sequence number is taken or skipped: another process writes
+        this campaign.
         """
         ...
 
-    def journal(self, campaign: CampaignId, after: int = 0) -> AsyncIterator[Envelope]:
-        """The campaign's envelopes with ``seq`` greater than *after*, in order."""
+    async def records(self, campaign: CampaignId, after: int = 0, types: Sequence[str] = ()) -> Sequence[Record]:
+        """The campaign's journal after ``seq`` *after*, in order; only messages of *types* when any are named."""
         ...
 
     async def results(self, campaign: CampaignId, runs: Sequence[RunId]) -> Sequence[Stored]:
@@ -231,16 +269,61 @@ class Exchange(NamedTuple):
     reason: str = ""
 
 
-class CallLog(Protocol):
-    """Remembers every request to a model, so that an answer is paid once and told again for free."""
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What calls to models take: USD to a millionth, tokens in and out, requests, milliseconds of waiting."""
 
-    async def opened(self, campaign: CampaignId, key: str, role: str, request: str) -> None:
-        """Durable before the request leaves."""
+    usd: Decimal = Decimal(0)
+    tokens: int = 0
+    requests: int = 0
+    ms: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(
+            self.usd + other.usd, self.tokens + other.tokens, self.requests + other.requests, self.ms + other.ms
+        )
+
+
+class Taken(NamedTuple):
+    """What counts already where one more call would: of its campaign, its role there, its UTC day everywhere.
+
+    What is in flight counts with what was set aside for it; so does, but for the waiting, what was lost in flight.
+    """
+
+    campaign: Amount
+    role: Amount
+    day: Amount
+
+
+class Hold(NamedTuple):
+    """What must be set aside before a call may leave."""
+
+    day: int
+    """The UTC day it counts in, since the epoch."""
+    grant: Callable[[Taken], Amount]
+    """The amount to set aside, or :class:`BudgetExceeded`. Nobody else is granted anything while it thinks."""
+
+
+class CallLog(Protocol):
+    """Remembers every request to a model, so that an answer is paid once, told again for free, and counted."""
+
+    async def opened(
+        self, campaign: CampaignId, key: str, role: str, request: str, hold: Hold | None = None
+    ) -> Amount | str:
+        """Durable before the request leaves, with what *hold* grants it; nothing is counted without one.
+
+        Gives what was granted, or its reply where it is answered: then nobody is asked for a grant and nothing is
+        opened. Raises what the grant raises, and then nothing was kept.
+        """
         ...
 
-    async def answered(self, campaign: CampaignId, key: str, reply: str) -> None: ...
+    async def answered(self, campaign: CampaignId, key: str, reply: str, took: Amount | None = None) -> None:
+        """It took *took* of what was set aside; all of it where nobody says."""
+        ...
 
-    async def failed(self, campaign: CampaignId, key: str, reason: str) -> None: ...
+    async def failed(self, campaign: CampaignId, key: str, reason: str, took: Amount | None = None) -> None:
+        """It came to nothing and took *took*; nothing where nobody says."""
+        ...
 
     async def recall(self, campaign: CampaignId, key: str) -> str | None:
         """The reply of an answered request, or null."""

@@ -12,7 +12,7 @@ from maestro_protocol.envelope import Envelope
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
 from maestro_protocol.messages.plan import SegmentPlan
 from maestro_protocol.messages.report import Briefing, Metrics, VariationReport
-from maestro_protocol.ports import Exchange
+from maestro_protocol.ports import Amount, Exchange, Hold, Taken
 from maestro_protocol.space import ParameterSpec, Value
 from maestro_protocol.values import as_params
 
@@ -181,15 +181,45 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Exchange] = {}
+        self.counted: list[tuple[str, str, int, str, Amount]] = []
+        """Campaign, role, day, key and what counts, of each attempt."""
 
-    async def opened(self, campaign: str, key: str, role: str, request: str) -> None:
+    async def opened(
+        self, campaign: str, key: str, role: str, request: str, hold: Hold | None = None
+    ) -> Amount | str:
+        known = await self.recall(campaign, key)
+        if known is not None:
+            return known
+        granted = Amount()
+        if hold is not None:
+            granted = hold.grant(self.taken(campaign, role, hold.day))
+            self.counted.append((campaign, role, hold.day, key, granted))
         self.rows[campaign, key] = Exchange(key=key, role=role, request=request, reply=None, state="open")
+        return granted
 
-    async def answered(self, campaign: str, key: str, reply: str) -> None:
+    async def answered(self, campaign: str, key: str, reply: str, took: Amount | None = None) -> None:
         self.rows[campaign, key] = self.rows[campaign, key]._replace(reply=reply, state="answered")
+        if took is not None:
+            self._settle(campaign, key, took)
 
-    async def failed(self, campaign: str, key: str, reason: str) -> None:
+    async def failed(self, campaign: str, key: str, reason: str, took: Amount | None = None) -> None:
         self.rows[campaign, key] = self.rows[campaign, key]._replace(state="failed", reason=reason)
+        self._settle(campaign, key, took or Amount())
+
+    def _settle(self, campaign: str, key: str, took: Amount) -> None:
+        places = [n for n, (of, _, _, by, _) in enumerate(self.counted) if (of, by) == (campaign, key)]
+        for place in places[-1:]:
+            self.counted[place] = (*self.counted[place][:4], took)
+
+    def taken(self, campaign: str, role: str = "", day: int = 0) -> Taken:
+        def total(wanted: Any) -> Amount:
+            return sum((row[4] for row in self.counted if wanted(row)), Amount())
+
+        return Taken(
+            total(lambda row: row[0] == campaign),
+            total(lambda row: row[:2] == (campaign, role)),
+            total(lambda row: row[2] == day),
+        )
 
     async def recall(self, campaign: str, key: str) -> str | None:
         row = self.rows.get((campaign, key))

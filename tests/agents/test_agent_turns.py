@@ -15,7 +15,6 @@ from maestro_agents.api import (
     BrainReply,
     Budget,
     BudgetLimits,
-    Limits,
     PromptOptions,
     ScriptedBrain,
     Usage,
@@ -25,7 +24,7 @@ from maestro_agents.brains.base import ANSWER_BYTES
 from maestro_agents.checks import problems
 from maestro_agents.roles import rules_of
 from maestro_protocol.errors import AgentError, BrainError, ConfigError
-from maestro_protocol.messages.campaign import BrainChoice
+from maestro_protocol.messages.campaign import BrainChoice, Limits
 from maestro_protocol.messages.plan import ModelCalled, Proposal, RoleFellBack
 from maestro_protocol.messages.work import TaskAssigned, TaskSpec
 
@@ -174,7 +173,7 @@ async def test_a_model_that_cannot_be_reached_costs_nothing_but_the_turn() -> No
     messages = await agent.handle(asked(QUESTION))
     assert kinds(messages) == ["RoleFellBack", "Proposal"]
     assert waits.seconds == [0.5, 1, 2, 4]
-    assert budget.spent("c1").requests == 0
+    assert log.taken("c1").campaign.requests == 0
     assert [row.state for row in log.rows.values()] == ["failed"]
 
 
@@ -212,6 +211,7 @@ async def test_an_exhausted_budget_stops_or_goes_on_offline_as_was_chosen() -> N
     assert isinstance(fell, RoleFellBack)
     assert (fell.brain, brain.requests) == ("budget", [])
     assert "raise the limit" in fell.reason
+    assert fell.limit == "tokens"
     log = MemoryLog()
     agent, brain = thinking(json.dumps(good()), budget=broke, log=log, when_exhausted="offline")
     assert kinds(await agent.handle(asked(QUESTION))) == ["RoleFellBack", "Proposal"]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from agents_support import NOW_MS, HandClock
-from hypothesis import given, settings
+from agents_support import NOW_MS, HandClock, MemoryLog
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from maestro_agents.budget import DAY_MS, Amount, Budget, BudgetLimits, BudgetState, Limits, Reservation, scopes
-from maestro_protocol.errors import BudgetExceeded, UsageError
+from maestro_agents.budget import DAY_MS, Budget, BudgetLimits
+from maestro_protocol.errors import BudgetExceeded
+from maestro_protocol.messages.campaign import Limits, RoleLimits
+from maestro_protocol.ports import Amount, Taken
 
+T = TypeVar("T")
 LIMITS = BudgetLimits(
     campaign=Limits(usd=Decimal(10), tokens=1_000, requests=8, seconds=60),
     role=Limits(usd=Decimal(6), tokens=600, requests=5, seconds=40),
+    roles=(RoleLimits(role="maestro", usd=Decimal(2), tokens=600, requests=5, seconds=40),),
     day=Limits(usd=Decimal(15), tokens=1_500, requests=12, seconds=90),
 )
 OFF = Limits(usd=None, tokens=None, requests=None, seconds=None)
@@ -28,6 +33,7 @@ AMOUNTS = st.builds(
     ms=st.integers(0, 30_000),
 )
 SHARES = st.fractions(0, 1)
+NONE = Amount()
 
 
 def part(amount: Amount, share: Any) -> Amount:
@@ -39,18 +45,27 @@ def part(amount: Amount, share: Any) -> Amount:
     )
 
 
+def now(work: Coroutine[Any, Any, T]) -> T:
+    """The result of *work*, which waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waits")
+
+
 class Spending(RuleBasedStateMachine):
-    """Any interleaving of two campaigns, three roles, restarts and midnight."""
+    """Any interleaving of two campaigns in processes of their own, three roles, crashes and midnight."""
 
     open_calls = Bundle("open_calls")
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = HandClock()
-        self.budget = Budget(LIMITS, self.clock)
+        self.log = MemoryLog()
+        self.budgets = {campaign: Budget(LIMITS, self.clock) for campaign in ("c1", "c2")}
         self.calls = 0
-        self.settled: dict[str, list[Amount]] = {}
-        self.held: dict[int, Reservation] = {}
+        self.refusals: set[str] = set()
 
     @rule(
         target=open_calls,
@@ -58,70 +73,54 @@ class Spending(RuleBasedStateMachine):
         role=st.sampled_from(["critic", "strategist", "maestro"]),
         worst=AMOUNTS,
     )
-    def reserve(self, campaign: str, role: str, worst: Amount) -> Reservation | None:
-        before = self.budget.snapshot()
-        try:
-            reservation = self.budget.reserve(campaign, role, worst)
-        except BudgetExceeded:
-            assert self.budget.snapshot() == before  # a refusal leaves no trace
-            return None
-        assert reservation.amount.usd == worst.usd
-        assert reservation.amount.ms <= worst.ms
-        self.held[reservation.number] = reservation
-        return reservation
-
-    @rule(reservation=consumes(open_calls), share=SHARES)
-    def settle(self, reservation: Reservation | None, share: Any) -> None:
-        if reservation is None or reservation.number not in self.held:
-            return
-        actual = part(reservation.amount, share)
+    def reserve(self, campaign: str, role: str, worst: Amount) -> tuple[str, str, Amount] | None:
+        before = list(self.log.counted)
         self.calls += 1
-        self.budget.settle(reservation, actual, f"key{self.calls}")
-        del self.held[reservation.number]
-        for scope in reservation.scopes():
-            self.settled.setdefault(scope, []).append(actual)
+        key = f"key{self.calls}"
+        try:
+            granted = now(
+                self.log.opened(campaign, key, role, "{}", self.budgets[campaign].hold(campaign, role, worst))
+            )
+        except BudgetExceeded as refused:
+            assert self.log.counted == before  # a refusal leaves no trace
+            self.refusals.add(refused.limit.rpartition(".")[0])
+            return None
+        assert (granted.usd, granted.tokens, granted.requests) == (worst.usd, worst.tokens, worst.requests)
+        assert 0 <= granted.ms <= worst.ms
+        return campaign, key, granted
 
-    @rule(reservation=consumes(open_calls))
-    def refund(self, reservation: Reservation | None) -> None:
-        if reservation is None or reservation.number not in self.held:
-            return
-        self.budget.refund(reservation)
-        del self.held[reservation.number]
+    @rule(call=consumes(open_calls), share=SHARES)
+    def answer(self, call: tuple[str, str, Amount] | None, share: Any) -> None:
+        if call is not None:
+            now(self.log.answered(call[0], call[1], "1", part(call[2], share)))
 
-    @rule(twice=st.sampled_from(["settle", "refund"]))
-    def nothing_is_given_back_twice(self, twice: str) -> None:
-        gone = Reservation(number=999_999, campaign="c1", role="critic", day=0, amount=Amount(usd=Decimal(5)))
-        with pytest.raises(UsageError):
-            self.budget.refund(gone) if twice == "refund" else self.budget.settle(gone, Amount(), "k")
+    @rule(call=consumes(open_calls), share=SHARES)
+    def fail(self, call: tuple[str, str, Amount] | None, share: Any) -> None:
+        if call is not None:
+            now(self.log.failed(call[0], call[1], "no", Amount(ms=int(call[2].ms * share))))
 
-    @rule()
-    def restart(self) -> None:
-        """What was in flight when the process died counts as spent."""
-        state = BudgetState.model_validate_json(self.budget.snapshot().model_dump_json())
-        self.budget = Budget.restored(state, LIMITS, self.clock)
-        for reservation in self.held.values():
-            for scope in reservation.scopes():
-                self.settled.setdefault(scope, []).append(reservation.amount)
-        self.held.clear()
+    @rule(campaign=st.sampled_from(["c1", "c2"]))
+    def restart(self, campaign: str) -> None:
+        """What was in flight when the process died stays counted: another one knows no better."""
+        self.budgets[campaign] = Budget(LIMITS, self.clock)
 
     @rule()
     def midnight(self) -> None:
         self.clock.ms += DAY_MS
 
     @invariant()
-    def spent_and_held_add_up(self) -> None:
-        for scope, amounts in self.settled.items():
-            held = [r.amount for r in self.held.values() if scope in r.scopes()]
-            assert self.budget.taken(scope) == sum([*amounts, *held], Amount())
+    def refusals_name_a_limit(self) -> None:
+        assert self.refusals <= {"", "day", "critic", "strategist", "maestro"}
 
     @invariant()
     def no_limit_is_passed(self) -> None:
         for day in range(NOW_MS // DAY_MS, self.clock.ms // DAY_MS + 1):
             for campaign in ("c1", "c2"):
                 for role in ("critic", "strategist", "maestro"):
-                    limits = (LIMITS.campaign, LIMITS.role, LIMITS.day)
-                    for scope, limit in zip(scopes(campaign, role, day), limits, strict=True):
-                        assert inside(self.budget.taken(scope), limit)
+                    taken = self.log.taken(campaign, role, day)
+                    limits = (LIMITS.campaign, LIMITS.of(role), LIMITS.day)
+                    for amount, limit in zip(taken, limits, strict=True):
+                        assert inside(amount, limit)
 
 
 def inside(amount: Amount, limit: Limits) -> bool:
@@ -141,51 +140,58 @@ TestSpending = Spending.TestCase
 TestSpending.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_a_refusal_says_which_budget_what_is_left_and_what_to_do() -> None:
-    budget = Budget(LIMITS, HandClock())
-    with pytest.raises(
-        BudgetExceeded, match=r"role critic of c1: 6 of 6 USD are left, this request may take 7;.*raise"
-    ):
-        budget.reserve("c1", "critic", Amount(usd=Decimal(7)))
+def granted(budget: Budget, worst: Amount, who: str = "critic", **taken: Amount) -> Amount:
+    return budget.hold("c1", who, worst).grant(Taken(**({"campaign": NONE, "role": NONE, "day": NONE} | taken)))
+
+
+@pytest.mark.parametrize(
+    ("role", "taken", "limit", "words"),
+    [
+        ("critic", {}, "critic.usd", r"role critic of c1: 6 of 6 USD are left, this request may take 7;.*raise"),
+        ("maestro", {}, "maestro.usd", "role maestro of c1: 2 of 2 USD"),
+        ("critic", {"campaign": Amount(usd=Decimal(4))}, "usd", "campaign c1: 6 of 10 USD"),
+        ("critic", {"campaign": Amount(tokens=1_000)}, "tokens", "campaign c1: 0 of 1000 tokens"),
+        ("critic", {"campaign": Amount(usd=Decimal(99))}, "usd", "campaign c1: 0 of 10 USD"),
+    ],
+)
+def test_a_refusal_says_which_budget_what_is_left_and_what_to_do(
+    role: str, taken: Any, limit: str, words: str
+) -> None:
+    with pytest.raises(BudgetExceeded, match=words) as refused:
+        granted(Budget(LIMITS, HandClock()), Amount(usd=Decimal(7), tokens=1), role, **taken)
+    assert refused.value.limit == limit
+
+
+def test_a_day_that_is_used_up_is_named_and_is_the_day_of_the_clock_in_utc() -> None:
+    clock = HandClock(ms=1_795_132_799_999)
+    budget = Budget(LIMITS, clock)
+    with pytest.raises(BudgetExceeded, match=r"the UTC day 2026-11-19, all campaigns") as refused:
+        granted(budget, Amount(requests=1), day=Amount(requests=12))
+    assert refused.value.limit == "day.requests"
+    before = budget.hold("c1", "critic", NONE).day
+    clock.ms += 1
+    assert budget.hold("c1", "critic", NONE).day == before + 1
 
 
 def test_raising_the_limits_lets_work_go_on() -> None:
     budget = Budget(LIMITS, HandClock())
     more = Amount(usd=Decimal(7), requests=1)
+    hold = budget.hold("c1", "critic", more)
     budget.raise_to(BudgetLimits(campaign=OFF, role=OFF, day=OFF))
-    reservation = budget.reserve("c1", "critic", more)
-    budget.settle(reservation, more, "k")
-    assert budget.spent("c1") == budget.spent("c1", "critic") == more
-
-
-def test_a_call_known_from_the_journal_counts_once() -> None:
-    budget = Budget(LIMITS, HandClock())
-    paid = Amount(usd=Decimal(2), tokens=10, requests=1)
-    for _ in range(3):
-        budget.book("c1", "critic", NOW_MS, paid, "key")
-    budget.settle(budget.reserve("c1", "critic", paid), paid, "key")
-    assert budget.spent("c1") == paid
+    assert hold.grant(Taken(more, more, more)) == more
 
 
 def test_of_time_what_is_left_is_granted() -> None:
     budget = Budget(LIMITS, HandClock())
-    assert budget.reserve("c1", "critic", Amount(ms=30_000)).amount.ms == 30_000
-    assert budget.reserve("c1", "critic", Amount(ms=30_000)).amount.ms == 10_000
-    with pytest.raises(BudgetExceeded, match="seconds of waiting"):
-        budget.reserve("c1", "critic", Amount(ms=1))
+    half = Amount(ms=30_000)
+    assert granted(budget, half).ms == 30_000
+    assert granted(budget, half, role=half).ms == 10_000
+    with pytest.raises(BudgetExceeded, match="seconds of waiting") as refused:
+        granted(budget, Amount(ms=1), role=Amount(ms=40_000))
+    assert refused.value.limit == "critic.seconds"
 
 
 def test_no_limit_is_off_unless_somebody_wrote_null() -> None:
     defaults = BudgetLimits()
     for limits in (defaults.campaign, defaults.role, defaults.day):
         assert None not in (limits.usd, limits.tokens, limits.requests, limits.seconds)
-
-
-@given(st.lists(AMOUNTS, max_size=6))
-def test_a_snapshot_restores_what_was_spent(amounts: list[Amount]) -> None:
-    budget = Budget(BudgetLimits(campaign=OFF, role=OFF, day=OFF), HandClock())
-    for i, amount in enumerate(amounts):
-        budget.settle(budget.reserve("c1", "critic", amount), amount, str(i))
-    again = Budget.restored(budget.snapshot(), budget.limits, HandClock())
-    assert again.snapshot() == budget.snapshot()
-    assert again.spent("c1") == sum(amounts, Amount())

@@ -19,7 +19,6 @@ from maestro_agents.api import (
     Budget,
     BudgetLimits,
     ClientOptions,
-    Limits,
     Price,
     Prices,
     ScriptedBrain,
@@ -29,8 +28,9 @@ from maestro_agents.brains.base import BrainReply, BrainRequest, Said, Usage
 from maestro_agents.brains.recording import read, request_json, request_key
 from maestro_agents.roles import rules_of
 from maestro_protocol.errors import BrainError
-from maestro_protocol.messages.campaign import BrainChoice
+from maestro_protocol.messages.campaign import BrainChoice, Limits
 from maestro_protocol.messages.plan import ModelCalled
+from maestro_protocol.ports import Amount
 
 CANARY = "sk-canary-0123456789abcdef"
 QUESTION = briefing("strategist", "Proposal", plan=plan())
@@ -92,7 +92,7 @@ async def test_overload_timeout_and_cut_stream_are_asked_again_in_one_policy(ven
     assert answer == ANSWER
     assert isinstance(called, ModelCalled)
     assert (called.attempts, called.model, called.stop_reason) == (4, "claude-sonnet-5-5", "end")
-    assert desk.budget.spent("c1").requests == 1  # four attempts, one request
+    assert desk.log.taken("c1").campaign.requests == 1  # four attempts, one request
     assert [row.state for row in desk.log.rows.values()] == ["answered"]
 
 
@@ -102,7 +102,7 @@ async def test_after_five_attempts_the_rules_answer(vendors: respx.MockRouter) -
     fell, answer = await desk.agent().handle(asked(QUESTION))
     assert (route.call_count, fell.type, answer) == (5, "RoleFellBack", ANSWER)
     assert "HTTP 529" in fell.reason  # type: ignore[union-attr]
-    assert desk.budget.spent("c1").usd == 0
+    assert desk.log.taken("c1").campaign.usd == 0
 
 
 async def test_a_wrong_key_is_told_without_the_key(vendors: respx.MockRouter) -> None:
@@ -112,7 +112,7 @@ async def test_a_wrong_key_is_told_without_the_key(vendors: respx.MockRouter) ->
     desk = Desk()
     messages = await desk.agent().handle(asked(QUESTION))
     assert route.call_count == 1
-    everything = repr(messages) + repr(desk.log.rows) + repr(desk.budget.snapshot())
+    everything = repr(messages) + repr(desk.log.rows) + repr(desk.log.counted)
     assert "HTTP 401" in everything
     assert CANARY not in everything
 
@@ -135,7 +135,7 @@ async def test_the_request_is_on_record_before_it_leaves() -> None:
         (row,) = desk.log.rows.values()
         assert (row.state, row.role) == ("open", "strategist")
         assert row.key == request_key(row.request) == request_key(request_json("scripted", request))
-        assert desk.budget.snapshot().reserved
+        assert desk.log.taken("c1").campaign.usd > Decimal("0.1"), "nothing is set aside"
         return said()
 
     await desk.scripted(look).handle(asked(QUESTION))
@@ -150,9 +150,8 @@ async def test_price_and_tokens_are_settled_by_what_was_used() -> None:
     assert isinstance(called, ModelCalled)
     assert called.cost_usd == Decimal("0.007")  # 1,000 x 2 + 500 x 10 USD a million
     assert (called.input_tokens, called.output_tokens, called.at) == (1_000, 500, NOW_MS)
-    assert desk.budget.spent("c1", "strategist").usd == Decimal("0.007")
-    assert desk.budget.spent("c1").tokens == 1_500
-    assert desk.budget.snapshot().reserved == ()
+    assert desk.log.taken("c1", "strategist").role.usd == Decimal("0.007")
+    assert desk.log.taken("c1").campaign.tokens == 1_500
 
 
 async def test_a_call_is_refused_when_its_worst_case_does_not_fit() -> None:
@@ -181,7 +180,7 @@ async def test_a_call_cancelled_in_flight_counts_as_spent() -> None:
     with pytest.raises(asyncio.CancelledError):
         await turn
     assert [row.state for row in desk.log.rows.values()] == ["open"]
-    assert desk.budget.spent("c1").usd > 0
+    assert desk.log.taken("c1").campaign.usd > 0
 
 
 async def test_waiting_ends_when_the_time_is_used_up() -> None:
@@ -198,6 +197,23 @@ async def test_waiting_ends_when_the_time_is_used_up() -> None:
     assert answer == ANSWER
 
 
+async def test_what_was_waited_in_vain_counts_and_nothing_else_does() -> None:
+    """A vendor that never answers costs no money, and still cannot keep a campaign waiting past its limit."""
+    desk = Desk(BudgetLimits(campaign=Limits(usd=None, tokens=None, requests=None, seconds=1_000)))
+
+    def hang(request: BrainRequest) -> BrainReply:
+        desk.clock.seconds += 400
+        raise BrainError("scripted: HTTP 400: no such luck")
+
+    for attempt, waited in enumerate((400_000, 800_000, 1_000_000)):
+        asking = asked(QUESTION.model_copy(update={"tests": 10 + attempt}))
+        await desk.scripted(hang).handle(asking)
+        assert desk.log.taken("c1").campaign == Amount(ms=waited)
+    (fell,) = await desk.scripted(hang).handle(asked(QUESTION))
+    assert "all 1000 seconds of waiting are used" in fell.reason  # type: ignore[union-attr]
+    assert fell.limit == "seconds"  # type: ignore[union-attr]
+
+
 async def test_a_finished_turn_is_told_again_from_the_record_in_the_same_words() -> None:
     desk = Desk()
     first = await desk.scripted(said("no"), said()).handle(asked(QUESTION))
@@ -207,7 +223,18 @@ async def test_a_finished_turn_is_told_again_from_the_record_in_the_same_words()
     neutral = [m.model_copy(update={"recalled": False}) if isinstance(m, ModelCalled) else m for m in again]
     assert neutral == list(first)
     assert all(m.recalled for m in again if isinstance(m, ModelCalled))
-    assert desk.budget.spent("c2").requests == 0
+    assert desk.log.taken("c2").campaign.requests == 0
+
+
+async def test_an_answer_on_record_is_told_whatever_is_left_of_the_budget_and_asks_nobody() -> None:
+    desk = Desk()
+    called, answer = await desk.scripted(said()).handle(asked(QUESTION))
+    nothing = Limits(usd=Decimal(0), tokens=0, requests=0, seconds=0)
+    for limits in (BudgetLimits(), BudgetLimits(campaign=nothing)):
+        desk.budget = Budget(limits, desk.clock)
+        assert await desk.scripted().handle(asked(QUESTION)) == [called, answer]
+        assert desk.log.taken("c1").campaign.requests == 1  # once, when it was paid
+    assert [row.state for row in desk.log.rows.values()] == ["answered"]
 
 
 async def test_a_recorded_failure_fails_again_in_the_same_words() -> None:

@@ -16,6 +16,7 @@ from maestro.wiring import markets, workspace
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, resolve, resume_campaign
 from maestro_engine.market.bars import Bars
 from maestro_engine.market.simulate import simulate_bars
+from maestro_protocol.config import Sizing
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig
 
@@ -61,6 +62,12 @@ def small_config(data: Path, settings: Settings, **changes: Any) -> CampaignConf
     request = CampaignRequest(data=data, tests=24, segments=3, policy="streak", seed=3)
     config = resolve(request, bars, settings)
     return config.model_copy(update={"campaign": CAMPAIGN, "batch": 4} | changes)
+
+
+def on_sessions(config: CampaignConfig, notional: str = "5000") -> CampaignConfig:
+    """The same campaign with a session for every test, of a size that its account can carry."""
+    sizing = Sizing.model_validate({"notional_usd": notional})
+    return config.model_copy(update={"engine": "session", "sizing": sizing})
 
 
 def all_on(brain: Any, model: str | None = None) -> tuple[BrainChoice, ...]:

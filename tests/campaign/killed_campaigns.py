@@ -12,6 +12,7 @@ ran again, and no answered call was asked again. Brains are offline, or vendors 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import random
@@ -23,15 +24,26 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from campaign_support import CAMPAIGN, begin, conducted, contents, differing, resumed, settings_in, small_config
+from campaign_support import (
+    CAMPAIGN,
+    begin,
+    conducted,
+    contents,
+    differing,
+    on_sessions,
+    resumed,
+    settings_in,
+    small_config,
+)
 
 from maestro.report.plots import gallery  # noqa: F401 - slow to import: once, before the forks
 from maestro.settings import Settings
 from maestro.store.calls import SqlCallLog
 from maestro.store.opening import open_store
 from maestro.store.repository import SqlStore
-from maestro.wiring import workspace
+from maestro.wiring import markets, workspace
 from maestro_engine.runner import BacktestRunner
+from maestro_engine.session.runs import SessionRunner
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig
 
 Done = Callable[[str], None]
@@ -85,6 +97,7 @@ def watched(fate: Fate, log: Path) -> None:
 
     hook(SqlStore, "commit", fate, "commit", told)
     hook(BacktestRunner, "run", fate, "run", told)
+    hook(SessionRunner, "run", fate, "run", told)
     hook(SqlCallLog, "opened", fate, "opening of a call", told)
     hook(SqlCallLog, "answered", fate, "answer to a call", told)
     hook(Path, "replace", fate, "file", told)
@@ -130,8 +143,6 @@ def once(fates: Callable[[], Fate], folder: Path, data: Path, url: str | None, w
     settings = settings_of(folder, url)
     config = config_of(data, settings)
     log, kills = folder / "runs.log", 0
-    if url is not None and in_a_fork(lambda: asyncio.run(emptied(url))):
-        return "0 the database cannot be emptied"
     while True:
         fate = fates()  # drawn here: what a fork draws, nobody remembers
         status = in_a_fork(lambda: live(settings, config, log, fate))  # noqa: B023 - it is over before the next
@@ -205,6 +216,8 @@ def settings_of(folder: Path, url: str | None) -> Settings:
 
 def config_of(data: Path, settings: Settings) -> CampaignConfig:
     config = small_config(data, settings)
+    if os.environ.get("MAESTRO_TEST_ENGINE") == "session":
+        return on_sessions(config)
     if settings.anthropic_base_url is None:
         return config
     brains: Any = tuple(BrainChoice.model_validate({"role": r, "brain": b, "model": MODELS[b]}) for r, b in MIXED)
@@ -213,7 +226,10 @@ def config_of(data: Path, settings: Settings) -> CampaignConfig:
 
 def main(plan: str, folder: Path, data: Path, url: str | None) -> None:
     settings = settings_of(folder / "undisturbed", None)
+    markets.read_bars = functools.cache(markets.read_bars)  # another process reads a file: once, not in every life
     wanted = end_state(conducted(config_of(data, settings), settings).folder)  # warms the kernels for every fork
+    if url is not None:
+        asyncio.run(emptied(url))  # so that no fork imports what only this store needs
     if plan.startswith("transitions"):
         moments = itertools.cycle(("after commit",) if plan.endswith(":after") else ("before commit", "after commit"))
         print(once(lambda: Fate(commit=next(moments)), folder / "transitions", data, url, wanted), flush=True)

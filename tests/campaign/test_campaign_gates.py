@@ -35,8 +35,8 @@ def quick_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)
 
 
-def policy(needs: int = 1, may_decide: tuple[str, ...] = (), minutes: int = 60) -> GatePolicy:
-    """Every patch is of high risk, and high risk needs *needs* people."""
+def policy(needs: int = 1, may_decide: tuple[str, ...] = (), minutes: int = 60, over: float = 0.0) -> GatePolicy:
+    """Every patch of more than *over* is of high risk, and high risk needs *needs* people."""
     asks = RiskClass(needs=needs, timeout_minutes=minutes, may_decide=may_decide)
     free = RiskClass(needs=0, timeout_minutes=60)
     names = ("gate_vhf", "vhf_min", "gate_atrz", "atr_z_min", "hard_tp_usd", "atr_stop_mult", "timeout_bars")
@@ -173,3 +173,24 @@ async def test_a_campaign_left_at_its_gate_goes_on_where_it_was(
     assert len(bodies(journal, GateRequest)) == len(bodies(journal, GateDecided))
     names = differing(contents(undisturbed.folder), contents(run.folder))
     assert not [name for name in names if "scores" in name or "trades" in name]
+
+
+@pytest.mark.parametrize("answer", [yes, no])
+async def test_small_patches_add_up_until_a_person_is_asked(answer: Any, small_data: Path, tmp_path: Path) -> None:
+    """Patches that are all kept, each of them under the line: the one that would cross it in sum waits at a gate."""
+    settings = settings_in(tmp_path)
+    line = PatchRisk(parameters=("atr_z_min",), over=0.1, risk="high")
+    asking = policy().model_copy(update={"patches": (line,)})
+    config = small_config(small_data, settings, gates=asking, tests=96)
+    keep_all = config.policies.measure.model_copy(update={"p_max": 1.0, "min_windows": 2})
+    eager = config.policies.model_copy(update={"measure": keep_all, "max_patches_per_segment": 20})
+    run, seen = await attended(config.model_copy(update={"policies": eager}), settings, answer)
+    journal = journal_of(run.folder)
+    patches = [patch for patch in bodies(journal, PatchApplied) if patch.action == "apply"]
+    creeping = [p for p in patches if p.patch.parameter == "atr_z_min" and p.applied_to.startswith("seg3")]
+    assert [patch.patch.new_value for patch in creeping[:3]] == [-0.2, -0.5, -0.8]
+    assert [patch.status for patch in creeping[:2]] == ["applied", "applied"]
+    assert {patch.status for patch in creeping[2:]} == {"applied" if answer is yes else "refused"}
+    asked = bodies(journal, GateRequest)
+    assert len(asked) == len(seen) == len(creeping[2:])
+    assert asked[0].action == "patch seg3-p2: atr_z_min -0.5 -> -0.8 (approved was 0.0)"

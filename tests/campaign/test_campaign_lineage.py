@@ -14,6 +14,7 @@ from campaign_support import bodies, conducted, journal_of, settings_in, small_c
 
 from maestro.control.record.ledger import key_of
 from maestro.control.record.lineage import explain, read_run
+from maestro.store.opening import open_store
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, run_campaign
 from maestro_engine import methods as registry
 from maestro_protocol.config import RunConfig
@@ -45,6 +46,25 @@ def folders(undisturbed: CampaignRun, tmp_path_factory: pytest.TempPathFactory) 
 def sequential(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = settings_in(tmp_path_factory.mktemp("sequential"))
     return asyncio.run(run_campaign(CampaignRequest(tests=60), settings, lambda progress: None, 2)).folder
+
+
+def test_the_store_knows_every_run_back_to_the_root_as_the_folder_has_it(folders: list[Path]) -> None:
+    async def stored(folder: Path) -> dict[str, list[RunConfig]]:
+        store = await open_store(f"sqlite:///{folder.parent}/maestro.db")
+        found = {run: list(await store.lineage(folder.name, run)) for run in await store.finished(folder.name)}
+        await store.close()
+        return found
+
+    for folder in folders:
+        runs = {run.run_id: run for run in _runs(folder)}
+        chains = asyncio.run(stored(folder))
+        assert len(chains) > 20
+        for run, chain in chains.items():
+            assert (chain[0].run_id, chain[-1].run_id) == ("root", run)
+            assert chain == [runs[one.run_id] for one in chain]
+        assert {one.run_id for chain in chains.values() for one in chain} >= {
+            run.parent_run for run in runs.values() if run.parent_run is not None
+        }
 
 
 def test_every_run_is_its_parent_and_what_it_says_has_changed(folders: list[Path]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from maestro.wiring.replays import Replayed, replay_campaign
 from maestro_agents.brains import retry
 from maestro_protocol.errors import BudgetExceeded, DataError, GateRefused, UsageError
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig
+from maestro_protocol.messages.events import BatchFinished
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import ModelCalled, RoleFellBack
 
@@ -119,6 +122,7 @@ def test_a_replay_elsewhere_without_keys_or_server_tells_it_word_for_word(
     found = retold(carried, settings_in(tmp_path), Path(data))
     assert found.difference is None
     assert found.same
+    assert found.files == ()
     assert len(found.recorded) == 64
     assert differing(before, contents(carried)) == [], "a replay only reads"
     assert not settings_in(tmp_path).runs.exists()
@@ -315,3 +319,83 @@ def test_a_model_that_always_fails_is_asked_again_and_then_done_without(
     assert {one.role for one in fell} == {"critic"}
     assert run.finished.tests == 24
     assert retold(run.folder, settings_in(tmp_path), small_data).difference is None
+
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
+    "a digit of one trade": (
+        "trades.jsonl",
+        lambda raw: raw.replace(b'"bars_held":', b'"bars_held":1', 1),
+        "line 1: bars_held",
+    ),
+    "a digit of the last score": (
+        "scores.jsonl",
+        lambda raw: b'"n_trades":9'.join(raw.rsplit(b'"n_trades":', 1)),
+        "n_trades: recorded 9",
+    ),
+    "a bit that makes it no JSON": ("trades.jsonl", lambda raw: b"}" + raw[1:], "line 1: is no line of the replay"),
+    "a white space": (
+        "trades.jsonl",
+        lambda raw: raw.replace(b'":', b'": ', 1),
+        "line 1: says the same in other bytes",
+    ),
+    "one line less": ("trades.jsonl", lambda raw: raw[raw.index(b"\n") + 1 :], "line 1: "),
+    "the last line less": ("scores.jsonl", lambda raw: raw[: raw[:-1].rindex(b"\n") + 1], "lines, the replay"),
+    "a line more": ("scores.jsonl", lambda raw: raw + raw[: raw.index(b"\n") + 1], "lines, the replay"),
+    "no last newline": ("scores.jsonl", lambda raw: raw[:-1], "lines, the replay"),
+    "an empty file": ("trades.jsonl", lambda raw: b"", "is not in the folder, or empty"),
+    "no file": ("trades.jsonl", lambda raw: None, "is not in the folder, or empty"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_replay_finds_a_changed_byte_in_a_tests_lines_and_names_the_test(
+    damage: str, undisturbed: CampaignRun, tmp_path: Path, small_data: Path
+) -> None:
+    name, change, words = DAMAGE[damage]
+    shutil.copytree(undisturbed.folder, tmp_path / "altered")
+    path = tmp_path / "altered" / "segment_2" / "test_003" / name
+    raw = path.read_bytes()
+    changed = change(raw)
+    assert changed != raw
+    path.unlink() if changed is None else path.write_bytes(changed)
+    found = retold(tmp_path / "altered", settings_in(tmp_path), small_data)
+    assert found.recorded == found.replayed
+    assert found.difference is None
+    assert not found.same
+    told, digest = found.files
+    assert told.startswith(f"seg2_test003, {name}")
+    assert words in told
+    assert digest.startswith("segment 2, seg2_test001 to seg2_test004: ")
+    assert "(m0" in digest
+
+
+def test_a_replay_finds_tests_that_it_has_not(undisturbed: CampaignRun, tmp_path: Path, small_data: Path) -> None:
+    shutil.copytree(undisturbed.folder, tmp_path / "altered")
+    segment = tmp_path / "altered" / "segment_1"
+    shutil.copytree(segment / "test_001", segment / "test_999")
+    found = retold(tmp_path / "altered", settings_in(tmp_path), small_data)
+    assert [line.split(":")[0] for line in found.files] == [
+        "seg1_test999, trades.jsonl",
+        "seg1_test999, scores.jsonl",
+    ]
+    assert not found.same
+
+
+def test_a_forged_digest_with_forged_lines_is_found_by_the_replay(
+    undisturbed: CampaignRun, tmp_path: Path, small_data: Path
+) -> None:
+    """Who changes the lines and the digest in the journal alike still cannot change what the engine says."""
+    folder = tmp_path / "altered"
+    shutil.copytree(undisturbed.folder, folder)
+    path = folder / "segment_1" / "test_001" / "trades.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"bars_held":', b'"bars_held":1', 1))
+    journal = folder / "journal.jsonl"
+    first = next(body for body in bodies(journal_of(folder), BatchFinished) if body.segment == 1)
+    digest = hashlib.sha256()
+    for run in first.tests:
+        for name in ("trades.jsonl", "scores.jsonl"):
+            digest.update((folder / "segment_1" / f"test_{run[-3:]}" / name).read_bytes())
+    journal.write_text(journal.read_text().replace(first.digest, digest.hexdigest()))
+    found = retold(folder, settings_in(tmp_path), small_data)
+    assert "digest" in str(found.difference)
+    assert [line.split(",")[0] for line in found.files] == ["seg1_test001"]

@@ -92,3 +92,11 @@ def test_no_answered_call_is_paid_again_and_one_in_flight_is_settled_as_unknown(
     campaigns = len(list(quick_folder.glob("random*"))) + 2  # the undisturbed one, and the one that counts points
     assert max(asked.values()) <= campaigns + kills
     assert sum(asked.values()) <= len(asked) * campaigns + kills, "more was asked than a call in flight at each kill"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_a_campaign_of_sessions_killed_after_every_transition_ends_as_if_nothing_had_been(
+    quick_folder: Path, small_data: Path
+) -> None:
+    assert _kills("transitions:after", quick_folder, small_data, MAESTRO_TEST_ENGINE="session") > 15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,39 @@ async def test_a_run_that_is_not_there_is_no_reason_to_open_anything(small_data:
     run = await conduct(small_config(small_data, settings), settings)
     with pytest.raises(UsageError, match="seg9"):
         await reopen_campaign(run.campaign, ["seg9"], settings, jobs=1)
+
+
+async def test_a_yes_to_one_run_opens_nothing_for_another(small_data: Path, tmp_path: Path) -> None:
+    """Asked for one run, left, answered while nobody waits: that yes is for that run, whoever is asked for next."""
+    settings = settings_in(tmp_path)
+    run = await conduct(small_config(small_data, settings), settings)
+    leaving = asyncio.create_task(reopen_campaign(run.campaign, ["seg1"], settings, jobs=1))
+    async with people(settings) as gates:
+        while not (waiting := await gates.pending()):
+            assert not leaving.done()
+            await asyncio.sleep(0.01)
+        leaving.cancel()
+        with suppress(asyncio.CancelledError):
+            await leaving
+        await gates.vote(vote(waiting[0].request, True))
+    other = asyncio.create_task(reopen_campaign(run.campaign, ["seg3"], settings, jobs=1))
+    async with people(settings) as gates:
+        while not (asked := await gates.pending()):
+            assert not other.done(), "it was opened by the answer to another question"
+            await asyncio.sleep(0.01)
+        assert "for seg3" in asked[0].request.action
+        await gates.vote(vote(asked[0].request, False))
+    with pytest.raises(GateRefused, match="rejected"):
+        await other
+
+
+async def test_who_said_no_can_be_asked_again(small_data: Path, tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    run = await conduct(small_config(small_data, settings), settings)
+    for _ in range(2):
+        with pytest.raises(GateRefused, match="rejected"):
+            await looked_again(settings, run.campaign, approve=False)
+    verdict = await looked_again(settings, run.campaign, approve=True)
+    openings = [e.body.opening for e in read_journal(run.folder) if isinstance(e.body, HoldoutOpened)]
+    assert openings == [1, 2]
+    assert verdict.trials > 0

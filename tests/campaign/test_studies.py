@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from campaign_support import settings_in, small_config, small_file
+from campaign_support import bodies, journal_of, settings_in, small_config, small_file
+from vendor_server import VendorServer
 
 from maestro.wiring import markets
 from maestro.wiring.campaigns import CampaignRequest
 from maestro.wiring.studies import ARMS, ablate, calibrate, tell, wilson
-from maestro_protocol.messages.campaign import BrainChoice
+from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan
+from maestro_protocol.messages.plan import ModelCalled
 
 
 def test_wilsons_interval_against_published_values() -> None:
@@ -63,3 +66,38 @@ def test_lots_are_drawn_from_the_seed_and_stay_inside_their_bounds(tmp_path: Pat
     assert [test.params for test in one.tests] != [test.params for test in other.tests]
     for test in one.tests:
         market.runner.space(test.methods).resolve({item.name: item.value for item in test.params})
+
+
+@pytest.mark.slow
+def test_an_ablation_with_models_pays_each_arm_within_its_budget_and_never_twice(tmp_path: Path) -> None:
+    data = small_file(tmp_path, days=40)
+    critic = BrainChoice(role="critic", brain="anthropic", model="claude-sonnet-5-5")
+    strategist = BrainChoice(role="strategist", brain="anthropic", model="claude-sonnet-5-5")
+    budget = BudgetPlan(requests=200, when_exhausted="offline")
+    request = CampaignRequest(data=data, tests=16, segments=4, seed=5, brains=(critic, strategist), budget=budget)
+    with VendorServer() as server:
+        settings = settings_in(tmp_path, anthropic_api_key="canary-sk-ant", anthropic_base_url=server.anthropic_url)
+        arms = ablate(request, settings, 1, lambda text: None)
+        asked = Counter(_of_role(received.system) for received in server.requests)
+        again = ablate(request, settings, 1, lambda text: None)
+        assert len(server.requests) == sum(asked.values()), "the same ablation again costs nothing"
+    assert [arm.name for arm in arms] == ["full", *ARMS]
+    assert again == arms
+    folders = sorted(path.name for path in settings.runs.iterdir() if (path / "journal.jsonl").is_file())
+    assert [name.split("-", 4)[-1] for name in folders] == ["full", "random-proposals", "single-analyst"]
+    calls = {
+        name.split("-", 4)[-1]: Counter(call.role for call in bodies(journal_of(settings.runs / name), ModelCalled))
+        for name in folders
+    }
+    assert set(calls["full"]) == {"critic", "strategist"}
+    assert set(calls["single-analyst"]) == {"strategist"}, "there is no critic to ask"
+    assert calls["random-proposals"] == Counter(), "nobody is left who asks a model"
+    assert sum((sum(count.values()) for count in calls.values()), 0) == sum(asked.values())
+    rules = ablate(request.model_copy(update={"brains": (), "budget": BudgetPlan()}), settings, 1, lambda text: None)
+    assert [arm.validation_per_day for arm in rules] == [arm.validation_per_day for arm in arms], (
+        "the models answered as the rules do, so the arms are theirs"
+    )
+
+
+def _of_role(system: str) -> str:
+    return next(role for role in ("critic", "strategist") if role in system[:200].lower())

@@ -45,6 +45,25 @@ def test_the_tree_has_the_commands_that_are_promised() -> None:
     assert promised <= set(TREE)
 
 
+def test_a_campaign_is_asked_for_by_a_file_and_again_by_what_it_left(maestro: Any, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.yaml"
+    asked.write_text("tests: 6\nsegments: 2\nseed: 5\nbrains: [{role: critic, brain: offline, max_tokens: 999}]\n")
+    first = json.loads(maestro("campaign", "run", "--config", asked, "--json").out)
+    again = json.loads(maestro("campaign", "run", "--config", f"{first['folder']}/campaign.yaml", "--json").out)
+    assert again["campaign"] == f"{first['campaign']}-r2", "the same request has the same name"
+    other = json.loads(maestro("campaign", "run", "--config", asked, "--seed", 6, "--json").out)
+    assert "-s6-" in other["campaign"]
+    assert "max_tokens: 999" in (Path(other["folder"]) / "campaign.yaml").read_text(encoding="utf-8")
+
+
+def test_a_campaign_of_sessions_has_a_size_that_its_account_can_carry(maestro: Any) -> None:
+    run = ("campaign", "run", "--engine", "session", "--tests", 2, "--segments", 1, "--json")
+    folder = Path(json.loads(maestro(*run).out)["folder"])
+    assert "notional_usd: '5000'" in (folder / "campaign.yaml").read_text(encoding="utf-8")
+    larger = Path(json.loads(maestro(*run, "--notional", 100_000).out)["folder"])
+    assert "100000" in (larger / "campaign.yaml").read_text(encoding="utf-8")
+
+
 def test_a_pilot_runs_tells_where_it_stands_and_ends_with_its_verdict(maestro: Any) -> None:
     ended = maestro("campaign", "run", "--tests", 10)
     assert ended.code == 0
@@ -102,6 +121,28 @@ def test_a_finished_campaign_is_listed_shown_reported_hashed_and_told_again(
     assert again.code == 0
     assert json.loads(again.out)["replayed"] == by_id.out.strip()
     assert "word for word" in maestro("campaign", "replay", finished.campaign, *out).out
+
+
+def test_the_costs_of_a_campaign_that_is_not_there_are_not_nothing(maestro: Any, finished: CampaignRun) -> None:
+    out = ("--out", finished.folder.parent)
+    assert "No model was asked" in maestro("costs", "--campaign", finished.campaign, *out).out
+    ended = maestro("costs", "--campaign", f"{finished.campaign}x", *out)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"did you mean {finished.campaign}?" in ended.err
+    assert maestro("costs", "--campaign", "nope", "--json").code == 2
+    assert maestro("costs", "--campaign", "", *out).code == 2
+
+
+def test_a_replay_names_the_test_whose_trades_were_changed(maestro: Any, finished: CampaignRun) -> None:
+    shutil.copytree(finished.folder, "carried")
+    path = Path("carried/segment_1/test_002/trades.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"bars_held":', b'"bars_held":1', 1))
+    data = next(finished.folder.parents[1].glob("*.parquet"))
+    ended = maestro("campaign", "replay", "carried", "--data", data)
+    assert ended.code == 1
+    assert "different: seg1_test002, trades.jsonl, line 1: bars_held: recorded 1" in ended.out
+    told = json.loads(maestro("campaign", "replay", "carried", "--data", data, "--json").out)
+    assert (told["same"], told["difference"], len(told["files"])) == (False, None, 2)
 
 
 def test_a_replay_that_differs_ends_with_1_and_names_the_place(maestro: Any, finished: CampaignRun) -> None:

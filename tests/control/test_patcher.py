@@ -60,6 +60,18 @@ def test_a_stale_patch_is_refused_and_so_are_its_companions() -> None:
         patcher.apply_changes(before, [Change(parameter="ema_fast", new=20)], SPACE, "p", "m1", "x")
 
 
+def test_an_old_value_that_was_not_said_is_the_run_s_and_what_the_run_does_not_have_stays_unknown() -> None:
+    before = run_config()
+    asked = [
+        Change(parameter="atr_stop_mult", new=2.0),
+        Change(parameter="atr_stop_mult", old=9.0, new=2.0),
+        Change(parameter="ema_fast", new=20),
+    ]
+    said = patcher.with_old(asked, before)
+    assert [change.old for change in said] == [before.values()["atr_stop_mult"], 9.0, None]
+    assert [(change.parameter, change.new) for change in said] == [(one.parameter, one.new) for one in asked]
+
+
 @given(st.dictionaries(NAMES, WILD, max_size=5), st.dictionaries(st.sampled_from(SPACE.names), WILD, max_size=3))
 def test_derived_runs_say_all_that_differs_from_their_parent(first: dict[str, Any], then: dict[str, Any]) -> None:
     parent = run_config("root", ("ema_crossover",))

@@ -94,7 +94,7 @@ def test_the_highest_risk_of_a_patch_counts() -> None:
         PatchRisk(parameters=("atr_stop_mult",), over=0.1, risk="medium"),
         PatchRisk(parameters=("atr_stop_mult", "hard_tp_usd"), over=0.5, risk="high"),
     )
-    spec, before = SPACE["atr_stop_mult"], run_config()
+    spec, before = SPACE["atr_stop_mult"], run_config().values()
     width = spec.high - spec.low
 
     def risk(*changes: Change) -> str:
@@ -114,9 +114,11 @@ def test_the_highest_risk_of_a_patch_counts() -> None:
 
 def test_a_gate_is_bound_to_exactly_the_config_that_may_run() -> None:
     policy = _policy()
-    one = gatekeeping.patch_request(run_config("seg1-p1"), "high", policy, "why", 1_000, "c1")
-    same = gatekeeping.patch_request(run_config("seg1-p1"), "high", policy, "why", 2_000, "c1")
-    other = gatekeeping.patch_request(run_config("seg1-p1", atr_stop_mult=2.0), "high", policy, "why", 1_000, "c1")
+    one = gatekeeping.patch_request(run_config("seg1-p1"), {}, "high", policy, "why", 1_000, "c1")
+    same = gatekeeping.patch_request(run_config("seg1-p1"), {}, "high", policy, "why", 2_000, "c1")
+    other = gatekeeping.patch_request(
+        run_config("seg1-p1", atr_stop_mult=2.0), {}, "high", policy, "why", 1_000, "c1"
+    )
     assert one.bound_to == same.bound_to != other.bound_to
     assert one.gate_id == same.gate_id != other.gate_id
     assert one.expires_at == 1_000 + 5 * 60_000

@@ -143,9 +143,9 @@ async def test_a_newer_database_is_refused_and_an_empty_one_is_filled(tmp_path: 
 async def test_an_older_database_is_migrated_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_in(tmp_path)
     await (await open_workspace_store(settings)).close()
-    monkeypatch.setattr("maestro.store.tables.HEAD", "0002")
+    monkeypatch.setattr("maestro.store.schema.HEAD", "9999")
     told = await look(settings, "database")
-    assert (told.outcome, told.fix) == ("warning", "migrate it to 0002")
+    assert (told.outcome, told.fix) == ("warning", "migrate it to 9999")
 
 
 async def test_a_locked_database_is_told(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from maestro_engine.backtest import EPISODE, SUMMARY
 from maestro_engine.figures import Figures
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
+from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics
 
 USD = 1_000_000
@@ -59,6 +60,26 @@ def test_exactly_on_target_scores_100():
     assert metrics(**TRADED).score == pytest.approx(100.0)
     episode = {k: v for k, v in TRADED.items() if k not in ("high_vol", "known_vol")}
     assert FIGURES.of_episodes(row(EPISODE, **episode)).score == [pytest.approx(100.0)]
+
+
+@pytest.mark.parametrize(
+    ("target", "blunders", "maxdd", "part"),
+    [
+        (Target(metric="blunders_per_100", op="<=", value=0), 0, -2_000, 1.0),
+        (Target(metric="blunders_per_100", op="<=", value=0), 1, -2_000, 0.0),
+        (Target(metric="maxdd", op=">=", value=0), 2, 0, 1.0),
+        (Target(metric="maxdd", op=">=", value=0), 2, -1, 0.0),
+    ],
+)
+def test_a_target_of_0_is_met_or_not_and_never_left_out(target, blunders, maxdd, part):
+    """Left out, a campaign that must not blunder scored 100 however much it blundered."""
+    figures = Figures((ORIGIN_TARGETS[0], target), step_ms=300_000)
+    fields = TRADED | {"blunders": blunders, "maxdd_micros": maxdd * USD}
+    assert figures.of_row(row(**fields)[0], np.zeros(0), PER_YEAR).score == pytest.approx(100 * (1 + part) / 2)
+    episode = {k: v for k, v in fields.items() if k not in ("high_vol", "known_vol")}
+    assert figures.of_episodes(row(EPISODE, **episode)).score == [pytest.approx(100 * (1 + part) / 2)]
+    without = row(EPISODE, bars=120)
+    assert figures.of_episodes(without).score == [None]
 
 
 def test_undefined_is_null_and_left_out_of_the_score():

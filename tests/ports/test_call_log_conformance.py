@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 
 from maestro.store.calls import Spent
 from maestro.store.repository import SqlStore
-from maestro_protocol.errors import StoreError
+from maestro_protocol.errors import BudgetExceeded, StoreError
 from maestro_protocol.messages.plan import ModelCalled
-from maestro_protocol.ports import Exchange
+from maestro_protocol.ports import Amount, Exchange, Hold, Taken
 
 KEY, OTHER = "a" * 64, "b" * 64
 
@@ -36,12 +37,11 @@ def called(key: str, cost: str | None, recalled: bool = False, role: Any = "crit
 
 async def test_an_answer_is_recalled_and_not_asked_for_again(store: SqlStore) -> None:
     log = store.calls
-    await log.opened("c1", KEY, "critic", '{"q": "ünï"}')
+    assert await log.opened("c1", KEY, "critic", '{"q": "ünï"}') == NONE
     assert await log.recall("c1", KEY) is None
     await log.answered("c1", KEY, '{"a": 1}')
     assert await log.recall("c1", KEY) == '{"a": 1}'
-    with pytest.raises(StoreError, match="recall it"):
-        await log.opened("c1", KEY, "critic", "{}")
+    assert await log.opened("c1", KEY, "critic", "{}") == '{"a": 1}'  # and nothing is opened
     assert await log.exchanges("c1") == [Exchange(KEY, "critic", '{"q": "ünï"}', '{"a": 1}', "answered")]
 
 
@@ -112,3 +112,112 @@ async def test_an_unknown_price_makes_the_sum_unknown(store: SqlStore, make: Any
         ("critic", None),
         ("strategist", 2_000_000),
     ]
+
+
+class Wants:
+    """A grant of *amount*, which remembers what it was told is taken."""
+
+    def __init__(self, amount: Amount = Amount(requests=1), day: int = 20_000) -> None:  # noqa: B008 - frozen
+        self.amount = amount
+        self.hold = Hold(day, self.grant)
+        self.told: list[Taken] = []
+
+    def grant(self, taken: Taken) -> Amount:
+        self.told.append(taken)
+        return self.amount
+
+
+async def taken(log: Any, campaign: str, role: str = "critic", day: int = 20_000) -> Taken:
+    """What counts there, asked by a call that is granted nothing."""
+    asking = Wants(Amount(), day)
+    key = f"asks-{campaign}-{role}-{day}"
+    await log.opened(campaign, key, role, "{}", asking.hold)
+    await log.failed(campaign, key, "only asking")
+    return asking.told[0]
+
+
+WORST = Amount(Decimal("0.250001"), 9_000, 1, 600_000)
+TOOK = Amount(Decimal("0.012345"), 1_510, 1, 2_500)
+NONE = Amount()
+
+
+async def test_what_is_set_aside_counts_until_it_is_known_what_was_taken(store: SqlStore) -> None:
+    log = store.calls
+    assert await log.opened("c1", KEY, "critic", "{}", Wants(WORST).hold) == WORST
+    assert await taken(log, "c1") == Taken(WORST, WORST, WORST)
+    await log.answered("c1", KEY, "1", TOOK)
+    assert await taken(log, "c1") == Taken(TOOK, TOOK, TOOK)
+    await log.opened("c1", OTHER, "strategist", "{}", Wants(WORST).hold)
+    assert await taken(log, "c1") == Taken(TOOK + WORST, TOOK, TOOK + WORST)
+    await log.failed("c1", OTHER, "no", Amount(ms=700))
+    waited = TOOK + Amount(ms=700)
+    assert await taken(log, "c1") == Taken(waited, TOOK, waited)
+    assert await taken(log, "c2") == Taken(NONE, NONE, waited), "a day is everybody's"
+    assert await taken(log, "c1", day=20_001) == Taken(waited, TOOK, NONE)
+    assert await taken(log, "c2", day=20_001) == Taken(NONE, NONE, NONE)
+
+
+async def test_a_call_that_is_refused_leaves_no_trace(store: SqlStore) -> None:
+    def refuse(_: Taken) -> Amount:
+        raise BudgetExceeded("no")
+
+    with pytest.raises(BudgetExceeded, match="no"):
+        await store.calls.opened("c1", KEY, "critic", "{}", Hold(20_000, refuse))
+    assert await store.calls.exchanges("c1") == []
+    assert await taken(store.calls, "c1") == Taken(NONE, NONE, NONE)
+
+
+async def test_what_was_lost_in_flight_counts_but_for_the_waiting(store_url: str, opened: Any) -> None:
+    first = await opened(store_url)
+    await first.calls.opened("c1", KEY, "critic", "{}", Wants(WORST).hold)
+    await first.calls.opened("c2", KEY, "critic", "{}", Wants(WORST).hold)
+    await first.close()
+    log = (await opened(store_url)).calls
+    await log.settle("c1")
+    lost = Amount(WORST.usd, WORST.tokens, 1, 0)
+    assert await taken(log, "c1") == Taken(lost, lost, lost + WORST)
+    await log.opened("c1", KEY, "critic", "{}", Wants(WORST).hold)
+    await log.answered("c1", KEY, "1", TOOK)
+    assert (await taken(log, "c1")).campaign == lost + TOOK, "asked anew it may be paid twice"
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_any_history_adds_up(store: SqlStore, seed: int) -> None:
+    """Against a list: calls of two campaigns, three roles and three days, opened, answered, failed and lost."""
+    lots, log = Random(seed), store.calls
+    rows: dict[str, tuple[str, str, int, Amount]] = {}
+    flying: list[str] = []
+    for number in range(60):
+        act = lots.choice(["open", "open", "answer", "fail", "lose"])
+        if act == "open":
+            key, campaign = f"k{number}", lots.choice(["c1", "c2"])
+            role, day = lots.choice(["critic", "maestro"]), lots.choice([20_000, 20_001, 20_002])
+            amount = Amount(Decimal(lots.randrange(10**7)) / 10**6, lots.randrange(9_999), 1, lots.randrange(600_000))
+            await log.opened(campaign, key, role, "{}", Wants(amount, day).hold)
+            rows[key] = (campaign, role, day, amount)
+            flying.append(key)
+        elif act == "lose":
+            campaign = lots.choice(["c1", "c2"])
+            for one in await log.settle(campaign):
+                *where, amount = rows[one.key]
+                rows[one.key] = (*where, Amount(amount.usd, amount.tokens, amount.requests, 0))  # type: ignore[assignment]
+                flying.remove(one.key)
+        elif flying:
+            key = flying.pop(lots.randrange(len(flying)))
+            campaign, role, day, amount = rows[key]
+            took = Amount(amount.usd / 2 // Decimal("0.000001") / 10**6, amount.tokens // 2, 1, amount.ms // 3)
+            if act == "answer":
+                await log.answered(campaign, key, "1", took)
+            else:
+                took = Amount(ms=amount.ms // 3)
+                await log.failed(campaign, key, "no", took)
+            rows[key] = (campaign, role, day, took)
+    for campaign in ("c1", "c2"):
+        for role in ("critic", "maestro"):
+            for day in (20_000, 20_001, 20_002):
+                of = [row for row in rows.values() if row[0] == campaign]
+                assert await taken(log, campaign, role, day) == Taken(
+                    sum((row[3] for row in of), NONE),
+                    sum((row[3] for row in of if row[1] == role), NONE),
+                    sum((row[3] for row in rows.values() if row[2] == day), NONE),
+                )

@@ -13,10 +13,9 @@ from maestro.store.repository import PAGE, SqlStore
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError
 from maestro_protocol.messages.campaign import CampaignFinished
-from maestro_protocol.ports import Store
 
 
-async def read(store: Store, campaign: str = "c1", after: int = 0) -> list[Envelope]:
+async def read(store: SqlStore, campaign: str = "c1", after: int = 0) -> list[Envelope]:
     return [entry async for entry in store.journal(campaign, after)]
 
 
@@ -154,6 +153,17 @@ async def test_a_run_is_followed_back_to_its_root(store: SqlStore, make: Any) ->
     assert (await store.lineage("c1", "root")) == [root]
     with pytest.raises(StoreError, match="no run nobody"):
         await store.lineage("c1", "nobody")
+
+
+async def test_a_template_may_come_again_but_never_as_another_run(store: SqlStore, make: Any) -> None:
+    root = make.config("root")
+    await store.commit("c1", [make.trial(1)], runs=[root, root])
+    await store.commit("c1", [], runs=[root])
+    other = root.model_copy(update={"seed": 8})
+    with pytest.raises(StoreError, match="another run is stored as root; nothing was written"):
+        await store.commit("c1", [make.trial(2)], runs=[other])
+    assert [entry.seq for entry in await read(store)] == [1]
+    assert await store.lineage("c1", "root") == [root]
 
 
 async def test_a_closed_store_says_so(store_url: str, opened: Any, make: Any) -> None:

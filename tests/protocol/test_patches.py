@@ -44,6 +44,18 @@ def test_a_patch_makes_a_new_run_with_its_lineage() -> None:
     assert child.changes_from_parent == (step,)
 
 
+@pytest.mark.parametrize(
+    "name", ["", "..", "../seg1", "seg1/p2", "Seg1", "seg1 p2", "seg1\n", "s" * 97, "ségment", "-p"]
+)
+@pytest.mark.parametrize("place", ["run_id", "because"])
+def test_what_is_no_id_names_no_run(name: str, place: str) -> None:
+    """A run's id becomes a path: nothing that is not checked elsewhere may make it one of somebody's choosing."""
+    ids = {"run_id": "seg1-p2", "because": "m000042"} | {place: name}
+    with pytest.raises(ParameterError, match="is no id") as refused:
+        apply(run_with({}), patch("atr_stop_mult", 1.5, 1.8), SPACE, **ids)
+    assert "\n" not in str(refused.value)
+
+
 @st.composite
 def situations(draw: st.DrawFn, specs: st.SearchStrategy[ParameterSpec]) -> tuple[ParameterSpace, RunConfig]:
     space = ParameterSpace(specs=tuple(draw(st.lists(specs, min_size=1, max_size=4, unique_by=lambda s: s.name))))
@@ -97,6 +109,14 @@ def test_the_inverse_brings_the_values_back(data: st.DataObject, specs: st.Searc
 def test_a_patch_that_expects_another_old_value_is_stale(old: float) -> None:
     with pytest.raises(StalePatch, match=f"atr_stop_mult: the patch expects {old}, the run has 1.5"):
         apply(run_with({}), patch("atr_stop_mult", old, 2.0), SPACE, run_id="child")
+
+
+def test_a_patch_whose_old_value_is_unknown_says_null_and_is_never_applied() -> None:
+    unknown = Patch(parameter="gate_cvd", old_value=None, new_value=True, reason="a test asks")
+    assert json.loads(unknown.model_dump_json())["old_value"] is None
+    assert Patch.model_validate_json(unknown.model_dump_json()) == unknown
+    with pytest.raises(StalePatch, match="gate_cvd: the patch expects an unknown value, the run has False"):
+        apply(run_with({}), unknown, SPACE, run_id="child")
 
 
 @pytest.mark.parametrize(

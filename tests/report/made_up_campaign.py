@@ -96,7 +96,7 @@ class MadeUp:
         ruled = self.rule(files) if self.word else None
         files.metrics(self.finished(reports, ruled))
         files.leaderboard(rows(reports))
-        files.journal(self.envelopes(folder.name))
+        files.journal(e.model_dump_json() for e in self.envelopes(folder.name))
         return folder
 
     def say(self, body: Message, because: str | None = None) -> str:

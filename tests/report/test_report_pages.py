@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
@@ -141,6 +142,20 @@ def test_what_models_say_stays_text(made_up: MadeUp) -> None:
     for block in said.split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) <= 1, lines
+
+
+ORDERS = "\x1b[2J\x1b]0;owned\x07 \x9b31m \x08\x7f\r \u202egnp.exe \u2066 \ufeff \u200b \x00 \x85 \u2028"
+
+
+def test_what_models_say_commands_neither_terminal_nor_page(made_up: MadeUp) -> None:
+    """Escape sequences, bells, other directions of writing: in every sentence that the pages take from others."""
+    folder = made_up(tests=250, prose=ORDERS)
+    assert "\\u001b[2J" in (folder / "journal.jsonl").read_text(encoding="utf-8")
+    for page in pages(folder):
+        hidden = {c for c in page if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+        assert hidden <= {"\n"}, sorted(map(hex, map(ord, hidden)))
+        assert "\N{REPLACEMENT CHARACTER}" in page, "it is not shown that something was there"
+        assert "gnp.exe" in page
 
 
 def test_page_asks_for_nothing_from_elsewhere(made_up: MadeUp) -> None:

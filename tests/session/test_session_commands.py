@@ -115,6 +115,29 @@ def test_the_owners_file_is_read_and_checked(maestro, tmp_path):
     assert "may only be made stricter" in str(maestro(*QUICK).exception)
 
 
+def test_the_exchanges_brackets_are_read_said_and_checked(maestro, tmp_path):
+    folder = tmp_path / "specs" / "sessions"
+    folder.mkdir(parents=True)
+    rows = [{"notionalFloor": 0, "maintMarginRatio": 0.0065}]
+    (folder / "brackets.json").write_text(json.dumps([{"symbol": "ETHUSDT", "brackets": rows}]))
+    said = {}
+    for symbol in ("ETHUSDT", "SOLUSDT", "BTCUSDT"):
+        assert maestro(*QUICK, "--symbol", symbol).exit_code == 0
+        [trail] = (tmp_path / "runs" / "sessions" / "paper").glob(f"*-{symbol.lower()}/events.jsonl")
+        lines = [json.loads(line) for line in trail.read_text().splitlines()]
+        [said[symbol]] = [line for line in lines if line["event"] == "MarginBrackets"]
+    assert {symbol: line["source"] for symbol, line in said.items()} == {
+        "ETHUSDT": "told",
+        "SOLUSDT": "guessed",
+        "BTCUSDT": "published",
+    }
+    assert said["ETHUSDT"]["brackets"] == [["0", "0.0065"]]
+    (folder / "brackets.json").write_text("[{}]")
+    refused = maestro(*QUICK)
+    assert isinstance(refused.exception, ConfigError)
+    assert "brackets.json" in str(refused.exception)
+
+
 def test_the_kill_file_and_its_release(maestro, tmp_path):
     workspace = tmp_path / "runs" / "sessions"
     workspace.mkdir(parents=True)
@@ -126,8 +149,9 @@ def test_the_kill_file_and_its_release(maestro, tmp_path):
     assert maestro(*QUICK).exit_code == 0
 
 
-def test_the_environment_kills_too(maestro, monkeypatch):
-    monkeypatch.setenv("MAESTRO_KILL_SWITCH", "true")
+@pytest.mark.parametrize("word", ["true", "1", "YES", "on", "kill", "?"])
+def test_the_environment_kills_too(maestro, monkeypatch, word):
+    monkeypatch.setenv("MAESTRO_KILL_SWITCH", word)
     assert "kill switch: on by env" in str(maestro(*QUICK).exception)
 
 
@@ -156,6 +180,30 @@ def test_a_signal_ends_it_in_order(tmp_path, number):
         assert process.wait(60) == 0
     [report] = tmp_path.glob("sessions/paper/*/final_report.json")
     assert json.loads(report.read_text())["reason"] == f"signal:{number.name}"
+
+
+@pytest.mark.parametrize("word", ["", "0", "false", "No", " off "])
+def test_a_clear_no_does_not(maestro, monkeypatch, word):
+    monkeypatch.setenv("MAESTRO_KILL_SWITCH", word)
+    assert maestro(*QUICK).exit_code == 0
+
+
+@pytest.mark.slow
+def test_a_session_of_bitunix_over_the_served_double(tmp_path):
+    with subprocess.Popen(
+        [*MAESTRO, "exchange", "serve", "--sim", "3"], stdout=subprocess.PIPE, text=True
+    ) as exchange:
+        assert exchange.stdout is not None
+        address = exchange.stdout.readline().split()[0]
+        run = ["session", "run", "--out", str(tmp_path), "--source", "bitunix", "--endpoint", address]
+        ended = subprocess.run([*MAESTRO, *run, "--duration", "0.2"], capture_output=True, text=True, timeout=100)
+        exchange.send_signal(signal.SIGTERM)
+        assert exchange.wait(30) == 0
+    assert ended.returncode == 0, ended.stderr
+    [report] = tmp_path.glob("sessions/paper/*/final_report.json")
+    said = json.loads(report.read_text())
+    assert (said["reason"], said["error_count"], said["feed"]["rejected"]) == ("duration", 0, {})
+    assert said["events"] > 20
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ async def test_a_full_database_keeps_what_it_has_and_goes_on_when_there_is_room(
     await store.commit("c1", [make.trial(1)])
 
     async def allow(pages: int) -> None:
-        await store.database.write(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
+        await store.database.write(lambda connection: connection.run(f"PRAGMA max_page_count = {pages}"))
 
     await allow(1)
     with pytest.raises(StoreError, match="the disk is full; nothing was written: free some space") as caught:
@@ -131,7 +131,7 @@ async def test_a_deleted_database_takes_no_commit_to_the_grave(file: Path, opene
 
 async def test_a_database_that_may_not_be_written_says_so(file: Path, opened: Any, make: Any) -> None:
     store = await opened(f"sqlite:///{file}")
-    await store.database.write(lambda connection: connection.exec_driver_sql("PRAGMA query_only = ON"))
+    await store.database.write(lambda connection: connection.run("PRAGMA query_only = ON"))
     with pytest.raises(StoreError, match="write permission"):
         await store.commit("c1", [make.trial(1)])
 
@@ -204,13 +204,13 @@ async def test_a_connection_cut_by_the_server_is_told_and_costs_one_new_connecti
     await store.commit(name, [make.trial(1, name)])
 
     def cut(connection: Any) -> None:
-        connection.exec_driver_sql(
+        connection.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
     def cut_oneself(connection: Any) -> None:
-        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        connection.run("SELECT pg_terminate_backend(pg_backend_pid())")
 
     await other.database.write(cut)
     await store.commit(name, [make.trial(2, name)])

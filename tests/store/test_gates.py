@@ -115,7 +115,7 @@ async def test_a_forged_answer_is_refused_stored_and_decides_nothing(
     state = await gates.get("g1")
     assert (state.state, state.votes) == ("pending", ())
     attempts = await store.database.read(
-        lambda connection: connection.exec_driver_sql("SELECT who FROM votes WHERE refused IS NOT NULL").all()
+        lambda connection: connection.rows("SELECT who FROM votes WHERE refused IS NOT NULL")
     )
     assert [row[0] for row in attempts] == ["mallory", OWNER, "bob", "bob\N{REPLACEMENT CHARACTER}"]
 
@@ -154,7 +154,8 @@ async def test_a_decided_gate_is_not_voided(gates: Gates) -> None:
     await gates.request(asked())
     await gates.vote(vote())
     assert await gates.void("g1", "the plan changed") is None
-    assert (await gates.request(asked(bound_to=OTHER))).state == "approved"
+    await gates.request(asked(bound_to=OTHER))
+    assert (await gates.get("g1")).state == "approved"
 
 
 async def test_void_says_why(gates: Gates) -> None:
@@ -199,3 +200,30 @@ async def test_the_last_of_many_approvals_at_once_decides(store_url: str, opened
         decided = [answer for answer in answers if answer is not None]
         assert len(decided) == 1
         assert sorted(decided[0].by) == list(people)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"bound_to": OTHER}, {"may_decide": ("mallory",)}, {"needs": 2, "may_decide": ("a", "b")}, {"risk": "low"}],
+)
+async def test_what_was_said_of_one_question_is_no_answer_to_another_of_its_name(gates: Gates, other: Any) -> None:
+    """Whoever puts a question first under a name, with people of their own choosing, has decided nothing by it."""
+    await gates.request(asked(**other))
+    for who in asked(**other).may_decide or (OWNER,):
+        await gates.vote(vote(who, bound_to=asked(**other).bound_to))
+    assert (await gates.get("g1")).state == "approved"
+    state = await gates.request(asked())
+    assert state.state == "void"
+    assert state.decided is not None
+    assert (state.decided.answer, state.decided.by) == ("rejected", ())
+    assert (await gates.get("g1")).state == "approved", "what was decided stays decided"
+
+
+@pytest.mark.parametrize("other", [{"may_decide": ("mallory",)}, {"needs": 2}, {"risk": "low"}])
+async def test_a_question_to_other_people_voids_the_one_that_waits(gates: Gates, other: Any) -> None:
+    await gates.request(asked(**other))
+    state = await gates.request(asked())
+    assert state.state == "void"
+    assert await gates.pending() == []
+    with pytest.raises(GateRefused, match="void already"):
+        await gates.vote(vote("mallory"))

@@ -23,4 +23,4 @@ def test_what_was_told_is_there_and_nothing_is_half_there(
     assert len(rounds) == int(run[3])
     for told, found in rounds:
         assert told <= found <= told + 5  # commits of the last moment may be there untold
-    assert rounds[-1][1] > len(rounds)
+    assert rounds[-1][1] >= len(rounds) * 3 // 4  # all but those killed while they opened had one commit at least

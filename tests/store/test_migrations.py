@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,22 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from maestro.store import opening
 from maestro.store.database import Database
 from maestro.store.gates import Gates
+from maestro.store.migrations.tables import Row
 from maestro.store.opening import create, look, migrate, open_database, open_store, stamp
 from maestro.store.repository import SqlStore
-from maestro.store.tables import HEAD, Row
+from maestro.store.schema import HEAD, TABLES
 from maestro_protocol.errors import StoreError
+from maestro_protocol.ports import Amount, Hold, Taken
 
 RELEASES = Path(__file__).with_name("releases")
+DIALECTS = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
 
 
 def shape(connection: Connection) -> Any:
@@ -69,18 +76,35 @@ async def database(store_url: str) -> Any:
 
 
 async def test_migrated_from_nothing_it_is_what_the_tables_say(database: Database) -> None:
-    def work(connection: Connection) -> tuple[Any, Any, Any]:
-        create(connection)
+    def work(connection: Connection) -> tuple[Any, Any]:
         made = shape(connection)
         empty(connection)
         migrate(connection)
-        drift = compare_metadata(MigrationContext.configure(connection), Row.metadata)
-        return made, shape(connection), drift
+        assert shape(connection) == made
+        return made, compare_metadata(MigrationContext.configure(connection), Row.metadata)
 
-    made, migrated, drift = await database.write(work)
-    assert migrated == made
+    await database.write(create)
+    made, drift = await database.alter(work)
+    assert len(made) > 0
     assert drift == []
     assert await database.read(stamp) == HEAD
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+def test_what_makes_a_database_is_what_the_tables_say(kind: str) -> None:
+    tables = Row.metadata.sorted_tables
+    dialect = DIALECTS[kind]()
+    parts = [CreateTable(table) for table in tables]
+    parts += [
+        CreateIndex(index) for table in tables for index in sorted(table.indexes, key=lambda one: str(one.name))
+    ]
+    lines = [str(part.compile(dialect=dialect)).strip().expandtabs(4).splitlines() for part in parts]
+    text = ";\n\n".join("\n".join(line.rstrip() for line in part) for part in lines) + ";\n"
+    file = Path(opening.__file__).parent / "migrations" / f"schema_{kind}.sql"
+    if os.environ.get("MAESTRO_WRITE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == text
+    assert set(TABLES) == set(Row.metadata.tables)
 
 
 async def load(url: str, revision: str) -> None:
@@ -114,31 +138,54 @@ async def test_a_database_of_every_release_opens_with_all_that_is_in_it(
     assert [one.key for one in await store.calls.settle("c1")] == ["b" * 64]
     assert (await Gates(store, clock, "cli:alice").get("g1")).state == "pending"
     sums = await store.database.read(
-        lambda connection: connection.execute(text("SELECT count(*), sum(pnl_micros) FROM trades")).one()
+        lambda connection: connection.rows("SELECT count(*), sum(pnl_micros) FROM trades")
     )
-    assert tuple(sums) == (6, -600_000)
+    assert sums == [(6, -600_000)]
     await store.commit("c1", [make.trial(5)], [make.stored("seg1_test003")])
+
+
+async def test_what_was_paid_before_budgets_were_kept_counts_in_them(
+    store_url: str, opened: Callable[..., Any]
+) -> None:
+    await load(store_url, "0001")
+    database = open_database(store_url)
+    paid = (
+        "INSERT INTO calls (campaign, key, role, state, model, input_tokens, output_tokens, cost_micros, reason,"
+        " request, reply) VALUES ('c1', 'k3', 'critic', 'answered', 'm', 100, 20, 1500000, '', '{}',"
+        """ '{"at": 1795132800000}')"""
+    )
+    await database.write(lambda connection: connection.run(paid))
+    await database.close()
+    store: SqlStore = await opened(store_url)
+    seen: list[Taken] = []
+
+    def grant(taken: Taken) -> Amount:
+        seen.append(taken)
+        return Amount(requests=1)
+
+    await store.calls.opened("c2", "k", "critic", "{}", Hold(1_795_132_800_000 // 86_400_000, grant))
+    await store.calls.opened("c1", "k", "maestro", "{}", Hold(1, grant))
+    paid_for, one = Amount(Decimal("1.5"), 120, 1, 0), Amount(requests=1)
+    assert seen == [Taken(Amount(), Amount(), paid_for), Taken(paid_for + one, Amount(), Amount())]
 
 
 async def test_a_newer_database_is_left_alone(store_url: str, opened: Callable[..., Any]) -> None:
     store = await opened(store_url)
-    await store.database.write(
-        lambda connection: connection.execute(text("UPDATE alembic_version SET version_num='9'"))
-    )
+    await store.database.write(lambda connection: connection.run("UPDATE alembic_version SET version_num='9'"))
     with pytest.raises(StoreError, match="made by a newer Maestro; upgrade this one"):
         await open_store(store_url)
     assert await look(store.database) == [f"the schema is at revision 9, this Maestro needs {HEAD}"]
 
 
 async def test_a_database_of_somebody_else_is_left_alone(store_url: str, database: Database) -> None:
-    await database.write(lambda connection: connection.exec_driver_sql("CREATE TABLE runs (mine INTEGER)"))
+    await database.write(lambda connection: connection.run("CREATE TABLE runs (mine INTEGER)"))
     with pytest.raises(StoreError, match="runs exist but no alembic_version; use an empty database"):
         await open_store(store_url)
 
 
 LATER = """
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0004", "0003", None, None
 
 def upgrade():
     op.execute("CREATE TABLE later (n INTEGER)")
@@ -148,7 +195,7 @@ def upgrade():
 
 
 def _with_a_later_revision(monkeypatch: pytest.MonkeyPatch, folder: Path, then: str) -> None:
-    (folder / "0002_later.py").write_text(LATER.format(then=then))
+    (folder / "0004_later.py").write_text(LATER.format(then=then))
     packaged = opening.migrations
 
     def migrations(connection: Connection) -> Config:
@@ -158,7 +205,7 @@ def _with_a_later_revision(monkeypatch: pytest.MonkeyPatch, folder: Path, then: 
         return config
 
     monkeypatch.setattr(opening, "migrations", migrations)
-    monkeypatch.setattr(opening, "HEAD", "0002")
+    monkeypatch.setattr(opening, "HEAD", "0004")
 
 
 async def test_an_older_database_is_brought_up_to_date_when_opened(
@@ -169,10 +216,10 @@ async def test_an_older_database_is_brought_up_to_date_when_opened(
     _with_a_later_revision(monkeypatch, tmp_path, "pass")
     stores = await asyncio.gather(opened(store_url), opened(store_url))  # two at once: one migrates, one waits
     for store in stores:
-        assert await store.database.read(stamp) == "0002"
+        assert await store.database.read(stamp) == "0004"
         assert len(await store.records("c1")) == 3
-    count = text("SELECT count(*) FROM later")
-    assert await stores[0].database.read(lambda connection: connection.scalar(count)) == 1
+    count = "SELECT count(*) FROM later"
+    assert await stores[0].database.read(lambda connection: connection.value(count)) == 1
 
 
 async def test_a_migration_that_fails_changes_nothing(
@@ -180,11 +227,11 @@ async def test_a_migration_that_fails_changes_nothing(
 ) -> None:
     old = await opened(store_url)
     await old.commit("c1", make.trials(1, 3))
-    before = await old.database.read(shape)
+    before = await old.database.alter(shape)
     _with_a_later_revision(monkeypatch, tmp_path, 'op.execute("SELECT nothing FROM nowhere")')
     with pytest.raises(StoreError):
         await open_store(store_url)
-    assert await old.database.read(shape) == before
+    assert await old.database.alter(shape) == before
     await old.commit("c1", [make.trial(4)])
 
 
@@ -207,7 +254,7 @@ def test_opening_loads_what_it_needs_and_no_more(tmp_path: Path) -> None:
         f"store = asyncio.run(open_store('sqlite:///{tmp_path}/maestro.db'))\n"
         "asyncio.run(store.close())\n"
     )
-    heavy = {"alembic", "asyncpg", "redis", "aiosqlite", "numpy", "numba", "mako"}
+    heavy = {"alembic", "asyncpg", "redis", "aiosqlite", "numpy", "numba", "mako", "sqlalchemy", "sqlmodel"}
     assert not loaded_after(opening_one) & heavy  # made
     assert not loaded_after(opening_one) & heavy  # found up to date
-    assert not loaded_after("import maestro.store") & {"sqlalchemy", "sqlmodel", "pydantic"}
+    assert not loaded_after("import maestro.store") & {"pydantic", "sqlite3"}

@@ -15,7 +15,7 @@ from maestro_protocol.ports import Stored
 
 
 async def ask(store: SqlStore, query: str) -> list[dict[str, Any]]:
-    return await store.database.read(
+    return await store.database.alter(
         lambda connection: [dict(row) for row in connection.execute(text(query)).mappings()]
     )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maestro.cli.show import emit, table
+from maestro.cli import thinking
+from maestro.cli.show import emit, plain, table
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from maestro.control.desk import Observer, Progress
     from maestro.settings import Settings
     from maestro.wiring.campaigns import CampaignRequest, CampaignRun
-    from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run a campaign of micro-backtests, and read it.")
 
@@ -32,69 +32,98 @@ Bus = Annotated[
 Remote = Annotated[
     list[str] | None, typer.Option("--remote", help="ROLE that `maestro agent run ROLE` answers for; needs a bus.")
 ]
-ROLES = ("maestro", "strategist", "critic", "implementer")
 CampaignArg = Annotated[str, typer.Argument(help="Id of the campaign, as `maestro campaign list` shows it.")]
 
 
-BUDGET_HELP = (
-    "The most models may cost: usd=5, tokens=…, requests=…, seconds=…, or none; when_exhausted=ask or offline."
-)
+Config = Annotated[
+    Path | None,
+    typer.Option(help="YAML of what to ask for, or an earlier campaign.yaml; the other options win over it."),
+]
+Data = Annotated[Path | None, typer.Option(help="Parquet or CSV file of bars; a simulated market without.")]
+Symbol = Annotated[str | None, typer.Option(help="Symbol of the data, where its file name does not say.")]
+MARKETS = "mixed, noise, trending, mean_reverting, volatility_clusters, planted"
+SimulatedMarket = Annotated[str | None, typer.Option(help=f"Simulated market: {MARKETS}.  [default: mixed]")]
+Tests = Annotated[
+    int | None, typer.Option(min=1, max=100_000, help="Micro-backtests in all; 10 is the pilot.  [default: 500]")
+]
+Segments = Annotated[
+    int | None, typer.Option(min=1, max=100, help="Segments the tests are shared out to.  [default: 5]")
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**32 - 1, help="Same seed, same data: same answer.  [default: 7]")
+]
+ENGINES, POLICIES = ("backtest", "session"), ("sequential", "streak")
+EngineOption = Annotated[
+    str | None, typer.Option(help="backtest, or session: with limits, margin, breakers.  [default: backtest]")
+]
+PolicyOption = Annotated[
+    str | None, typer.Option(help="Trigger policy of the rules: sequential or streak.  [default: sequential]")
+]
+Notional = Annotated[
+    float | None,
+    typer.Option(min=1, max=200_000, help="Size of a position, USD.  [default: 100000, of sessions 5000]"),
+]
+Taker = Annotated[float | None, typer.Option(min=0, max=1000, help="Taker fee, bps a side.  [default: 5]")]
+Maker = Annotated[float | None, typer.Option(min=0, max=1000, help="Maker fee, bps a side.  [default: 2]")]
+Slippage = Annotated[float | None, typer.Option(min=0, max=1000, help="Slippage of a taker fill, bps.  [default: 1]")]
 
 
 @app.command("run")
 def run(
-    data: Annotated[
-        Path | None, typer.Option(help="Parquet or CSV file of bars; a simulated market without.")
-    ] = None,
-    symbol: Annotated[str | None, typer.Option(help="Symbol of the data, where its file name does not say.")] = None,
-    market: Annotated[
-        str,
-        typer.Option(help="Simulated market: mixed, noise, trending, mean_reverting, volatility_clusters, planted."),
-    ] = "mixed",
-    tests: Annotated[int, typer.Option(min=1, max=100_000, help="Micro-backtests in all; 10 is the pilot.")] = 500,
-    segments: Annotated[int, typer.Option(min=1, max=100, help="Segments the tests are shared out to.")] = 5,
+    config: Config = None,
+    data: Data = None,
+    symbol: Symbol = None,
+    market: SimulatedMarket = None,
+    tests: Tests = None,
+    segments: Segments = None,
     segment: Annotated[int | None, typer.Option(min=1, help="Run this segment only.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads; the answer does not depend on it.")] = 2,
-    brain: Annotated[
-        list[str] | None,
-        typer.Option(help="ROLE=BRAIN[:MODEL], e.g. critic=openai:gpt-6-sol. Brains: offline, anthropic, openai."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same data: same answer.")] = 7,
-    policy: Annotated[str, typer.Option(help="Trigger policy of the rules: sequential or streak.")] = "sequential",
-    notional: Annotated[float, typer.Option(min=1, max=200_000, help="Size of a position, USD.")] = 100_000,
-    taker_bps: Annotated[float, typer.Option(min=0, max=1000, help="Taker fee, bps a side.")] = 5.0,
-    maker_bps: Annotated[float, typer.Option(min=0, max=1000, help="Maker fee, bps a side.")] = 2.0,
-    slippage_bps: Annotated[float, typer.Option(min=0, max=1000, help="Slippage of a taker fill, bps.")] = 1.0,
+    brain: thinking.Brains = None,
+    seed: Seed = None,
+    policy: PolicyOption = None,
+    engine: EngineOption = None,
+    notional: Notional = None,
+    taker_bps: Taker = None,
+    maker_bps: Maker = None,
+    slippage_bps: Slippage = None,
     blind: Annotated[bool, typer.Option("--blind", help="Prompts without dates, symbols or prices.")] = False,
-    budget: Annotated[list[str] | None, typer.Option(help=BUDGET_HELP)] = None,
+    budget: thinking.Budget = None,
+    price: thinking.Prices = None,
     bus: Bus = None,
     remote: Remote = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Run a campaign: 500 micro-backtests in 5 segments that learn while they run, and a verdict."""
-    from maestro.wiring.campaigns import CampaignRequest
-    from maestro_protocol.config import Costs, Sizing
+    from maestro.wiring.asking import request_of
 
-    _of_data(data, symbol, market)
-    request = CampaignRequest.model_validate(
-        {
-            "data": data,
-            "symbol": symbol,
-            "market": market,
-            "tests": tests,
-            "segments": segments,
-            "only_segment": _inside(segment, segments, tests),
-            "seed": seed,
-            "policy": _one_of("--policy", policy, ("sequential", "streak")),
-            "blind": blind,
-            "brains": _brains(brain or ()),
-            "costs": Costs(maker_bps=maker_bps, taker_bps=taker_bps, slippage_bps=slippage_bps),
-            "sizing": Sizing.model_validate({"notional_usd": str(notional)}),
-            "budget": parse_budget(budget or ()),
-        }
-    )
-    _run(request, settings_with(out, bus), jobs, as_json, remote)
+    if data is not None and market is not None:
+        raise UsageError("--market is a simulated market and --data a file: give one of the two")
+    said = {
+        "data": data,
+        "symbol": symbol,
+        "market": market,
+        "tests": tests,
+        "segments": segments,
+        "only_segment": segment,
+        "seed": seed,
+        "policy": policy and _one_of("--policy", policy, POLICIES),
+        "engine": engine and _one_of("--engine", engine, ENGINES),
+        "blind": blind or None,
+        "brains": [choice.model_dump(exclude_unset=True) for choice in thinking.parse_brains(brain or ())],
+        "costs": _given(taker_bps=taker_bps, maker_bps=maker_bps, slippage_bps=slippage_bps) or None,
+        "sizing": None if notional is None else {"notional_usd": str(notional)},
+    }
+    settings = settings_with(out, bus)
+    request = request_of(config, _given(**said), settings)
+    _inside(request.only_segment, request.segments, request.tests)
+    plan = thinking.parse_budget(budget or (), request.budget, price or ())
+    _run(request.model_copy(update={"budget": plan}), settings, jobs, as_json, remote)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that somebody gave."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command("resume")
@@ -162,7 +191,7 @@ def replay(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Run a finished campaign again from its recordings, at no cost, and check its journal's hash."""
+    """Run a finished campaign again from its recordings, at no cost; check its journal's hash, trades and scores."""
     from maestro.cli.progress import watching
     from maestro.wiring.replays import replay_campaign
 
@@ -173,7 +202,11 @@ def replay(
         emit({**asdict(found), "same": found.same})
     else:
         sys.stdout.write(f"recorded {found.recorded}\nreplayed {found.replayed}\n")
-        sys.stdout.write("the same, word for word\n" if found.same else f"different: {found.difference}\n")
+        wrong = [found.difference, *found.files] if found.difference else found.files
+        told = [f"different: {line}" for line in wrong] or [
+            "the same, word for word, with the same trades and scores"
+        ]
+        sys.stdout.write("".join(f"{plain(line)}\n" for line in told))
     if not found.same:
         raise typer.Exit(1)
 
@@ -259,57 +292,22 @@ def campaign_folder(settings: Settings, campaign: str) -> Path:
 
     known = [str(row["campaign"]) for row in campaigns_in(settings.runs)]
     if campaign not in known:
-        import difflib
-
-        near = difflib.get_close_matches(campaign, known, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"{len(known)} are kept in {settings.runs}"
-        raise UsageError(f"campaign {campaign[:80]!r} is not known; {hint}")
+        raise unknown_campaign(campaign, known, str(settings.runs))
     return settings.runs / campaign
+
+
+def unknown_campaign(campaign: str, known: Sequence[str], place: str) -> UsageError:
+    """The error that names the campaign of *known* that is nearest to *campaign*, which is none of them."""
+    import difflib
+
+    near = difflib.get_close_matches(campaign, known, n=1, cutoff=0.3)
+    hint = f"did you mean {near[0]}?" if near else f"{len(known)} are kept in {place}"
+    return UsageError(f"campaign {campaign[:80]!r} is not known; {hint}")
 
 
 def _folder_or_id(settings: Settings, campaign: str) -> Path:
     folder = Path(campaign)
     return folder if (folder / "journal.jsonl").is_file() else campaign_folder(settings, campaign)
-
-
-def parse_budget(texts: Sequence[str]) -> BudgetPlan:
-    """``usd=5``, ``tokens=200000``, ``when_exhausted=offline`` and the like as a budget. Raises UsageError."""
-    from pydantic import ValidationError
-
-    from maestro_protocol.errors import UnknownKey
-    from maestro_protocol.messages.campaign import BudgetPlan
-
-    given: dict[str, str | None] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or name in given:
-            raise UsageError(f"--budget {text[:80]!r}: write NAME=VALUE, each name once")
-        if name not in BudgetPlan.model_fields:
-            raise UnknownKey("--budget", name[:40], BudgetPlan.model_fields)
-        given[name] = None if value == "none" else value
-    try:
-        return BudgetPlan.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"--budget {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def parse_brain(text: str) -> BrainChoice:
-    """``ROLE=BRAIN[:MODEL]``. Raises UsageError."""
-    from pydantic import ValidationError
-
-    from maestro_protocol.messages.campaign import BrainChoice
-
-    role, equals, brain = text.partition("=")
-    name, _, model = brain.partition(":")
-    if not equals or name not in ("offline", "anthropic", "openai"):
-        raise UsageError(f"--brain {text[:80]!r}: write ROLE=BRAIN[:MODEL] with offline, anthropic or openai")
-    if role not in ROLES:
-        raise UsageError(f"--brain {text[:80]!r}: unknown role; known: {', '.join(ROLES)}")
-    try:
-        return BrainChoice.model_validate({"role": role, "brain": name, "model": model or None})
-    except ValidationError:
-        raise UsageError(f"--brain {text[:80]!r}: no model has such a name") from None
 
 
 def _roles(names: Sequence[str] | None) -> frozenset[str]:
@@ -319,33 +317,14 @@ def _roles(names: Sequence[str] | None) -> frozenset[str]:
     return frozenset(_one_of("--remote", name, ROLES) for name in names or ())
 
 
-def _brains(texts: Sequence[str]) -> tuple[BrainChoice, ...]:
-    """One brain a role. Raises UsageError."""
-    chosen = tuple(parse_brain(text) for text in texts)
-    roles = [choice.role for choice in chosen]
-    for role in roles:
-        if roles.count(role) > 1:
-            raise UsageError(f"--brain {role} is given twice; a role has one brain")
-    return chosen
-
-
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise UsageError(f"{option} {value[:40]!r} is not known; choose one of: {', '.join(known)}")
     return value
 
 
-def _inside(segment: int | None, segments: int, tests: int) -> int | None:
+def _inside(segment: int | None, segments: int, tests: int) -> None:
     if segment is not None and segment > segments:
         raise UsageError(f"--segment {segment}: --segments is {segments}")
     if segment is not None and segment > tests:
         raise UsageError(f"--segment {segment}: {tests} tests leave none for it; give more --tests")
-    return segment
-
-
-def _of_data(data: Path | None, symbol: str | None, market: str) -> None:
-    """Refuse what would have no effect."""
-    if data is None and symbol is not None:
-        raise UsageError("--symbol names the symbol of a file: give --data too")
-    if data is not None and market != "mixed":
-        raise UsageError("--market is a simulated market and --data a file: give one of the two")

@@ -30,7 +30,7 @@ def check(
     """Check a file of bars: gaps, duplicates, order, prices, volumes. Exit code 1 when it cannot be used."""
     from maestro_engine.market.readers import check_file
 
-    report = check_file(file)
+    report = check_file(file, apart=True)
     if as_json:
         emit(asdict(report))
     else:

@@ -9,6 +9,7 @@ import typer
 
 from maestro.cli import campaign, data, exchange, gate, record, session, study, things
 from maestro.cli.operate import agent, doctor
+from maestro.cli.show import plain
 from maestro_protocol.errors import MaestroError
 
 app = typer.Typer(
@@ -51,7 +52,7 @@ def run() -> None:
     except MaestroError as error:
         if debug:
             raise
-        sys.stderr.write(f"maestro: {error}\n")
+        sys.stderr.write(f"maestro: {plain(str(error))}\n")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         sys.stderr.write("maestro: stopped\n")

@@ -25,14 +25,19 @@ def watching(quiet: bool) -> Generator[Observer]:
 
 
 def in_words(p: Progress, seconds: float) -> str:
-    """One line: ``segment 2/5 explore: 150/500 tests, 9,000 episodes/s, best seg1 Sharpe 1.23, patches 2``."""
+    """One line: ``segment 2/5 explore: 150/500 tests, 9,000 episodes/s, best seg1 Sharpe 1.23, patches 2``.
+
+    Where models were asked, ``, 12 calls to models, 45,210 tokens, 0.0312 USD`` besides.
+    """
     rate = p.episodes / seconds if seconds > 0 else 0.0
     best = f"best {p.best_run} Sharpe {p.best_sharpe:.2f}" if p.best_sharpe is not None else "nothing ranked yet"
     patches = f"patches {p.patches_applied}" + (f" ({p.patches_refused} refused)" if p.patches_refused else "")
     note = f", {p.note}" if p.note else ""
+    cost = "cost unknown" if p.usd is None else f"{p.usd:,.4f} USD"
+    models = f", {p.calls:,} calls to models, {p.tokens:,} tokens, {cost}" if p.calls else ""
     return (
         f"segment {p.segment}/{p.segments} {p.goal.replace('_', ' ')}: {p.done}/{p.tests} tests, "
-        f"{rate:,.0f} episodes/s, {best}, {patches}{note}"
+        f"{rate:,.0f} episodes/s, {best}, {patches}{models}{note}"
     )
 
 

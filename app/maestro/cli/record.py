@@ -67,10 +67,14 @@ def why(
     from maestro.cli.campaign import campaign_folder, settings_with
     from maestro.cli.show import campaigns_in
     from maestro.control.record.lineage import explain
+    from maestro.wiring.live.rounds import planned_as
     from maestro.wiring.replays import read_journal
     from maestro_protocol.errors import UsageError
 
     settings = settings_with(out)
+    planned = planned_as(settings, run) if campaign is None else None
+    if planned is not None:
+        campaign, run = planned
     if campaign is None:
         known = campaigns_in(settings.runs)
         if not known:
@@ -108,13 +112,16 @@ def costs(
     as_json: Json = False,
 ) -> None:
     """Show what models have cost, by campaign, role and model."""
-    from maestro.cli.campaign import settings_with
+    from maestro.cli.campaign import settings_with, unknown_campaign
     from maestro.wiring.workspace import open_workspace_store
 
     async def gather() -> list[dict[str, Any]]:
         store = await open_workspace_store(settings_with(out))
         try:
-            names = [campaign] if campaign is not None else await store.campaigns()
+            names = await store.campaigns()
+            if campaign is not None and campaign not in names:
+                raise unknown_campaign(campaign, names, store.database.place)
+            names = names if campaign is None else [campaign]
             return [
                 {"campaign": name, **spent._asdict(), "cost_usd": _usd(spent.cost_micros)}
                 for name in names

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maestro.cli.show import emit, table
+from maestro.cli.thinking import Brains, Budget
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from maestro.settings import Settings
-    from maestro.wiring.sessions import Ended
+    from maestro.wiring.live.rounds import Asked, Chain
+    from maestro.wiring.sessions import Ended, Where
+    from maestro_engine.session.config import SessionConfig
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Run an unattended paper session, and check its evidence."
@@ -24,7 +31,19 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where runs are kept.  [default: runs]")]
 RunArg = Annotated[str, typer.Argument(help="Id of the session, its folder, or last.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65_535, help="Port of that page; 0: a free one.  [default: 8765]")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="The session as a file, like `session plan` leaves one.")
+]
+RoundCount = Annotated[
+    int | None, typer.Option(min=1, max=100, help="So many sessions, each planned on the last one's report.")
+]
+Policy = Annotated[str, typer.Option(help="When a rule speaks: sequential or streak.")]
 TAIL = 1 << 16
+PORT = 8765
+WATCH_S = 0.5
 
 
 @app.command("run")
@@ -46,6 +65,13 @@ def run(
     speed: Annotated[float, typer.Option(min=0, max=10_000, help="Of sim and replay; 0: at full speed.")] = 1.0,
     endpoint: Annotated[str | None, typer.Option(help="HOST:PORT of `maestro exchange serve`.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this interrupted session.")] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Show it live on a page of this machine.")] = False,
+    dashboard_port: Port = None,
+    config_file: ConfigFile = None,
+    rounds: RoundCount = None,
+    brain: Brains = None,
+    budget: Budget = None,
+    policy: Policy = "sequential",
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -55,13 +81,15 @@ def run(
     settings = settings_with(out)
     if resume is not None:
         config = sessions.run_called(settings, resume).config()
+    elif config_file is not None:
+        config = sessions.read_config(config_file)
     else:
         given = {
             "duration_s": duration * 60,
             "source": source,
             "symbol": symbol,
             "interval": interval,
-            "methods": tuple(method) if method else None,
+            "methods": method or None,
             "params": dict(parse_param(text) for text in param) if param else None,
             "quantity": quantity,
             "seed": seed,
@@ -69,15 +97,87 @@ def run(
             "outage_s": outage,
             "on_breaker": on_breaker,
         }
-        if fills == "bars":
-            given |= {"entry_latency_ms": 0, "response_latency_ms": 0}
-        given = {name: value for name, value in given.items() if value is not None}
-        config = sessions.config_of(settings, _one_of("--env", env, ("paper", "live")), given)
+        config = _config(settings, env, given)
     where = sessions.Where(recording=recording, replay_from=replay_from, endpoint=endpoint, speed=speed)
-    ended = asyncio.run(sessions.run_session(config, where, settings, _tell))
+    port = PORT if dashboard and dashboard_port is None else dashboard_port
+    if rounds is None:
+        _run_one(config, where, settings, port, as_json)
+        return
+    if port is not None:
+        raise UsageError("--dashboard shows one session: watch those of --rounds with `maestro session watch`")
+    _run_rounds(config, where, rounds, _asked(brain, budget, policy), settings, as_json)
+
+
+def _config(settings: Settings, env: str, given: Mapping[str, object]) -> SessionConfig:
+    """The owner's file with what was *given* over it; None was not."""
+    from maestro.wiring import sessions
+
+    said = {name: value for name, value in given.items() if value is not None}
+    if said.get("fills") == "bars":
+        said |= {"entry_latency_ms": 0, "response_latency_ms": 0}
+    return sessions.config_of(settings, _one_of("--env", env, ("paper", "live")), said)
+
+
+def _run_one(config: SessionConfig, where: Where, settings: Settings, port: int | None, as_json: bool) -> None:
+    if config.run is not None and config.run.window is not None:
+        where = where.model_copy(update={"after_s": config.run.window.index * config.duration_s})
+    ended = _run(config, where, settings, port)
     _show_end(ended, as_json)
     if ended.report.exit_code:
         raise typer.Exit(ended.report.exit_code)
+
+
+@app.command("plan")
+def plan(
+    run: RunArg = "last",
+    brain: Brains = None,
+    budget: Budget = None,
+    policy: Policy = "sequential",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Let the agents read a finished session's report, and leave the config of the next one."""
+    from maestro.wiring import sessions
+    from maestro.wiring.live import rounds
+
+    settings = settings_with(out)
+    found = sessions.run_called(settings, run)
+    chain = asyncio.run(rounds.plan_after(found, _asked(brain, budget, policy), settings))
+    _show_chain(chain, as_json)
+
+
+def _run_rounds(
+    config: SessionConfig, where: Where, count: int, asked: Asked, settings: Settings, as_json: bool
+) -> None:
+    from maestro.wiring.live.rounds import run_rounds
+
+    chain = asyncio.run(run_rounds(config, where, count, asked, settings, _tell))
+    _show_chain(chain, as_json)
+    if chain.failed:
+        raise typer.Exit(1)
+
+
+def _asked(brain: Sequence[str] | None, budget: Sequence[str] | None, policy: str) -> Asked:
+    from maestro.cli.thinking import parse_brains, parse_budget
+    from maestro.wiring.live.rounds import Asked
+
+    known = _one_of("--policy", policy, ("sequential", "streak"))
+    chosen, limits = parse_brains(brain or ()), parse_budget(budget or ())
+    return Asked.model_validate({"brains": chosen, "policy": known, "budget": limits})
+
+
+def _show_chain(chain: Chain, as_json: bool) -> None:
+    next_file = None if chain.next_file is None else str(chain.next_file)
+    if as_json:
+        emit({**asdict(chain), "folder": str(chain.folder), "next": next_file})
+        return
+    changes = f"The next session trades with {', '.join(chain.changes)}." if chain.changes else "Nothing is changed."
+    going_on = "" if next_file is None else f"{changes}\nRun it with: maestro session run --config {next_file}\n"
+    stopped = "" if chain.stopped is None else f"Stopped ({chain.stopped}): the same command goes on.\n"
+    sys.stdout.write(
+        f"{chain.sessions} session{'' if chain.sessions == 1 else 's'}: {chain.words}.\n{stopped}{going_on}"
+        f"Chain {chain.name} is kept in {chain.folder}\n"
+    )
 
 
 @app.command("status")
@@ -95,6 +195,33 @@ def status(out: Out = None, as_json: Json = False) -> None:
     sys.stdout.write(f"Running: {held.run} (process {held.pid})\n" if held else "No session is running.\n")
     if rows:
         table("Sessions", ["run", "status", "reason", "seconds", "position", "equity", "net_pnl"], rows)
+
+
+@app.command("watch")
+def watch(
+    run: RunArg = "last",
+    once: Annotated[bool, typer.Option("--once", help="Draw it once, and end.")] = False,
+    out: Out = None,
+) -> None:
+    """Watch a session in the terminal, from another process and without any effect on it, until it ends."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from maestro.clock import SystemClock
+    from maestro.dashboard.terminal import Watcher, screen
+    from maestro.wiring import sessions
+
+    watcher = Watcher(sessions.run_called(settings_with(out), run).folder, lambda: SystemClock().now_ms() / 1_000)
+    console, seen = Console(), watcher.look()
+    if once or seen.over or not console.is_terminal:
+        console.print(screen(seen, console.width))
+        return
+    with Live(screen(seen, console.width), console=console, screen=True, auto_refresh=False) as live:
+        while not seen.over:
+            time.sleep(WATCH_S)
+            seen = watcher.look()
+            live.update(screen(seen, console.width), refresh=True)
+    console.print(screen(seen, console.width))
 
 
 @app.command("stop")
@@ -133,7 +260,7 @@ def verify(run: RunArg = "last", out: Out = None, as_json: Json = False) -> None
 
     settings = settings_with(out)
     folder = sessions.run_called(settings, run).folder
-    checks = check(folder, sessions.known_secrets(settings))
+    checks = check(folder, settings.secrets())
     passed = all(each.passed for each in checks)
     if as_json:
         points = [{"number": c.number, "name": c.name, "passed": c.passed, "evidence": c.evidence} for c in checks]
@@ -144,6 +271,26 @@ def verify(run: RunArg = "last", out: Out = None, as_json: Json = False) -> None
         sys.stdout.write(f"{folder.name}: {sum(c.passed for c in checks)} of {len(checks)} points hold\n")
     if not passed:
         raise typer.Exit(1)
+
+
+def _run(config: SessionConfig, where: Where, settings: Settings, port: int | None) -> Ended:
+    """Run a session, with its page on *port* beside it unless that is None."""
+    from maestro.wiring.sessions import run_session
+
+    if port is None:
+        return asyncio.run(run_session(config, where, settings, _tell))
+    from maestro.dashboard.board import Board
+    from maestro.dashboard.server import Dashboard
+
+    board = Board(time.monotonic)
+
+    def told(line: bytes) -> None:
+        _tell(line)
+        board.told(line)
+
+    with Dashboard(board, port) as page:
+        sys.stderr.write(f"Dashboard: {page.url}\n")
+        return asyncio.run(run_session(config, where, settings, told, board.beside))
 
 
 def _tell(line: bytes) -> None:

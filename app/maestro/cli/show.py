@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from maestro_protocol.errors import StoreError
+from maestro_protocol.printing import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -48,8 +49,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]])
 
 
 def plain(text: str) -> str:
-    """*text* without the characters that command a terminal: what a model said must not redraw the screen."""
-    return "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """*text* in one line, without what commands a terminal: what a model said must not redraw the screen."""
+    return printable(text).replace("\n", "\N{REPLACEMENT CHARACTER}").replace("\t", " ")
 
 
 def load(path: Path, kind: type[M]) -> M:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from maestro.cli import thinking
 from maestro.cli.show import emit, table
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Put the product itself to the test.")
@@ -54,17 +55,35 @@ def ablation(
     data: Annotated[Path | None, typer.Option(help="File of bars; a simulated market without.")] = None,
     market: Annotated[str, typer.Option(help="Simulated market, where there is no file.")] = "mixed",
     tests: Annotated[int, typer.Option(min=5, max=100_000, help="Tests of each arm.")] = 500,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of the data, where its file name does not say.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 7,
+    brain: thinking.Brains = None,
+    budget: thinking.Budget = None,
+    price: thinking.Prices = None,
     jobs: Jobs = 2,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where arms with models are kept.  [default: runs]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the same campaign with the debate off and with random proposals: do the agents add anything?"""
-    from maestro.settings import Settings
+    """Run the same campaign with the debate off and with random proposals: do the agents add anything?
+
+    With --brain every arm asks models where it still has the role, within the --budget, which is of each arm.
+    """
+    from maestro.cli.campaign import settings_with
     from maestro.wiring.campaigns import CampaignRequest
     from maestro.wiring.studies import ablate
 
-    request = CampaignRequest(data=data, market=market, tests=tests, seed=seed)
-    arms = ablate(request, Settings(), jobs, lambda text: None if as_json else print_progress(text))
+    request = CampaignRequest(
+        data=data,
+        symbol=symbol,
+        market=market,
+        tests=tests,
+        seed=seed,
+        brains=thinking.parse_brains(brain or ()),
+        budget=thinking.parse_budget(budget or (), prices=price or ()),
+    )
+    arms = ablate(request, settings_with(out), jobs, lambda text: None if as_json else print_progress(text))
     if as_json:
         emit([asdict(arm) for arm in arms])
         return

@@ -37,6 +37,7 @@ class Campaign:
         """The finished campaign. Raises MaestroError; whatever was finished by then is kept."""
         desk = self.desk
         desk.steps.say(desk.config)
+        desk.steps.keep(desk.root)
         await desk.steps.flush()
         desk.folder.campaign(desk.config)
         desk.folder.root(desk.root)
@@ -47,7 +48,7 @@ class Campaign:
             if number % PAGE_EVERY == 0:
                 await self._page(number, tests)
             await desk.steps.flush()
-            desk.folder.journal(desk.steps.past())
+            desk.folder.journal(desk.steps.lines(desk.folder.exported))
         return await self._finish()
 
     async def _page(self, number: int, tests: int) -> None:
@@ -86,7 +87,7 @@ class Campaign:
         await desk.steps.flush()
         desk.folder.leaderboard(leaderboard(tests, desk.runner))
         desk.folder.metrics(finished)
-        desk.folder.journal(desk.steps.past())
+        desk.folder.journal(desk.steps.lines(desk.folder.exported))
         desk.folder.sync()
         return finished
 

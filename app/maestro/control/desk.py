@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 
 from maestro.control.record.files import CampaignFolder
@@ -13,7 +14,7 @@ from maestro.control.steps import Steps
 from maestro_protocol.config import Phase, RunConfig
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig
-from maestro_protocol.messages.plan import Goal, Role
+from maestro_protocol.messages.plan import Goal, ModelCalled, Role
 from maestro_protocol.messages.report import Briefing, TestReport
 from maestro_protocol.ports import Judge, Runner, Statistics
 from maestro_protocol.space import ParameterSpace
@@ -41,6 +42,10 @@ class Progress(NamedTuple):
     best_run: str | None
     patches_applied: int
     patches_refused: int
+    calls: int
+    """Answers of models paid so far, with their tokens in and out and their cost in USD; null where not known."""
+    tokens: int
+    usd: Decimal | None
     note: str = ""
 
 
@@ -67,6 +72,14 @@ class Desk:
     notes: list[str] = field(default_factory=list[str])
     """What roles should know of what happened: reverted patches, killed variations."""
     turn: int = 0
+    calls: int = 0
+    tokens: int = 0
+    usd: Decimal | None = Decimal(0)
+    _billed: int = 0
+    """Messages of the journal whose calls to models are counted."""
+
+    notional: float | None = None
+    """USD of a position, where it is a fixed quantity and a session has shown its price."""
 
     def __post_init__(self) -> None:
         self.standings = Standings(self.runner.pool, self._phase_days(), self._pace())
@@ -74,6 +87,7 @@ class Desk:
         self.root = RunConfig(
             run_id="root",
             campaign=self.config.campaign,
+            engine=self.config.engine,
             seed=self.config.seed,
             data=self.config.data,
             methods=methods[:1],
@@ -93,6 +107,11 @@ class Desk:
         days = (data.last_ms - data.first_ms) / DAY_MS * self.config.windows.holdout_share
         return SEALED_TRADES / days if days > 0 else 0.0
 
+    def keep(self, segment: int, template: RunConfig) -> None:
+        """Keep a run that no test is, but tests descend from, in the folder and in the store."""
+        self.folder.template(segment, template)
+        self.steps.keep(template)
+
     def space(self, methods: Sequence[str] | None = None) -> ParameterSpace:
         return self.runner.space(methods or self.runner.methods())
 
@@ -104,7 +123,8 @@ class Desk:
     def round_trip_cost(self) -> float:
         """Fees and slippage of one trade at the run's notional, USD, both sides taker."""
         costs = self.config.costs
-        return float(self.config.sizing.notional_usd) * 2 * (costs.taker_bps + costs.slippage_bps) / 1e4
+        notional = float(self.notional or self.config.sizing.notional_usd)
+        return notional * 2 * (costs.taker_bps + costs.slippage_bps) / 1e4
 
     def briefing(self, role: Role, wants: str, segment: int, goal: Goal, tests: int, **more: object) -> Briefing:
         """What *role* may know to say *wants*. Train phase only; nothing of the holdout is reachable from here."""
@@ -130,6 +150,7 @@ class Desk:
 
     def watch(self, segment: int, goal: Goal, note: str = "") -> None:
         """Tell the observer where the campaign stands."""
+        self._count_calls()
         ranked = self.standings.ranked("train", minimum=5)
         best = ranked[0] if ranked else None
         self.observer(
@@ -146,6 +167,18 @@ class Desk:
                 best_run=best.run_id if best else None,
                 patches_applied=self.patches_applied,
                 patches_refused=self.patches_refused,
+                calls=self.calls,
+                tokens=self.tokens,
+                usd=self.usd,
                 note=note,
             )
         )
+
+    def _count_calls(self) -> None:
+        for envelope in self.steps.told(ModelCalled, after=self._billed):
+            call = envelope.body
+            if isinstance(call, ModelCalled) and not call.recalled:
+                self.calls += 1
+                self.tokens += call.input_tokens + call.output_tokens
+                self.usd = None if self.usd is None or call.cost_usd is None else self.usd + call.cost_usd
+        self._billed = self.steps.place

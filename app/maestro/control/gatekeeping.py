@@ -4,43 +4,60 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from maestro_protocol.config import RunConfig
+from maestro_protocol.config import ParameterChange, RunConfig
 from maestro_protocol.messages.gate import GateRequest, Risk
 from maestro_protocol.messages.rules import GatePolicy, PatchRisk
 from maestro_protocol.schema import canonical
-from maestro_protocol.space import ParameterSpace
+from maestro_protocol.space import ParameterSpace, Value
 from maestro_protocol.values import Change
 
 MINUTE_MS = 60_000
+ROUNDING = 1e-9
+"""Share by which the sum of steps may miss the line that it lies on."""
 
 
-def risk_of(changes: Sequence[Change], before: RunConfig, space: ParameterSpace, policy: GatePolicy) -> Risk:
-    """The highest risk that *policy* sees in *changes* to *before*."""
-    found = {rule.risk for rule in policy.patches if any(_concerns(rule, c, before, space) for c in changes)}
+def risk_of(
+    changes: Sequence[Change], approved: Mapping[str, Value], space: ParameterSpace, policy: GatePolicy
+) -> Risk:
+    """The highest risk that *policy* sees in *changes*, measured from the value that is *approved* of each parameter.
+
+    What a patch takes from the value before it does not count: many small steps are one large one.
+    """
+    found = {rule.risk for rule in policy.patches if any(_concerns(rule, c, approved, space) for c in changes)}
     if "high" in found:
         return "high"
     return "medium" if "medium" in found else "low"
 
 
-def _concerns(rule: PatchRisk, change: Change, before: RunConfig, space: ParameterSpace) -> bool:
+def _concerns(rule: PatchRisk, change: Change, approved: Mapping[str, Value], space: ParameterSpace) -> bool:
     if change.parameter not in rule.parameters or change.parameter not in space:
         return False
     spec = space[change.parameter]
-    old = change.old if change.old is not None else before.values().get(spec.name, spec.default)
-    return abs(float(change.new) - float(old)) > rule.over * (spec.high - spec.low)
+    moved = abs(float(change.new) - float(approved.get(spec.name, spec.default)))
+    return moved > rule.over * (spec.high - spec.low) * (1 + ROUNDING)
+
+
+def approving(approved: Mapping[str, Value], changes: Sequence[Change]) -> dict[str, Value]:
+    """What is approved once a person has said yes to *changes*: of the parameters that they name, and no other."""
+    return {**approved, **{change.parameter: change.new for change in changes}}
 
 
 def patch_request(
-    patched: RunConfig, risk: Risk, policy: GatePolicy, reason: str, now_ms: int, campaign: str
+    patched: RunConfig,
+    approved: Mapping[str, Value],
+    risk: Risk,
+    policy: GatePolicy,
+    reason: str,
+    now_ms: int,
+    campaign: str,
 ) -> GateRequest:
-    """The question whether *patched* may run, bound to exactly that config."""
-    changes = ", ".join(f"{c.parameter} {c.old} -> {c.new}" for c in patched.changes_from_parent)
+    """The question whether *patched* may run, bound to exactly that config; *approved* is what it went out from."""
+    changes = ", ".join(_in_words(change, approved) for change in patched.changes_from_parent)
     bound = canonical(patched)
-    name = hashlib.sha256(bound).hexdigest()[:8]  # a refused patch leaves its run id to the next one
     return request(
-        f"{campaign}.{patched.run_id}.{name}",
+        f"{campaign}.{patched.run_id}.{short(bound)}",  # a refused patch leaves its run id to the next one
         f"patch {patched.parent_run}: {changes}"[:300],
         reason,
         bound,
@@ -48,6 +65,18 @@ def patch_request(
         policy,
         now_ms,
     )
+
+
+def short(bound: bytes) -> str:
+    """A name for what a gate is bound to, so that another thing is another gate."""
+    return hashlib.sha256(bound).hexdigest()[:8]
+
+
+def _in_words(change: ParameterChange, approved: Mapping[str, Value]) -> str:
+    """A step, and the way so far where it is one of several."""
+    start = approved.get(change.parameter, change.old)
+    so_far = "" if start == change.old else f" (approved was {start})"
+    return f"{change.parameter} {change.old} -> {change.new}{so_far}"
 
 
 def request(
@@ -68,6 +97,6 @@ def request(
     )
 
 
-def budget_bytes(campaign: str, asked: int, raised: int) -> bytes:
-    """What the *asked*-th question, whether to double a campaign's budget for the *raised*-th time, is bound to."""
+def budget_bytes(campaign: str, asked: int, raised: Mapping[str, int]) -> bytes:
+    """What the *asked*-th question, whether each limit may have been doubled *raised* times, is bound to."""
     return json.dumps({"campaign": campaign, "asked": asked, "budget_doubled": raised}, sort_keys=True).encode()

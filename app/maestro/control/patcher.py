@@ -94,6 +94,15 @@ def apply_changes(
     return current.model_copy(update={"parent_run": config.run_id, "changes_from_parent": steps})
 
 
+def with_old(changes: Sequence[Change], config: RunConfig) -> tuple[Change, ...]:
+    """*changes* with *config*'s values as the old ones where none were said; one that it does not have is unknown."""
+    values = config.values()
+    return tuple(
+        change if change.old is not None else change.model_copy(update={"old": values.get(change.parameter)})
+        for change in changes
+    )
+
+
 def suggested(rule: Rule, config: RunConfig, space: ParameterSpace) -> tuple[Change, ...]:
     """What *rule* would change in *config*: as far as the bounds allow, and nothing where they allow nothing."""
     values = config.values()
@@ -146,6 +155,11 @@ def for_test(
             "params": as_params(template.values() | dict(jitter or {})),
         }
     )
+
+
+def for_round(template: RunConfig, run_id: RunId, window: WindowRef, further: int) -> RunConfig:
+    """The template as the session that runs *further* sessions after its chain's first, with a seed of its own."""
+    return for_test(template, run_id, window).model_copy(update={"seed": template.seed + further})
 
 
 def strayed(

@@ -8,13 +8,12 @@ asked twice. Where the code and the journal differ, it stops.
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from maestro.control.record.hashing import timeless
+from maestro.control.record.journal import Journal
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
@@ -27,7 +26,9 @@ from maestro_protocol.messages.plan import RoleFellBack
 from maestro_protocol.messages.report import Briefing
 from maestro_protocol.ports import Bus, Clock, Gate, Runner, Store, Stored, Subscription, TestOutcome
 
-MoreBudget = Callable[[MessageId, str], Awaitable[None]]
+MoreBudget = Callable[[MessageId, RoleFellBack], Awaitable[None]]
+ON_THE_WAY = ("ModelCalled", "RoleFellBack")
+"""What a role may say before its answer."""
 REPLIES = "control"
 """The topic on which roles answer."""
 
@@ -44,9 +45,10 @@ class Steps:
         self._runner = runner
         self._clock = clock
         self._gate = gate
-        self._past: list[Envelope] = []
+        self._past = Journal()
         self._place = 0
         self._pending: list[Envelope] = []
+        self._templates: list[RunConfig] = []
         self._replies: Subscription | None = None
         self.answer_seconds = 1_800.0
         self.more_budget: MoreBudget | None = None
@@ -54,17 +56,19 @@ class Steps:
 
     async def open(self) -> None:
         """Read what the journal holds of the campaign, and listen for replies."""
-        with collector_paused():
-            self._past = [envelope async for envelope in self._store.journal(self.campaign)]
+        self._past = Journal(await self._store.records(self.campaign))
         self._replies = await self._bus.subscribe(REPLIES, f"campaign.{self.campaign}")
 
     @property
     def walking_again(self) -> bool:
         return self._place < len(self._past)
 
-    def say(self, body: Message, sender: str = "control", because: MessageId | None = None) -> Envelope:
+    def say(self, body: Message, sender: str = "control", because: MessageId | None = None) -> None:
         """Journal *body*. It is durable before the next thing that acts: an ask, a run, the end."""
-        return self._take(body, sender, "campaign", because)
+        if self.walking_again and self._past.says(self._place, body):
+            self._place += 1
+        else:
+            self._take(body, sender, "campaign", because)
 
     def _take(self, body: Message, sender: str, topic: str, because: MessageId | None) -> Envelope:
         if self.walking_again:
@@ -98,25 +102,38 @@ class Steps:
         """The clock, for what only tells when: it is left out of every comparison."""
         return self._clock.now_ms()
 
-    def past(self) -> Sequence[Envelope]:
-        """The journal so far, what is still to be walked again included."""
-        return self._past
+    def past(self, *kinds: type[Message]) -> list[Envelope]:
+        """The journal so far, what is still to be walked again included; of *kinds* alone where any are named."""
+        return self._past.of(kinds, 0, len(self._past))
 
-    def told(self) -> Sequence[Envelope]:
-        """The journal up to where the campaign stands."""
-        return self._past[: self._place]
+    def told(self, *kinds: type[Message], after: int = 0) -> list[Envelope]:
+        """The journal up to where the campaign stands, beyond its first *after* messages; of *kinds* alone."""
+        return self._past.of(kinds, after, self._place)
+
+    @property
+    def place(self) -> int:
+        """How many messages were told up to where the campaign stands."""
+        return self._place
+
+    def lines(self, after: int) -> Iterator[str]:
+        """The journal as JSON, beyond its first *after* messages."""
+        return self._past.lines(after)
+
+    def keep(self, template: RunConfig) -> None:
+        """Store a run that no test is, but tests descend from, with what is said next; once, however often kept."""
+        self._templates.append(template)
 
     async def flush(self, results: Sequence[Stored] = ()) -> None:
-        """Make what was said durable, with the results it speaks of, in one transaction."""
+        """Make what was said durable, with the runs and results it speaks of, in one transaction."""
         if self._pending:
-            await self._store.commit(self.campaign, self._pending, results)
+            await self._store.commit(self.campaign, self._pending, results, self._templates)
             self._past.extend(self._pending)
             self._place = len(self._past)
-            self._pending = []
+            self._pending, self._templates = [], []
 
     async def gate(self, request: GateRequest, because: MessageId | None = None) -> GateDecided:
         """People's answer to *request*. It waits with everything saved; left and resumed, it is the same gate."""
-        asked = self.say(request, because=because)
+        asked = self._take(request, "control", "campaign", because)
         if self.walking_again:
             past = self._past[self._place].body
             if not isinstance(past, GateDecided) or past.gate_id != request.gate_id:
@@ -166,7 +183,7 @@ class Steps:
         assert isinstance(exhausted.body, RoleFellBack)
         if self.more_budget is None:
             raise BudgetExceeded(f"{exhausted.body.role}: {exhausted.body.reason}")
-        await self.more_budget(asked.id, exhausted.body.reason)
+        await self.more_budget(asked.id, exhausted.body)
 
     def _recorded_turn(self, asked: Envelope, briefing: Briefing) -> Envelope:
         while self.walking_again:
@@ -184,8 +201,8 @@ class Steps:
         assert self._replies is not None
         replies: list[Envelope] = []
         async for reply in self._replies:
-            if reply.causation != asked.id:
-                continue
+            if reply.causation != asked.id or reply.body.type not in (wants, *ON_THE_WAY):
+                continue  # who answers says nothing else: an approval, say, comes from no role
             replies.append(reply)
             if reply.body.type == wants:
                 return replies
@@ -219,16 +236,6 @@ def question_id(asked: MessageId, attempt: int) -> MessageId:
 def used_up(body: Message) -> bool:
     """Whether a role says that it may ask no model any more."""
     return isinstance(body, RoleFellBack) and body.brain == "budget"
-
-
-@contextmanager
-def collector_paused() -> Generator[None]:
-    """Without the garbage collector: reading a long journal makes a million objects and not one cycle."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _finished(outcomes: Sequence[TestOutcome], segment: int, batch: int) -> BatchFinished:

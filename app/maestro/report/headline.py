@@ -83,6 +83,8 @@ def _tiles(facts: Facts) -> tuple[Tile, ...]:
     tests = finished.tests if finished else len(facts.tests)
     days = (data.last_ms - data.first_ms) / 86_400_000
     effective = verdict.effective_trials if verdict else None
+    chain = data.source.endswith(":session")
+    kind = "paper sessions" if chain else "backtests" if config.engine == "backtest" else "sessions over past bars"
     return (
         Tile(
             "Tests run", f"{tests:,}", f"of {config.tests:,} asked for, in {words.plural(config.segments, 'segment')}"
@@ -92,13 +94,11 @@ def _tiles(facts: Facts) -> tuple[Tile, ...]:
             words.UNKNOWN if verdict is None else f"{verdict.trials:,}",
             "every idea counts" if effective is None else f"worth about {words.fixed(effective, 0)} independent ones",
         ),
-        Tile(
-            "Trades", words.UNKNOWN if finished is None else f"{finished.trades:,}", "in backtests, after all costs"
-        ),
+        Tile("Trades", words.UNKNOWN if finished is None else f"{finished.trades:,}", f"in {kind}, after all costs"),
         Tile(
             "Profit and loss, USD",
             words.usd(finished.total_pnl if finished else None, 0),
-            "all tests added up; their windows overlap",
+            "one session after another" if chain else "all tests added up; their windows overlap",
         ),
         Tile(
             "Data", f"{data.symbol} {data.timeframe}", f"{words.fixed(days, 0)} days from {words.day(data.first_ms)}"

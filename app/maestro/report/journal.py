@@ -50,7 +50,8 @@ class Step:
     """One parameter's part of a patch."""
 
     parameter: str
-    old: Value
+    old: Value | None
+    """Null where nobody knows it."""
     new: Value
 
 

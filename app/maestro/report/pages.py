@@ -13,6 +13,7 @@ from maestro.report.facts import Facts, gather
 from maestro.report.headline import headline
 from maestro.report.plots.gallery import draw
 from maestro_protocol.errors import StoreError
+from maestro_protocol.printing import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -56,7 +57,7 @@ def _page(template: str, view: Mapping[str, object]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["md"] = markdown
-    return environment.get_template(template).render(view)
+    return printable(environment.get_template(template).render(view))
 
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&])")

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, select, update
-
-from maestro.store.database import Database
-from maestro.store.tables import CALLS
+from maestro.store.database import Connection, Database, inserting
 from maestro_protocol.base import MICRO
 from maestro_protocol.errors import StoreError
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.plan import ModelCalled
-from maestro_protocol.ports import Exchange
+from maestro_protocol.ports import Amount, Exchange, Hold, Taken
 
-# Built once: to build and key a statement costs more than to run it.
-_OF_KEY = and_(CALLS.c.campaign == bindparam("of"), CALLS.c.key == bindparam("by"))
-_ANSWER = select(CALLS.c.reply).where(and_(_OF_KEY, CALLS.c.state == "answered")).order_by(CALLS.c.number).limit(1)
-_LAST_OPEN = select(func.max(CALLS.c.number)).where(and_(_OF_KEY, CALLS.c.state == "open")).scalar_subquery()
+_ANSWER = "SELECT reply FROM calls WHERE campaign = :of AND key = :by AND state = 'answered' ORDER BY number LIMIT 1"
 _SETTLE = (
-    update(CALLS)
-    .where(CALLS.c.number == _LAST_OPEN)
-    .values(state=bindparam("now"), reply=bindparam("said"), reason=bindparam("why"))
+    "UPDATE calls SET state = :now, reply = :said, reason = :why"
+    " WHERE number = (SELECT max(number) FROM calls WHERE campaign = :of AND key = :by AND state = 'open')"
 )
-_OPEN = insert(CALLS)
-_EXCHANGE = CALLS.c.key, CALLS.c.role, CALLS.c.request, CALLS.c.reply, CALLS.c.state, CALLS.c.reason
+_OPEN = inserting("calls", ("campaign", "key", "role", "state", "reason", "request"))
+_EXCHANGES = "SELECT key, role, request, reply, state, reason FROM calls WHERE campaign = :of ORDER BY number"
+_FLYING = "SELECT key, role, request FROM calls WHERE campaign = :of AND state = 'open' ORDER BY number"
+_LOST = "UPDATE calls SET state = 'unknown', reason = :why WHERE campaign = :of AND state = 'open'"
+_COSTS = (
+    "SELECT role, model, count(*), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),"
+    " sum(cache_write_tokens), sum(cost_micros), count(cost_micros)"
+    " FROM calls WHERE campaign = :of AND model IS NOT NULL GROUP BY role, model ORDER BY role, model"
+)
+_PRICE = (
+    "UPDATE calls SET model = :model, input_tokens = :read, output_tokens = :written,"
+    " cache_read_tokens = :from_cache, cache_write_tokens = :to_cache, cost_micros = :cost"
+    " WHERE campaign = :of AND key = :by AND state = 'answered'"
+)
+_HOLD = (
+    "INSERT INTO spending (call, campaign, role, day, usd_micros, tokens, requests, ms) VALUES"
+    " ((SELECT max(number) FROM calls WHERE campaign = :of AND key = :by AND state = 'open'),"
+    " :of, :role, :day, :usd_micros, :tokens, :requests, :ms)"
+)
+_HELD = (
+    "SELECT call, campaign, role, day, usd_micros, tokens, requests, ms FROM spending"
+    " WHERE call = (SELECT max(number) FROM calls WHERE campaign = :of AND key = :by AND state = 'open')"
+)
+_TOOK = (
+    "UPDATE spending SET usd_micros = :usd_micros, tokens = :tokens, requests = :requests, ms = :ms"
+    " WHERE call = :call"
+)
+_WAITING = (
+    "SELECT call, campaign, role, day, usd_micros, tokens, requests, ms FROM spending"
+    " WHERE call IN (SELECT number FROM calls WHERE campaign = :of AND state = 'open')"
+)
+_SUMS = "SELECT scope, usd_micros, tokens, requests, ms FROM budgets WHERE scope IN (:campaign, :role, :day)"
+_ADD = (
+    "INSERT INTO budgets (scope, usd_micros, tokens, requests, ms)"
+    " VALUES (:scope, :usd_micros, :tokens, :requests, :ms) ON CONFLICT (scope) DO UPDATE SET"
+    " usd_micros = budgets.usd_micros + excluded.usd_micros, tokens = budgets.tokens + excluded.tokens,"
+    " requests = budgets.requests + excluded.requests, ms = budgets.ms + excluded.ms"
+)
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('maestro/spending'))"
+NOTHING = Amount()
 
 
 class Spent(NamedTuple):
@@ -49,99 +81,166 @@ class SqlCallLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def opened(self, campaign: CampaignId, key: str, role: str, request: str) -> None:
-        """Durable before the request leaves. Raises :class:`StoreError` when its answer is known: recall it."""
+    async def opened(
+        self, campaign: CampaignId, key: str, role: str, request: str, hold: Hold | None = None
+    ) -> Amount | str:
+        """Durable before the request leaves, and counted: no two processes are granted the same last dollar.
 
-        def work(connection: Connection) -> None:
-            if connection.scalar(_ANSWER, {"of": campaign, "by": key}) is not None:
-                raise StoreError(f"campaign {campaign}: request {key[:12]} of {role} is answered; recall it")
+        An answer that is known is given instead, and nothing is opened. Raises what *hold*'s grant raises.
+        """
+
+        def work(connection: Connection) -> Amount | str:
+            known: str | None = connection.value(_ANSWER, {"of": campaign, "by": key})
+            if known is not None:
+                return known
+            granted = NOTHING if hold is None else hold.grant(_taken(connection, campaign, role, hold.day))
             row = {"campaign": campaign, "key": key, "role": role, "state": "open", "reason": "", "request": request}
-            connection.execute(_OPEN, row)
+            connection.run(_OPEN, row)
+            if hold is not None:
+                counted = _counted(granted)
+                connection.run(_HOLD, {"of": campaign, "by": key, "role": role, "day": hold.day, **counted})
+                _add(connection, _scopes(campaign, role, hold.day), counted)
+            return granted
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
-    async def answered(self, campaign: CampaignId, key: str, reply: str) -> None:
-        await self._database.write(partial(_settle, campaign, key, "answered", reply, ""))
+    async def answered(self, campaign: CampaignId, key: str, reply: str, took: Amount | None = None) -> None:
+        await self._database.write(partial(_settle, campaign, key, "answered", reply, "", took))
 
-    async def failed(self, campaign: CampaignId, key: str, reason: str) -> None:
+    async def failed(self, campaign: CampaignId, key: str, reason: str, took: Amount | None = None) -> None:
         told = reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL takes no NUL
-        await self._database.write(partial(_settle, campaign, key, "failed", None, told))
+        await self._database.write(partial(_settle, campaign, key, "failed", None, told, took or NOTHING))
 
     async def recall(self, campaign: CampaignId, key: str) -> str | None:
         """The reply of an answered request, or null."""
-        return await self._database.read(lambda connection: connection.scalar(_ANSWER, {"of": campaign, "by": key}))
+        return await self._database.read(lambda connection: connection.value(_ANSWER, {"of": campaign, "by": key}))
 
     async def exchanges(self, campaign: CampaignId) -> Sequence[Exchange]:
         """All of the campaign's, in the order they were opened, each attempt by itself."""
-        query = select(*_EXCHANGE).where(CALLS.c.campaign == campaign).order_by(CALLS.c.number)
-        return await self._database.read(lambda connection: [Exchange(*row) for row in connection.execute(query)])
+        return await self._database.read(
+            lambda connection: [Exchange(*row) for row in connection.rows(_EXCHANGES, {"of": campaign})]
+        )
 
     async def settle(self, campaign: CampaignId) -> Sequence[Exchange]:
         """Requests that were in flight when the last process died become ``unknown``; gives those.
 
-        Nobody knows whether they were answered and paid. Call it under the campaign's lease.
+        Nobody knows whether they were answered and paid, so all that was set aside for them stays counted, but for
+        the waiting, which ended with its process. Call it under the campaign's lease.
         """
 
+        why = "in flight when its process ended; whether it was paid is not known"
+
         def work(connection: Connection) -> list[Exchange]:
-            flying = and_(CALLS.c.campaign == campaign, CALLS.c.state == "open")
-            numbers = list(connection.scalars(select(CALLS.c.number).where(flying)))
-            reason = "in flight when its process ended; whether it was paid is not known"
-            connection.execute(update(CALLS).where(flying).values(state="unknown", reason=reason))
-            query = select(*_EXCHANGE).where(CALLS.c.number.in_(numbers)).order_by(CALLS.c.number)
-            return [Exchange(*row) for row in connection.execute(query)]
+            flying = connection.rows(_FLYING, {"of": campaign})
+            for held in connection.rows(_WAITING, {"of": campaign}):
+                _count(connection, _Held(*held), {**_Held(*held).counted(), "ms": 0})
+            connection.run(_LOST, {"of": campaign, "why": why})
+            return [Exchange(key, role, request, None, "unknown", why) for key, role, request in flying]
 
         return await self._database.write(work)
 
     async def costs(self, campaign: CampaignId) -> Sequence[Spent]:
         """What the priced calls came to, by role and model."""
-        tokens = CALLS.c.input_tokens, CALLS.c.output_tokens, CALLS.c.cache_read_tokens, CALLS.c.cache_write_tokens
-        sums = [func.sum(column).label(column.name) for column in tokens]
-        cost = [func.sum(CALLS.c.cost_micros).label("cost"), func.count(CALLS.c.cost_micros).label("priced")]
-        query = (
-            select(CALLS.c.role, CALLS.c.model, func.count().label("calls"), *sums, *cost)
-            .where(and_(CALLS.c.campaign == campaign, CALLS.c.model.is_not(None)))
-            .group_by(CALLS.c.role, CALLS.c.model)
-            .order_by(CALLS.c.role, CALLS.c.model)
+        return await self._database.read(
+            lambda connection: [_spent(*row) for row in connection.rows(_COSTS, {"of": campaign})]
         )
-        return await self._database.read(lambda found: [_spent(row) for row in found.execute(query).mappings()])
 
 
-def _spent(row: RowMapping) -> Spent:
-    return Spent(
-        role=row["role"],
-        model=row["model"],
-        calls=row["calls"],
-        input_tokens=int(row["input_tokens"]),
-        output_tokens=int(row["output_tokens"]),
-        cache_read_tokens=int(row["cache_read_tokens"]),
-        cache_write_tokens=int(row["cache_write_tokens"]),
-        cost_micros=int(row["cost"]) if row["priced"] == row["calls"] else None,
-    )
+class _Held(NamedTuple):
+    """A row of ``spending``."""
+
+    call: int
+    campaign: CampaignId
+    role: str
+    day: int
+    usd_micros: int
+    tokens: int
+    requests: int
+    ms: int
+
+    def counted(self) -> dict[str, int]:
+        return {unit: getattr(self, unit) for unit in _UNITS}
+
+
+_UNITS = ("usd_micros", "tokens", "requests", "ms")
+
+
+def _scopes(campaign: CampaignId, role: str, day: int) -> tuple[str, str, str]:
+    """The sums that a call counts in; always in this order, so that two processes never wait for each other."""
+    return f"campaign {campaign}", f"role {role} of {campaign}", f"day {day}"
+
+
+def _taken(connection: Connection, campaign: CampaignId, role: str, day: int) -> Taken:
+    """What counts already; until the transaction ends nobody else may set more aside."""
+    if connection.dialect == "postgresql":
+        connection.rows(_ONE_AT_A_TIME)  # SQLite's transactions that write are one at a time by themselves
+    scopes = _scopes(campaign, role, day)
+    found = {
+        scope: Amount(Decimal(micros) / MICRO, tokens, requests, ms)
+        for scope, micros, tokens, requests, ms in connection.rows(
+            _SUMS, dict(zip(("campaign", "role", "day"), scopes, strict=True))
+        )
+    }
+    return Taken(*(found.get(scope, NOTHING) for scope in scopes))
+
+
+def _count(connection: Connection, held: _Held, counted: Mapping[str, int]) -> None:
+    """Let a call count for *counted* instead of what was set aside for it."""
+    connection.run(_TOOK, {"call": held.call, **counted})
+    more = {unit: counted[unit] - before for unit, before in held.counted().items()}
+    _add(connection, _scopes(held.campaign, held.role, held.day), more)
+
+
+def _add(connection: Connection, scopes: Sequence[str], counted: Mapping[str, int]) -> None:
+    connection.run(_ADD, *({"scope": scope, **counted} for scope in scopes))
+
+
+def _counted(amount: Amount) -> dict[str, int]:
+    return {
+        "usd_micros": int(amount.usd * MICRO),
+        "tokens": amount.tokens,
+        "requests": amount.requests,
+        "ms": amount.ms,
+    }
+
+
+def _spent(role: str, model: str, calls: int, *sums: int | None) -> Spent:
+    *tokens, cost, priced = sums  # of PostgreSQL's a sum is a Decimal
+    read, written, from_cache, to_cache = (int(count or 0) for count in tokens)
+    known = int(cost or 0) if priced == calls else None
+    return Spent(role, model, calls, read, written, from_cache, to_cache, known)
 
 
 def price(connection: Connection, campaign: CampaignId, called: ModelCalled) -> None:
     """Write tokens and cost of an answered call beside it; one told again from the record cost nothing."""
     if called.recalled:
         return
-    one = and_(CALLS.c.campaign == campaign, CALLS.c.key == called.request_key, CALLS.c.state == "answered")
-    connection.execute(
-        update(CALLS)
-        .where(one)
-        .values(
-            model=called.model,
-            input_tokens=called.input_tokens,
-            output_tokens=called.output_tokens,
-            cache_read_tokens=called.cache_read_tokens,
-            cache_write_tokens=called.cache_write_tokens,
-            cost_micros=None if called.cost_usd is None else int(called.cost_usd * MICRO),
-        )
-    )
+    told = {
+        "of": campaign,
+        "by": called.request_key,
+        "model": called.model,
+        "read": called.input_tokens,
+        "written": called.output_tokens,
+        "from_cache": called.cache_read_tokens,
+        "to_cache": called.cache_write_tokens,
+        "cost": None if called.cost_usd is None else int(called.cost_usd * MICRO),
+    }
+    connection.run(_PRICE, told)
 
 
 def _settle(
-    campaign: CampaignId, key: str, state: str, reply: str | None, reason: str, connection: Connection
+    campaign: CampaignId,
+    key: str,
+    state: str,
+    reply: str | None,
+    reason: str,
+    took: Amount | None,
+    connection: Connection,
 ) -> None:
-    """Settle the request's open attempt; a second time finds none open."""
+    """Settle the request's open attempt, and what it counts for; a second time finds none open."""
+    if took is not None:
+        for held in connection.rows(_HELD, {"of": campaign, "by": key}):
+            _count(connection, _Held(*held), _counted(took))
     outcome = {"of": campaign, "by": key, "now": state, "said": reply, "why": reason}
-    if connection.execute(_SETTLE, outcome).rowcount != 1:
+    if connection.run(_SETTLE, outcome) != 1:
         raise StoreError(f"campaign {campaign}: request {key[:12]} is not open, so it cannot be {state}")

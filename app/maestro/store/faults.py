@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-
 from maestro_protocol.errors import StoreError
 
 _HELD = "another program has held it for too long; nothing was written: close that program and try again"
@@ -31,14 +29,20 @@ _ADVICE = (
 )
 
 
+Kinds = tuple[type[Exception], ...]
+
+
 @contextmanager
-def told(place: str) -> Generator[None]:
-    """Raise a :class:`StoreError` about *place* for any trouble that the database's driver reports inside."""
+def told(place: str, faults: Kinds = (sqlite3.Error,), taken: Kinds = (sqlite3.IntegrityError,)) -> Generator[None]:
+    """Raise a :class:`StoreError` about *place* for any trouble that its driver reports inside.
+
+    *faults* are the driver's own, *taken* those among them that say a row is there already.
+    """
     try:
         yield
-    except IntegrityError as error:
+    except taken as error:
         raise StoreError(f"{place}: stored already, so nothing was written ({_first_line(error)})") from error
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (*faults, OSError) as error:
         raise StoreError(f"{place}: {_advice(error)} ({_first_line(error)})") from error
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import Connection
-
 from maestro.store import gating
+from maestro.store.database import Connection
 from maestro.store.gating import GateState
 from maestro.store.repository import SqlStore
 from maestro_protocol.errors import GateRefused
@@ -31,13 +30,14 @@ class Gates:
     async def request(self, request: GateRequest, campaign: CampaignId | None = None) -> GateState:
         """Put the question; asked again (after a restart) it is the same gate, with whatever came of it.
 
-        The same id bound to another hash voids the pending gate: what was to be approved is no more.
+        Another question of the same id (another hash, other people) voids the pending gate: what was to be approved
+        is no more. Where the gate was decided, that answer is none to the new question, which gets a no.
         """
 
         def work(connection: Connection) -> GateState:
             gating.open_gate(connection, request, campaign)
             gating.expire(connection, self._clock.now_ms())
-            return gating.look(connection, request.gate_id)
+            return gating.answers(gating.look(connection, request.gate_id), request)
 
         return await self._database.write(work)
 

@@ -8,25 +8,46 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, select, text, update
-
-from maestro.store.tables import GATES, VOTES
+from maestro.store.database import Connection, inserting
 from maestro_protocol.errors import GateRefused
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.gate import GateAnswer, GateDecided, GateRequest, GateVote
 
 Outcome = Literal["approved", "rejected", "expired", "void"]
 
-_OPEN = text(
+_OPEN = (
     "INSERT INTO gates (gate_id, campaign, state, bound_to, expires_ms, request)"
     " VALUES (:gate_id, :campaign, 'pending', :bound_to, :expires_ms, :request) ON CONFLICT DO NOTHING"
 )
+_DECIDE = "UPDATE gates SET state = :outcome, decided = :decided WHERE gate_id = :gate AND state = 'pending'"
+_DUE = "SELECT gate_id FROM gates WHERE state = 'pending' AND expires_ms <= :now ORDER BY expires_ms, gate_id"
+_GATES = "SELECT campaign, state, bound_to, expires_ms, request, decided FROM gates"
+_GATE = {
+    "sqlite": f"{_GATES} WHERE gate_id = :gate",
+    "postgresql": f"{_GATES} WHERE gate_id = :gate FOR UPDATE",
+}
+_PENDING = f"{_GATES} WHERE state = 'pending' ORDER BY expires_ms, gate_id"
+_ATTEMPT = inserting("votes", ("gate_id", "who", "approve", "at_ms", "vote", "refused"))
+_MINE = "SELECT count(*) FROM votes WHERE gate_id = :gate AND who = :who AND refused IS NULL"
+_APPROVERS = "SELECT who FROM votes WHERE gate_id = :gate AND refused IS NULL AND approve IS TRUE ORDER BY number"
+_COUNTED = "SELECT vote FROM votes WHERE gate_id = :gate AND refused IS NULL ORDER BY number"
 _ANSWERS: dict[Outcome, GateAnswer] = {
     "approved": "approved",
     "rejected": "rejected",
     "expired": "expired",
     "void": "rejected",
 }
+
+
+class _Gate(NamedTuple):
+    """A row of ``gates``."""
+
+    campaign: CampaignId | None
+    state: Any
+    bound_to: str
+    expires_ms: int
+    request: str
+    decided: str | None
 
 
 class GateState(NamedTuple):
@@ -47,7 +68,7 @@ class Counted(NamedTuple):
 
 
 def open_gate(connection: Connection, request: GateRequest, campaign: CampaignId | None) -> None:
-    """Put the question, once. The same id bound to something else voids a gate that is still pending."""
+    """Put the question, once. Another question of the same id voids a gate that is still pending."""
     row = {
         "gate_id": request.gate_id,
         "campaign": campaign,
@@ -55,11 +76,24 @@ def open_gate(connection: Connection, request: GateRequest, campaign: CampaignId
         "expires_ms": request.expires_at,
         "request": request.model_dump_json(),
     }
-    if connection.execute(_OPEN, row).rowcount == 1:
+    if connection.run(_OPEN, row) == 1:
         return
-    found = _locked(connection, request.gate_id)
-    if found["bound_to"] != request.bound_to:
+    if not same_question(GateRequest.model_validate_json(_locked(connection, request.gate_id).request), request):
         decide(connection, request.gate_id, "void", request.asked_at, "what it was bound to changed")
+
+
+def same_question(one: GateRequest, other: GateRequest) -> bool:
+    """Whether an answer to *one* is an answer to *other*: the same thing, asked of the same people."""
+    return all(getattr(one, name) == getattr(other, name) for name in ("bound_to", "needs", "may_decide", "risk"))
+
+
+def answers(state: GateState, request: GateRequest) -> GateState:
+    """*state*, where it is that of *request*; else a no: what people said of something else says nothing of it."""
+    if same_question(state.request, request):
+        return state
+    reason = "void: there was another question of this name"
+    decided = GateDecided(gate_id=request.gate_id, answer="rejected", by=(), at=request.asked_at, reason=reason)
+    return state._replace(state="void", decided=decided)
 
 
 def decide(
@@ -68,26 +102,24 @@ def decide(
     """Give a pending gate its *outcome*; null when it had one."""
     told = f"void: {reason}" if outcome == "void" else reason
     decided = GateDecided(gate_id=gate_id, answer=_ANSWERS[outcome], by=by, at=at, reason=told[:300])
-    pending = and_(GATES.c.gate_id == gate_id, GATES.c.state == "pending")
-    step = update(GATES).where(pending).values(state=outcome, decided=decided.model_dump_json())
-    return decided if connection.execute(step).rowcount == 1 else None
+    step = {"gate": gate_id, "outcome": outcome, "decided": decided.model_dump_json()}
+    return decided if connection.run(_DECIDE, step) == 1 else None
 
 
 def expire(connection: Connection, now: int) -> list[GateDecided]:
     """Decide every pending gate whose time is over: silence is a no."""
-    due = and_(GATES.c.state == "pending", GATES.c.expires_ms <= now)
-    ids = list(connection.scalars(select(GATES.c.gate_id).where(due).order_by(GATES.c.expires_ms, GATES.c.gate_id)))
-    decided = [decide(connection, gate_id, "expired", now, "nobody decided in time") for gate_id in ids]
+    due = connection.rows(_DUE, {"now": now})
+    decided = [decide(connection, gate_id, "expired", now, "nobody decided in time") for (gate_id,) in due]
     return [one for one in decided if one is not None]
 
 
 def count_vote(connection: Connection, vote: GateVote, now: int, owner: str) -> Counted:
     """Count *vote*, or refuse it; either way the attempt is stored."""
     gate = _locked(connection, vote.gate_id)
-    if gate["state"] == "pending" and gate["expires_ms"] <= now:
+    if gate.state == "pending" and gate.expires_ms <= now:
         decide(connection, vote.gate_id, "expired", now, "nobody decided in time")
         gate = _locked(connection, vote.gate_id)
-    request = GateRequest.model_validate_json(gate["request"])
+    request = GateRequest.model_validate_json(gate.request)
     refused = _objection(connection, gate, request, vote, owner)
     row = {
         "gate_id": vote.gate_id,
@@ -97,40 +129,35 @@ def count_vote(connection: Connection, vote: GateVote, now: int, owner: str) -> 
         "vote": vote.model_dump_json(),
         "refused": None if refused is None else _plain(refused),
     }
-    connection.execute(insert(VOTES), row)
+    connection.run(_ATTEMPT, row)
     return Counted(refused, None if refused else _tally(connection, request, vote, now))
 
 
 def _tally(connection: Connection, request: GateRequest, vote: GateVote, now: int) -> GateDecided | None:
     if not vote.approve:
         return decide(connection, vote.gate_id, "rejected", now, vote.reason or "rejected", (vote.who,))
-    for_it = _counted(vote.gate_id)
-    approvers = tuple(connection.scalars(select(VOTES.c.who).where(for_it).order_by(VOTES.c.number)))
+    approvers = tuple(who for (who,) in connection.rows(_APPROVERS, {"gate": vote.gate_id}))
     if len(approvers) < request.needs:
         return None
     return decide(connection, vote.gate_id, "approved", now, vote.reason or "approved", approvers)
 
 
-def _objection(
-    connection: Connection, gate: RowMapping, request: GateRequest, vote: GateVote, owner: str
-) -> str | None:
-    if gate["state"] != "pending":
-        decided = GateDecided.model_validate_json(gate["decided"])
+def _objection(connection: Connection, gate: _Gate, request: GateRequest, vote: GateVote, owner: str) -> str | None:
+    if gate.state != "pending":
+        decided = GateDecided.model_validate_json(gate.decided or "")
         by = f" by {', '.join(decided.by)}" if decided.by else ""
-        return f"it is {gate['state']} already{by}: {decided.reason}"
+        return f"it is {gate.state} already{by}: {decided.reason}"
     if vote.bound_to != request.bound_to:
         return f"the answer is for something else ({vote.bound_to[:12]}, asked was {request.bound_to[:12]})"
     if vote.who not in (request.may_decide or (owner,)):
         return f"{vote.who} may not decide it"
-    mine = and_(VOTES.c.gate_id == vote.gate_id, VOTES.c.who == _plain(vote.who), VOTES.c.refused.is_(None))
-    if connection.scalar(select(func.count()).where(mine)):
+    if connection.value(_MINE, {"gate": vote.gate_id, "who": _plain(vote.who)}):
         return f"{vote.who} has answered it already"
     return None
 
 
 def pending(connection: Connection) -> list[GateState]:
-    query = select(GATES).where(GATES.c.state == "pending").order_by(GATES.c.expires_ms, GATES.c.gate_id)
-    return [_state(connection, row) for row in connection.execute(query).mappings().all()]
+    return [_state(connection, _Gate(*row)) for row in connection.rows(_PENDING)]
 
 
 def look(connection: Connection, gate_id: str) -> GateState:
@@ -138,29 +165,23 @@ def look(connection: Connection, gate_id: str) -> GateState:
     return _state(connection, _locked(connection, gate_id))
 
 
-def _locked(connection: Connection, gate_id: str) -> RowMapping:
-    query = select(GATES).where(GATES.c.gate_id == gate_id).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
+def _locked(connection: Connection, gate_id: str) -> _Gate:
+    rows = connection.rows(_GATE[connection.dialect], {"gate": gate_id})
+    if not rows:
         raise GateRefused(f"gate {gate_id}: there is no such gate; see the pending ones with: maestro gate list")
-    return row
+    return _Gate(*rows[0])
 
 
-def _state(connection: Connection, row: RowMapping) -> GateState:
-    counted = and_(VOTES.c.gate_id == row["gate_id"], VOTES.c.refused.is_(None))
-    votes = connection.scalars(select(VOTES.c.vote).where(counted).order_by(VOTES.c.number))
-    decided: Any = row["decided"]
+def _state(connection: Connection, gate: _Gate) -> GateState:
+    request = GateRequest.model_validate_json(gate.request)
+    votes = connection.rows(_COUNTED, {"gate": request.gate_id})
     return GateState(
-        request=GateRequest.model_validate_json(row["request"]),
-        campaign=row["campaign"],
-        state=row["state"],
-        votes=tuple(GateVote.model_validate_json(vote) for vote in votes),
-        decided=None if decided is None else GateDecided.model_validate_json(decided),
+        request=request,
+        campaign=gate.campaign,
+        state=gate.state,
+        votes=tuple(GateVote.model_validate_json(vote) for (vote,) in votes),
+        decided=None if gate.decided is None else GateDecided.model_validate_json(gate.decided),
     )
-
-
-def _counted(gate_id: str) -> Any:
-    return and_(VOTES.c.gate_id == gate_id, VOTES.c.refused.is_(None), VOTES.c.approve.is_(True))
 
 
 def _plain(words: str) -> str:

@@ -1,7 +1,7 @@
 """opening owns how a store is opened: made when empty, brought up to date when older, refused when newer.
 
-An empty database is made from the tables directly and stamped; only an older one imports Alembic. A test holds
-both ways to the same schema.
+An empty database is made by statements that lie ready, and stamped; only an older one imports Alembic, and
+SQLAlchemy with it. A test holds both ways to the same schema.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError
-
-from maestro.store.database import PATIENCE, Database
+from maestro.store.database import PATIENCE, Connection, Database
 from maestro.store.repository import SqlStore
-from maestro.store.tables import HEAD, Row, extras
+from maestro.store.schema import HEAD, TABLES, extras, making
 from maestro_protocol.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection as SqlAlchemy
 
 _STAMP = "alembic_version"
+_PRESENT = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+}
+_ALONE = "SELECT pg_advisory_xact_lock(hashtext('maestro/schema'))"
+"""On PostgreSQL: one process at a time; on SQLite the transaction itself sees to that."""
 
 
 async def open_store(url: str, patience: float = PATIENCE) -> SqlStore:
@@ -32,8 +36,8 @@ async def open_store(url: str, patience: float = PATIENCE) -> SqlStore:
     """
     database = open_database(url, patience)
     try:
-        if await database.read(stamp) != HEAD:
-            await database.write(bring_up_to_date)
+        if await database.read(stamp) != HEAD and await database.write(made) != HEAD:
+            await database.alter(migrate)
     except BaseException:
         await database.close()
         raise
@@ -45,20 +49,18 @@ def open_database(url: str, patience: float = PATIENCE) -> Database:
 
     *patience* is how many seconds to wait for a lock or a connection. Raises :class:`ConfigError`.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError("store: not a database URL; write sqlite:////path/maestro.db or postgresql://...") from None
-    kind = parsed.get_backend_name()
+    kind, found, rest = url.partition("://")
+    if not found:
+        raise ConfigError("store: not a database URL; write sqlite:////path/maestro.db or postgresql://...")
     if kind == "sqlite":
         from maestro.store.sqlite import SqliteDatabase
 
-        return SqliteDatabase(parsed.database or "", patience)
-    if kind in ("postgresql", "postgres"):
+        return SqliteDatabase(rest.removeprefix("/"), patience)
+    if kind.partition("+")[0] in ("postgresql", "postgres"):
         from maestro.store.postgres import PostgresDatabase
 
-        return PostgresDatabase(parsed, patience)
-    raise ConfigError(f"store: {kind!r} databases are not supported; use sqlite or postgresql")
+        return PostgresDatabase(url, patience)
+    raise ConfigError(f"store: {kind[:40]!r} databases are not supported; use sqlite or postgresql")
 
 
 async def look(database: Database) -> list[str]:
@@ -72,39 +74,40 @@ async def look(database: Database) -> list[str]:
 
 def stamp(connection: Connection) -> str | None:
     """The revision the database says it is at; null for one that has no schema yet."""
-    if not inspect(connection).has_table(_STAMP):
+    if _STAMP not in _present(connection):
         return None
-    return connection.scalar(text(f"SELECT version_num FROM {_STAMP}"))  # noqa: S608 - a constant
+    return connection.value(f"SELECT version_num FROM {_STAMP}")  # noqa: S608 - a constant
 
 
-def bring_up_to_date(connection: Connection) -> None:
-    """Make the schema of an empty database, or run the migrations that an older one lacks."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('maestro/schema'))"))
+def _present(connection: Connection) -> set[str]:
+    return {str(name) for (name,) in connection.rows(_PRESENT[connection.dialect])}
+
+
+def made(connection: Connection) -> str:
+    """The database's revision; an empty one's schema is made first. Raises :class:`StoreError` for a stranger's."""
+    if connection.dialect == "postgresql":
+        connection.rows(_ALONE)
     found = stamp(connection)  # again, now that nobody else can be at it
-    if found == HEAD:
-        return
     if found is not None:
-        migrate(connection)
-        return
-    strangers = set(inspect(connection).get_table_names()) & set(Row.metadata.tables)
+        return found
+    strangers = _present(connection) & set(TABLES)
     if strangers:
         raise StoreError(f"store: {', '.join(sorted(strangers))} exist but no {_STAMP}; use an empty database")
     create(connection)
+    return HEAD
 
 
 def create(connection: Connection) -> None:
     """The whole schema at once, stamped."""
-    Row.metadata.create_all(connection)
-    for statement in extras(connection.dialect.name):
-        connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(
+    for statement in (*making(connection.dialect), *extras(connection.dialect)):
+        connection.run(statement)
+    connection.run(
         f"CREATE TABLE {_STAMP} (version_num VARCHAR(32) NOT NULL, CONSTRAINT {_STAMP}_pkc PRIMARY KEY (version_num))"
     )
-    connection.execute(text(f"INSERT INTO {_STAMP} VALUES (:head)"), {"head": HEAD})  # noqa: S608 - a constant
+    connection.run(f"INSERT INTO {_STAMP} VALUES (:head)", {"head": HEAD})  # noqa: S608 - a constant
 
 
-def migrations(connection: Connection) -> Config:
+def migrations(connection: SqlAlchemy) -> Config:
     """Alembic's configuration for the packaged migrations, on *connection*."""
     from alembic.config import Config
 
@@ -115,11 +118,13 @@ def migrations(connection: Connection) -> Config:
     return config
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: SqlAlchemy) -> None:
     """Run all migrations that *connection*'s database lacks. Raises :class:`StoreError` for a newer one."""
     from alembic import command
     from alembic.util import CommandError
 
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_ALONE)
     try:
         command.upgrade(migrations(connection), "head")
     except CommandError as error:

@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, func, select
+from sqlalchemy import Connection as SqlAlchemy
+from sqlalchemy import func, make_url, select, text
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from maestro.store.database import Work
+from maestro.store.database import Dialect, Values, Work
 from maestro.store.faults import told
-from maestro_protocol.errors import StoreError
+from maestro_protocol.errors import ConfigError, StoreError
 
 T = TypeVar("T")
+_FAULTS = (SQLAlchemyError,)
+_TAKEN = (IntegrityError,)
+
+
+class PostgresConnection:
+    """The :class:`~maestro.store.database.Connection` of a server."""
+
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, line: SqlAlchemy) -> None:
+        self._line = line
+
+    def run(self, statement: str, *rows: Values) -> int:
+        if not rows:
+            return self._line.exec_driver_sql(statement).rowcount
+        one, *more = rows
+        return self._line.execute(text(statement), [one, *more] if more else one).rowcount
+
+    def rows(self, query: str, values: Values | None = None) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self._line.execute(text(query), values or {})]
+
+    def value(self, query: str, values: Values | None = None) -> Any:
+        return self._line.scalar(text(query), values or {})
 
 
 class PostgresDatabase:
     """One PostgreSQL database; the server's default ``synchronous_commit`` makes commits survive a power cut."""
 
-    def __init__(self, url: URL, patience: float) -> None:
-        self._url = url.set(drivername="postgresql+asyncpg")
+    def __init__(self, url: str, patience: float) -> None:
+        """Raises :class:`ConfigError` for a URL that is none."""
+        try:
+            self._url = make_url(url).set(drivername="postgresql+asyncpg")
+        except ArgumentError:
+            raise ConfigError("store: not a database URL; write postgresql://user:password@host/name") from None
         self._closed = False
         self._options = {
             "timeout": patience,
@@ -39,9 +68,12 @@ class PostgresDatabase:
         return await self.write(work)
 
     async def write(self, work: Work[T]) -> T:
+        return await self.alter(lambda line: work(PostgresConnection(line)))
+
+    async def alter(self, work: Callable[[SqlAlchemy], T]) -> T:
         if self._closed:
             raise StoreError(f"{self.place}: the store is closed")
-        with told(self.place):
+        with told(self.place, _FAULTS, _TAKEN):
             async with self._engine.begin() as connection:
                 return await connection.run_sync(work)
 
@@ -52,10 +84,10 @@ class PostgresDatabase:
         engine = create_async_engine(
             self._url, connect_args=self._options, poolclass=NullPool, isolation_level="AUTOCOMMIT"
         )
-        with told(self.place):
+        with told(self.place, _FAULTS, _TAKEN):
             connection = await engine.connect()
         try:
-            with told(self.place):
+            with told(self.place, _FAULTS, _TAKEN):
                 held = await connection.scalar(select(func.pg_try_advisory_lock(key)))
             yield bool(held)
         finally:

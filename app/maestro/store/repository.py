@@ -6,40 +6,34 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
-
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from maestro.store.calls import SqlCallLog, price
-from maestro.store.database import Database
+from maestro.store.database import Connection, Database, among
 from maestro.store.gating import open_gate
-from maestro.store.rows import Record, journal_rows, result_rows, run_rows, stored
-from maestro.store.tables import CAMPAIGNS, JOURNAL, RESULTS, RUNS
+from maestro.store.rows import JOURNAL, RESULTS, RUNS, journal_rows, result_rows, run_rows, stored
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.gate import GateRequest
 from maestro_protocol.messages.plan import ModelCalled
-from maestro_protocol.ports import Stored
+from maestro_protocol.ports import Record, Stored
 
 PAGE = 2_000
 """Envelopes read at a time while a journal is walked."""
 
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,95}")
 
-# Built once: to build and key a statement costs more than to run it.
-_OF_CAMPAIGN = CAMPAIGNS.c.campaign == bindparam("of")
-_LAST = select(CAMPAIGNS.c.last_seq).where(_OF_CAMPAIGN)
-_STEP = (
-    update(CAMPAIGNS)
-    .where(and_(_OF_CAMPAIGN, CAMPAIGNS.c.last_seq == bindparam("before")))
-    .values(last_seq=bindparam("last"))
+_LAST = "SELECT last_seq FROM campaigns WHERE campaign = :of"
+_STEP = "UPDATE campaigns SET last_seq = :last WHERE campaign = :of AND last_seq = :before"
+_BEGIN = "INSERT INTO campaigns (campaign, started_ms, last_seq) VALUES (:of, :started, :last)"
+_RECORDS = "SELECT seq, id, type, time_ms, json_text FROM journal WHERE campaign = :of AND seq > :after"
+_RESULTS = (
+    "SELECT r.config, t.run_id, t.n_trades, t.report, t.episodes, t.trade_lines, t.score_lines"
+    " FROM results AS t JOIN runs AS r ON r.campaign = t.campaign AND r.run_id = t.run_id WHERE t.campaign = :of"
 )
-_BEGIN = insert(CAMPAIGNS)
-_APPEND = insert(JOURNAL)
-_KEEP_RUNS = insert(RUNS)
-_KEEP_RESULTS = insert(RESULTS)
+_FINISHED = "SELECT run_id FROM results WHERE campaign = :of ORDER BY seq, run_id"
+_CONFIG = "SELECT config FROM runs WHERE campaign = :of AND run_id = :run"
 
 
 class SqlStore:
@@ -64,7 +58,7 @@ class SqlStore:
 
         A result brings its own run config. What the entries change is changed with them: a GateRequest opens its
         gate, a ModelCalled prices its call. Raises :class:`StoreError` when a sequence number is taken or skipped
-        (another process writes this campaign), or a run is stored already.
+        (another process writes this campaign), a test is stored already, or a template as another run.
         """
         _follow_each_other(campaign, entries)
         await self.database.write(partial(_commit, campaign, entries, results, runs))
@@ -77,7 +71,7 @@ class SqlStore:
             after = page[-1].seq
 
     async def records(self, campaign: CampaignId, after: int = 0, types: Sequence[str] = ()) -> Sequence[Record]:
-        """The same as rows, at once and unvalidated; only messages of *types* when any are named."""
+        """The same as rows, at once and not yet validated; only messages of *types* when any are named."""
         return await self.database.read(partial(_records, campaign, after, types, None))
 
     async def results(self, campaign: CampaignId, runs: Sequence[RunId]) -> Sequence[Stored]:
@@ -86,9 +80,7 @@ class SqlStore:
 
     async def finished(self, campaign: CampaignId) -> Sequence[RunId]:
         """The runs that have a stored result, as they were committed."""
-        query = select(RESULTS.c.run_id).where(RESULTS.c.campaign == campaign)
-        ordered = query.order_by(RESULTS.c.seq, RESULTS.c.run_id)
-        return await self.database.read(lambda connection: list(connection.scalars(ordered)))
+        return await self.database.read(lambda found: [run for (run,) in found.rows(_FINISHED, {"of": campaign})])
 
     async def lineage(self, campaign: CampaignId, run: RunId) -> Sequence[RunConfig]:
         """*run*'s config and those it descends from, the eldest first. Raises :class:`StoreError` when unknown."""
@@ -96,8 +88,8 @@ class SqlStore:
 
     async def campaigns(self) -> Sequence[CampaignId]:
         """All campaigns, oldest first."""
-        query = select(CAMPAIGNS.c.campaign).order_by(CAMPAIGNS.c.number)
-        return await self.database.read(lambda connection: list(connection.scalars(query)))
+        query = "SELECT campaign FROM campaigns ORDER BY number"
+        return await self.database.read(lambda found: [campaign for (campaign,) in found.rows(query)])
 
     @asynccontextmanager
     async def lease(self, campaign: CampaignId) -> AsyncGenerator[None]:
@@ -132,14 +124,15 @@ def _commit(
     connection: Connection,
 ) -> None:
     last = _advance(connection, campaign, entries)
-    configs = [*runs, *(result.config for result in results)]
+    for row in run_rows(campaign, runs):
+        _keep(connection, row)
     for statement, rows in (
-        (_APPEND, journal_rows(campaign, entries)),
-        (_KEEP_RUNS, run_rows(campaign, configs)),
-        (_KEEP_RESULTS, result_rows(campaign, last, results)),
+        (JOURNAL, journal_rows(campaign, entries)),
+        (RUNS, run_rows(campaign, [result.config for result in results])),
+        (RESULTS, result_rows(campaign, last, results)),
     ):
         if rows:
-            connection.execute(statement, rows)
+            connection.run(statement, *rows)
     for entry in entries:
         if isinstance(entry.body, GateRequest):
             open_gate(connection, entry.body, campaign)
@@ -147,16 +140,24 @@ def _commit(
             price(connection, campaign, entry.body)
 
 
+def _keep(connection: Connection, row: dict[str, str]) -> None:
+    """Store a template once: a patch that is reverted, or a path walked again, comes back to it."""
+    if connection.run(f"{RUNS} ON CONFLICT DO NOTHING", row) == 1:
+        return
+    if connection.value(_CONFIG, {"of": row["campaign"], "run": row["run_id"]}) != row["config"]:
+        raise StoreError(f"campaign {row['campaign']}: another run is stored as {row['run_id']}; nothing was written")
+
+
 def _advance(connection: Connection, campaign: CampaignId, entries: Sequence[Envelope]) -> int:
     """Compare-and-set the journal's last number; gives the new one."""
     if not entries:
-        return connection.scalar(_LAST, {"of": campaign}) or 0
+        return connection.value(_LAST, {"of": campaign}) or 0
     first, last = entries[0], entries[-1]
-    if connection.execute(_STEP, {"of": campaign, "before": first.seq - 1, "last": last.seq}).rowcount == 1:
+    if connection.run(_STEP, {"of": campaign, "before": first.seq - 1, "last": last.seq}) == 1:
         return last.seq
-    found = connection.scalar(_LAST, {"of": campaign})
+    found = connection.value(_LAST, {"of": campaign})
     if found is None and first.seq == 1:
-        connection.execute(_BEGIN, {"campaign": campaign, "started_ms": first.time, "last_seq": last.seq})
+        connection.run(_BEGIN, {"of": campaign, "started": first.time, "last": last.seq})
         return last.seq
     raise StoreError(
         f"campaign {campaign}: message {first.seq} does not follow the journal's last ({found or 0}); "
@@ -167,20 +168,21 @@ def _advance(connection: Connection, campaign: CampaignId, entries: Sequence[Env
 def _records(
     campaign: CampaignId, after: int, types: Sequence[str], limit: int | None, connection: Connection
 ) -> list[Record]:
-    columns = JOURNAL.c.seq, JOURNAL.c.id, JOURNAL.c.type, JOURNAL.c.time_ms, JOURNAL.c.json_text
-    query = select(*columns).where(and_(JOURNAL.c.campaign == campaign, JOURNAL.c.seq > after))
+    query, values = _RECORDS, {"of": campaign, "after": after}
     if types:
-        query = query.where(JOURNAL.c.type.in_(types))
-    return [Record(*row) for row in connection.execute(query.order_by(JOURNAL.c.seq).limit(limit))]
+        kinds, named = among(types)
+        query, values = f"{query} AND type IN {kinds}", {**values, **named}
+    page = "" if limit is None else f" LIMIT {limit:d}"
+    return [Record(*row) for row in connection.rows(f"{query} ORDER BY seq{page}", values)]
 
 
 def _results(campaign: CampaignId, runs: Sequence[RunId], connection: Connection) -> list[Stored]:
-    same = and_(RUNS.c.campaign == RESULTS.c.campaign, RUNS.c.run_id == RESULTS.c.run_id)
-    query = select(RUNS.c.config, RESULTS).join(RUNS, same).where(RESULTS.c.campaign == campaign)
     found: dict[RunId, Stored] = {}
     for some in _portions(runs):
-        for row in connection.execute(query.where(RESULTS.c.run_id.in_(some))).mappings():
-            found[row["run_id"]] = stored(row["config"], dict(row))
+        wanted, named = among(some)
+        for row in connection.rows(f"{_RESULTS} AND t.run_id IN {wanted}", {"of": campaign, **named}):
+            one = stored(*row)
+            found[one.run_id] = one
     missing = [run for run in runs if run not in found]
     if missing:
         raise StoreError(f"campaign {campaign}: no result of {missing[0]} is stored ({len(missing)} missing)")
@@ -196,8 +198,7 @@ def _lineage(campaign: CampaignId, run: RunId, connection: Connection) -> list[R
     chain: list[RunConfig] = []
     wanted: RunId | None = run
     while wanted is not None and wanted not in {config.run_id for config in chain}:
-        one = and_(RUNS.c.campaign == campaign, RUNS.c.run_id == wanted)
-        found: Any = connection.scalar(select(RUNS.c.config).where(one))
+        found = connection.value(_CONFIG, {"of": campaign, "run": wanted})
         if found is None:
             break
         chain.append(RunConfig.model_validate_json(found))

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from maestro.store.database import inserting
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import RunConfig
-from maestro_protocol.envelope import ENVELOPE, Envelope
+from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError
-from maestro_protocol.ids import CampaignId, MessageId, RunId
+from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.report import TestReport
 from maestro_protocol.ports import EpisodeScore, Stored, TestOutcome
 
-
-class Record(NamedTuple):
-    """One line of a journal, not yet validated: a journal of 100,000 is read in a fraction of a second this way."""
-
-    seq: int
-    id: MessageId
-    type: str
-    time: int
-    """UTC milliseconds."""
-    json: str
-    """The envelope exactly as it was journalled."""
-
-    def envelope(self) -> Envelope:
-        return ENVELOPE.validate_json(self.json)
+JOURNAL = inserting("journal", ("campaign", "seq", "id", "type", "time_ms", "json_text"))
+RUNS = inserting("runs", ("campaign", "run_id", "parent_run", "because", "engine", "config"))
+_FIGURES = ("n_trades", "total_pnl_micros", "report", "episodes", "score_lines", "trade_lines")
+RESULTS = inserting("results", ("campaign", "run_id", "seq", *_FIGURES))
 
 
 class _Episodes(msgspec.Struct, frozen=True):
@@ -83,16 +74,18 @@ def result_rows(campaign: CampaignId, seq: int, results: Sequence[Stored]) -> li
     ]
 
 
-def stored(config: str, row: dict[str, Any]) -> Stored:
-    """The result whose run config is *config* and whose row in ``results`` is *row*."""
+def stored(
+    config: str, run: RunId, n_trades: int, report: str, episodes: str, trade_lines: bytes, score_lines: bytes
+) -> Stored:
+    """A result from what the database has of it."""
     outcome = TestOutcome(
-        report=TestReport.model_validate_json(row["report"]),
-        episodes=_unpacked(row["run_id"], row["episodes"]),
-        n_trades=row["n_trades"],
-        trades_jsonl=bytes(row["trade_lines"]),
-        scores_jsonl=bytes(row["score_lines"]),
+        report=TestReport.model_validate_json(report),
+        episodes=_unpacked(run, episodes),
+        n_trades=n_trades,
+        trades_jsonl=trade_lines,
+        scores_jsonl=score_lines,
     )
-    return Stored(row["run_id"], RunConfig.model_validate_json(config), outcome)
+    return Stored(run, RunConfig.model_validate_json(config), outcome)
 
 
 def _packed(episodes: Sequence[EpisodeScore]) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import AsyncGenerator
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.pool import QueuePool
-
-from maestro.store.database import Work
+from maestro.store.database import Connection, Dialect, Values, Work
 from maestro.store.faults import told
 from maestro_protocol.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as SqlAlchemy
 
 T = TypeVar("T")
 
@@ -32,6 +33,47 @@ _PRAGMAS = (
 )
 
 
+class SqliteConnection:
+    """The :class:`~maestro.store.database.Connection` of a file, for the thread that made it."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, path: str, patience: float) -> None:
+        # isolation_level None: the driver begins nothing by itself
+        self.raw = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        try:
+            for pragma in _PRAGMAS:
+                self.raw.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            self.raw.close()
+            raise
+
+    def run(self, statement: str, *rows: Values) -> int:
+        if len(rows) > 1:
+            return self.raw.executemany(statement, rows).rowcount
+        return self.raw.execute(statement, *rows).rowcount
+
+    def rows(self, query: str, values: Values | None = None) -> list[tuple[Any, ...]]:
+        return self.raw.execute(query, values or {}).fetchall()
+
+    def value(self, query: str, values: Values | None = None) -> Any:
+        row = self.raw.execute(query, values or {}).fetchone()
+        return None if row is None else row[0]
+
+    def transaction(self, work: Work[T], mode: Literal["DEFERRED", "IMMEDIATE"]) -> T:
+        # IMMEDIATE takes the write lock at once, within the patience; a transaction that starts by reading could not
+        # wait for it later without losing its view.
+        self.raw.execute(f"BEGIN {mode}")
+        try:
+            done = work(self)
+            self.raw.execute("COMMIT")
+        except BaseException:
+            if self.raw.in_transaction:  # a full disk has rolled it back already
+                self.raw.execute("ROLLBACK")
+            raise
+        return done
+
+
 class SqliteDatabase:
     """One SQLite file. Its own thread rather than a task per statement: a transaction is one hop, not five."""
 
@@ -39,39 +81,50 @@ class SqliteDatabase:
         if not path or path == ":memory:":
             raise ConfigError("store: SQLite needs a file; write sqlite:////path/maestro.db")
         self._path = Path(path)
+        self._patience = patience
         self._file: tuple[int, int] | None = None
         self._closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._engine = create_engine(
-            f"sqlite:///{path}",
-            poolclass=QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            connect_args={"check_same_thread": False, "isolation_level": None, "timeout": patience},
-        )
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
+        self._connection: SqliteConnection | None = None
 
     @property
     def place(self) -> str:
         return str(self._path)
 
     async def read(self, work: Work[T]) -> T:
-        return await self._run(work, "DEFERRED")
+        return await self._run(lambda: self._open().transaction(work, "DEFERRED"))
 
     async def write(self, work: Work[T]) -> T:
-        return await self._run(work, "IMMEDIATE")
+        return await self._run(lambda: self._open().transaction(work, "IMMEDIATE"))
 
-    async def _run(self, work: Work[T], mode: Literal["DEFERRED", "IMMEDIATE"]) -> T:
-        def transaction() -> T:
-            with told(self.place), self._engine.connect() as connection:
-                self._same_file()
-                with connection.execution_options(sqlite_begin=mode).begin():
-                    return work(connection)
+    async def alter(self, work: Callable[[SqlAlchemy], T]) -> T:
+        def altered() -> T:
+            from sqlalchemy import create_engine
+            from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+            from sqlalchemy.pool import StaticPool
+
+            raw = self._open().raw
+            engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)  # never disposed of
+            with told(self.place, (SQLAlchemyError,), (IntegrityError,)), engine.connect() as line, line.begin():
+                line.exec_driver_sql("BEGIN IMMEDIATE")  # what SQLAlchemy leaves to the driver, and this one to us
+                return work(line)
+
+        return await self._run(altered)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        def told_work() -> T:
+            with told(self.place):
+                return work()
 
         if self._closed:
             raise StoreError(f"{self.place}: the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, told_work)
+
+    def _open(self) -> SqliteConnection:
+        if self._connection is None:
+            self._connection = SqliteConnection(str(self._path), self._patience)
+        self._same_file()
+        return self._connection
 
     def _same_file(self) -> None:
         """A deleted file would take commits to the grave without a word from SQLite."""
@@ -101,7 +154,7 @@ class SqliteDatabase:
 
     async def check(self) -> list[str]:
         def pages(connection: Connection) -> list[str]:
-            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+            found = [str(row[0]) for row in connection.rows("PRAGMA integrity_check")]
             return [] if found == ["ok"] else found
 
         return await self.read(pages)
@@ -109,16 +162,9 @@ class SqliteDatabase:
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
             self._thread.shutdown(wait=False)
 
-
-def _prepare(connection: Any, _record: object) -> None:
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once, within the patience; a transaction that starts by reading could not
-    # wait for it later without losing its view.
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options()['sqlite_begin']}")
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.raw.close()

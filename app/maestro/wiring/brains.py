@@ -7,17 +7,17 @@ import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
-from decimal import Decimal
+from typing import TypeVar
 
 from maestro.control.steps import REPLIES, question_id, used_up
 from maestro.settings import Settings
 from maestro_agents.api import (
     Agent,
-    Amount,
     Budget,
     BudgetLimits,
     ClientOptions,
-    Limits,
+    Price,
+    Prices,
     PromptOptions,
     build_agent,
     knowledge_cutoff,
@@ -26,30 +26,37 @@ from maestro_agents.api import (
 )
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import ConfigError
-from maestro_protocol.ids import CampaignId, MessageId
+from maestro_protocol.ids import MessageId
 from maestro_protocol.messages import Message
-from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig
-from maestro_protocol.messages.plan import ModelCalled
+from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig, Limits, RoleLimits
+from maestro_protocol.messages.plan import Role
 from maestro_protocol.ports import Bus, CallLog, Clock
 
-ROLES = ("maestro", "strategist", "critic", "implementer")
+L = TypeVar("L", bound=Limits)
+
+ROLES: tuple[Role, ...] = ("maestro", "strategist", "critic", "implementer")
 LAST_WORDS_SECONDS = 2.0
 MakeAgent = Callable[[BrainChoice], Agent]
 
 
-def budget_of(config: CampaignConfig, clock: Clock) -> Budget:
-    """The campaign's limits as a budget; a role's and a day's are the product's own."""
-    return Budget(BudgetLimits(campaign=limits_of(config.budget, 0)), clock)
+def limits_of(plan: BudgetPlan, raised: Mapping[str, int]) -> BudgetLimits:
+    """The limits after that of each ``campaign``, role or ``day`` in *raised* was doubled so many times."""
+    own = {limits.role: limits for limits in plan.roles}
+    roles = own | {
+        role: RoleLimits(role=role, **dict(plan.role)) for role in ROLES if role in raised and role not in own
+    }
+    return BudgetLimits(
+        campaign=_doubled(plan, raised.get("campaign", 0)),
+        role=plan.role,
+        roles=tuple(_doubled(limits, raised.get(role, 0)) for role, limits in roles.items()),
+        day=_doubled(plan.day, raised.get("day", 0)),
+    )
 
 
-def limits_of(plan: BudgetPlan, raised: int) -> Limits:
-    """The campaign's limits after they were doubled *raised* times."""
-    factor = 2**raised
-    return Limits(
-        usd=None if plan.usd is None else plan.usd * factor,
-        tokens=None if plan.tokens is None else plan.tokens * factor,
-        requests=None if plan.requests is None else plan.requests * factor,
-        seconds=None if plan.seconds is None else plan.seconds * factor,
+def _doubled(limits: L, times: int) -> L:
+    amounts = {name: getattr(limits, name) for name in Limits.model_fields}
+    return limits.model_copy(
+        update={name: None if amount is None else amount * 2**times for name, amount in amounts.items()}
     )
 
 
@@ -61,16 +68,6 @@ def described(choice: BrainChoice) -> BrainChoice:
         return choice.model_copy(update={"model": model})
     end = datetime.combine(until, time.max, UTC)
     return choice.model_copy(update={"model": model, "knows_until": int(end.timestamp() * 1_000)})
-
-
-def book_past(budget: Budget, campaign: CampaignId, journal: Sequence[Envelope]) -> None:
-    """Count in *budget* what the campaign's journal says was spent already."""
-    for envelope in journal:
-        call = envelope.body
-        if isinstance(call, ModelCalled) and not call.recalled:
-            tokens = call.input_tokens + call.output_tokens
-            spent = Amount(usd=call.cost_usd or Decimal(0), tokens=tokens, requests=1)
-            budget.book(campaign, call.role, call.at, spent, call.request_key)
 
 
 def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:
@@ -90,6 +87,7 @@ def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:
 def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: CallLog, budget: Budget) -> MakeAgent:
     """Agents that ask their vendors, within *budget*, every call in *calls*."""
     prompts = PromptOptions(folder=settings.prompts, blind=config.blind)
+    prices = Prices({named.model: Price(input=named.input, output=named.output) for named in config.budget.prices})
 
     def make(choice: BrainChoice) -> Agent:
         return build_agent(
@@ -97,6 +95,7 @@ def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: Call
             clock=clock,
             call_log=calls,
             budget=budget,
+            prices=prices,
             prompts=prompts,
             client=client_of(choice, settings),
             when_exhausted="offline" if config.budget.when_exhausted == "offline" else "stop",

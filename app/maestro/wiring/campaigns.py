@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
@@ -20,9 +20,9 @@ from maestro.control.steps import Steps
 from maestro.report.pages import write_report
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, remote, workspace
-from maestro_engine.api import Market, data_ref
+from maestro_agents.api import Budget
 from maestro_protocol.base import Frozen
-from maestro_protocol.config import Costs, Sizing
+from maestro_protocol.config import Costs, Engine, Sizing
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import (
     BrainChoice,
@@ -32,11 +32,16 @@ from maestro_protocol.messages.campaign import (
     Policy,
     WindowPlan,
 )
+from maestro_protocol.messages.gate import GateDecided
 from maestro_protocol.schema import canonical
 
 if TYPE_CHECKING:
     from maestro.store.repository import SqlStore
+    from maestro_engine.api import Market
     from maestro_engine.market.bars import Bars
+
+
+T = TypeVar("T")
 
 
 class CampaignRequest(Frozen):
@@ -52,6 +57,7 @@ class CampaignRequest(Frozen):
     only_segment: int | None = None
     seed: int = 7
     policy: Policy = "sequential"
+    engine: Engine = "backtest"
     blind: bool = False
     brains: tuple[BrainChoice, ...] = ()
     costs: Costs = Costs()
@@ -75,6 +81,8 @@ class CampaignRun:
 
 def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Sequence[str] = ()) -> CampaignConfig:
     """The request with nothing left open; its id follows from what it says, so the same request has the same id."""
+    from maestro_engine.api import data_ref  # numba, which loads while a file is read
+
     chosen = {choice.role: choice for choice in request.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
     config = CampaignConfig(
@@ -124,6 +132,17 @@ async def run_campaign(
         await store.close()
 
 
+async def keep_campaign(
+    config: CampaignConfig, market: Market, settings: Settings, observer: Observer
+) -> CampaignRun:
+    """Run *config* as it is named, or go on with it where its journal ends. Raises MaestroError."""
+    store = await workspace.open_workspace_store(settings)
+    try:
+        return await _conduct(config, market, store, settings, observer, ())
+    finally:
+        await store.close()
+
+
 async def resume_campaign(
     campaign: str,
     settings: Settings,
@@ -163,21 +182,25 @@ async def _conduct(
     away: Collection[str],
 ) -> CampaignRun:
     """Walk the campaign's path to its end, then write its report, with what the walk needed let go."""
-    finished = await _walk(config, market, store, settings, observer, away)
     folder = settings.runs / config.campaign
+    market = markets.running(config, market, folder)
+    finished = await walk(config, market, store, settings, observer, lambda desk: Campaign(desk).run(), away)
     await asyncio.to_thread(write_report, folder)
+    for line in markets.told_of(config, folder):
+        gates.tell_on_stderr(line)
     return CampaignRun(config.campaign, folder, finished)
 
 
-async def _walk(
+async def walk(
     config: CampaignConfig,
     market: Market,
     store: SqlStore,
     settings: Settings,
     observer: Observer,
-    away: Collection[str],
-) -> CampaignFinished:
-    """Run or walk again: the same path, as far as the journal goes."""
+    path: Callable[[Desk], Coroutine[object, object, T]],
+    away: Collection[str] = (),
+) -> T:
+    """Run or walk again: the same *path*, as far as the journal goes, with everything it needs around it."""
     from maestro.store.gates import Gates
 
     clock = SystemClock()
@@ -192,18 +215,14 @@ async def _walk(
         if not remote.asking(config, away):
             await _settle(config.campaign, store)
         await desk.steps.open()
-        budget = brains.budget_of(config, clock)
-        found = tuple(desk.steps.past())
-        brains.book_past(budget, config.campaign, found)
-        desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget, found)
+        budget = Budget(brains.limits_of(config.budget, {}), clock)
+        desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget, desk.steps.past(GateDecided))
         make = brains.paying(config, settings, clock, store.calls, budget)
-        if isinstance(bus, remote.CampaignBus):
-            bus.heard = lambda answer: brains.book_past(budget, config.campaign, [answer])
         async with brains.roles_on(bus, here, make):
-            finished = await Campaign(desk).run()
+            done = await path(desk)
         await _settle(config.campaign, store)
         desk.folder.recordings(await store.calls.exchanges(config.campaign))
-    return finished
+    return done
 
 
 async def _settle(campaign: str, store: SqlStore) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maestro.clock import SystemClock
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, workspace
 from maestro.wiring.remote import AgentBus, open_streams, place_of
-from maestro_agents.api import Agent, Budget, BudgetLimits, build_agent, rules_of, serve
+from maestro_agents.api import Agent, Budget, build_agent, rules_of, serve
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import AgentError, ConfigError, StoreError, UsageError
 from maestro_protocol.ids import CampaignId
@@ -60,14 +60,14 @@ async def _store_of(choice: BrainChoice, settings: Settings) -> SqlStore:
 
 @dataclass
 class _Hire:
-    """One campaign's agent, with the budget it shares with the campaign's other roles."""
+    """One campaign's agent, with its budget's limits; what counts in them is in the store."""
 
     agent: Agent
     config: CampaignConfig
     budget: Budget
     read: int = 0
-    """Journal up to which spending and raises of the budget are known."""
-    raised: int = 0
+    """Journal up to which raises of the budget are known."""
+    raised: Counter[str] = field(default_factory=Counter[str])
 
 
 class HiredAgent(Agent):
@@ -97,7 +97,7 @@ class HiredAgent(Agent):
                 f"the agent's store is not the campaign's ({error}); start the agent with the same "
                 "MAESTRO_DATABASE_URL or --out"
             ) from None
-        budget = brains.budget_of(config, self.clock)
+        budget = Budget(brains.limits_of(config.budget, {}), self.clock)
         make = brains.paying(config, self._settings, self.clock, self._store.calls, budget)
         hire = self._hires[campaign] = _Hire(make(self._choice), config, budget)
         if len(self._hires) > CAMPAIGNS_AT_ONCE:
@@ -106,18 +106,13 @@ class HiredAgent(Agent):
         return hire
 
     async def _catch_up(self, campaign: CampaignId, hire: _Hire) -> None:
-        """Count what other roles have spent since, and what the owner has allowed."""
-        records = await self._store.records(campaign, after=hire.read, types=("ModelCalled", "GateDecided"))
+        """Learn what the owner has allowed since."""
+        records = await self._store.records(campaign, after=hire.read, types=("GateDecided",))
         if not records:
             return
-        said = [record.envelope() for record in records]
         hire.read = records[-1].seq
-        brains.book_past(hire.budget, campaign, said)
-        decisions = gates.budget_decisions(said, campaign)
-        raised = sum(decided.answer == "approved" for decided in decisions)
-        if raised:
-            hire.raised += raised
-            hire.budget.raise_to(BudgetLimits(campaign=brains.limits_of(hire.config.budget, hire.raised)))
+        hire.raised += gates.budget_raises([record.envelope() for record in records], campaign)
+        hire.budget.raise_to(brains.limits_of(hire.config.budget, hire.raised))
 
     async def close(self) -> None:
         for hire in self._hires.values():

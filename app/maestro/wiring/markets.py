@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from maestro_engine.api import Market, open_market
 from maestro_protocol.errors import DataError, UsageError
 from maestro_protocol.messages.campaign import CampaignConfig
 
 if TYPE_CHECKING:
+    from maestro_engine.api import Market
     from maestro_engine.market.bars import Bars
     from maestro_engine.market.simulate import Kind
 
@@ -21,10 +24,13 @@ SIMULATED = re.compile(r"simulated:(\w+):seed=(\d+)")
 
 
 def read_bars(path: Path, symbol: str | None = None) -> tuple[Bars, list[str]]:
-    """Bars from a file, and what was mended in it. Raises DataError."""
+    """Bars from a file, and what was mended in it; the engine is loaded while they are read. Raises DataError."""
     from maestro_engine.market.readers import load_bars
 
-    bars, report = load_bars(path, symbol=symbol)
+    with ThreadPoolExecutor(1) as reader:
+        loading = reader.submit(load_bars, path, symbol=symbol, apart=True)
+        importlib.import_module("maestro_engine.api")
+        bars, report = loading.result()
     return bars, [finding.line for finding in report.findings if finding.outcome == "repaired"]
 
 
@@ -42,11 +48,37 @@ def simulated_bars(kind: str, seed: int, edge: float | None = None) -> Bars:
 
 def market_of(config: CampaignConfig, bars: Bars, jobs: int) -> Market:
     """The market that *config* asks for."""
+    from maestro_engine.api import open_market
+
     return open_market(bars, config.windows, config.targets, jobs=jobs, seed=config.seed)
+
+
+def running(config: CampaignConfig, market: Market, folder: Path) -> Market:
+    """*market* with the runner that *config* asks for; sessions leave their trails in the campaign's *folder*."""
+    if config.engine == "backtest":
+        return market
+    from maestro_engine.session.runs import SessionRunner
+
+    return replace(market, runner=SessionRunner.of(market.runner, folder / "sessions"))
+
+
+def told_of(config: CampaignConfig, folder: Path) -> list[str]:
+    """What the owner should know of how it was run: how much the limits of its sessions took away."""
+    if config.engine != "session":
+        return []
+    from maestro_engine.session.runs import refusals
+
+    refused = refusals(folder / "sessions")
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common())
+    return [f"limits and margin refused {refused.total():,} entries ({reasons})"] if refused else []
 
 
 def bars_again(config: CampaignConfig, path: Path | None) -> Bars:
     """The very bars of an earlier campaign, from *path* or its seed. Raises DataError when they are others."""
+    if config.data.source.endswith(":session"):
+        raise UsageError(
+            f"{config.campaign}: is a chain of sessions, which go on by `maestro session run` and `plan`"
+        )
     simulated = SIMULATED.match(config.data.source)
     if simulated is not None and path is None:
         bars = simulated_bars(simulated[1], int(simulated[2]))

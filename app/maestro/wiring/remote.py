@@ -108,8 +108,6 @@ class CampaignBus:
         self, streams: StreamBus, config: CampaignConfig, away: Collection[str], life: str, tell: Tell
     ) -> None:
         self.life = life
-        self.heard: Callable[[Envelope], None] | None = None
-        """Told of every answer before control is."""
         self._streams = streams
         self._away = {topic_of(choice.role): choice for choice in config.brains if choice.role in away}
         self._own: list[str] = []
@@ -135,8 +133,6 @@ class CampaignBus:
         if envelope.causation is not None:
             home = envelope.causation.removesuffix(f"-{self.life}")
             envelope = envelope.model_copy(update={"causation": home})
-        if self.heard is not None:
-            self.heard(envelope)
         return envelope
 
     async def _await_agent(self, choice: BrainChoice, topic: str) -> None:

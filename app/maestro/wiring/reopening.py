@@ -17,7 +17,6 @@ from maestro.wiring import gates, markets, workspace
 from maestro.wiring.campaigns import config_of
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.config import RunConfig
-from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import GateRefused, UsageError
 from maestro_protocol.messages.campaign import (
     CampaignConfig,
@@ -26,6 +25,7 @@ from maestro_protocol.messages.campaign import (
     TrialRecorded,
     Verdict,
 )
+from maestro_protocol.messages.gate import GateDecided
 from maestro_protocol.schema import canonical
 
 
@@ -51,20 +51,22 @@ async def reopen_campaign(
             await _permission(steps, config, finalists)
             stored = await store.results(campaign, await store.finished(campaign))
             verdict = await _rule(steps, config, market, finalists, distinct(item.config for item in stored))
-            folder.journal(steps.past())
+            folder.journal(steps.lines(folder.exported))
             return verdict
     finally:
         await store.close()
 
 
 async def _permission(steps: Steps, config: CampaignConfig, finalists: Sequence[RunConfig]) -> None:
-    opening = _openings(steps.past()) + 1
+    opening = _openings(steps) + 1
     names = ", ".join(run.run_id for run in finalists)
+    bound = b"".join(canonical(run) for run in finalists)
+    asked = 2 + sum(".holdout" in said.gate_id for said in _decisions(steps))
     request = gatekeeping.request(
-        f"{config.campaign}.holdout{opening}",
+        f"{config.campaign}.holdout{asked}.{gatekeeping.short(bound)}",  # who was asked about others said nothing
         f"open the sealed data for the {opening}. time, for {names}"[:300],
         "Every look at sealed data makes it a little less sealed: the finalists of this one count as further trials.",
-        b"".join(canonical(run) for run in finalists),
+        bound,
         config.gates.holdout_again,
         config.gates,
         steps.now_ms(),
@@ -82,25 +84,31 @@ async def _rule(
     trials: Sequence[RunConfig],
 ) -> Verdict:
     """Count the finalists as trials, weigh, journal the opening, open."""
+    judge = market.judge
+    assert judge is not None, "a market made of bars has its judge"
     ledger = Ledger()
-    counted = sum(isinstance(e.body, TrialRecorded) for e in steps.past()) + len(finalists)
+    counted = len(steps.past(TrialRecorded)) + len(finalists)
     for run in finalists:
         record = ledger.count(run, config.segments, "control", "run", "looked at sealed data again")
         if record is not None:
             steps.say(record)
-    evidence = await asyncio.to_thread(market.judge.weigh, trials, finalists, counted)
-    opening = _openings(steps.past()) + 1
-    first, bars = market.judge.sealed
+    evidence = await asyncio.to_thread(judge.weigh, trials, finalists, counted)
+    opening = _openings(steps) + 1
+    first, bars = judge.sealed
     names = tuple(run.run_id for run in finalists)
     steps.say(HoldoutOpened(finalists=names, opening=opening, first_bar=first, bars=bars))
     await steps.flush()
-    verdict, _ = await asyncio.to_thread(market.judge.open_and_rule, evidence, opening)
+    verdict, _ = await asyncio.to_thread(judge.open_and_rule, evidence, opening)
     steps.say(verdict)
     await steps.flush()
     return verdict
 
 
-def _openings(journal: Sequence[Envelope]) -> int:
-    if not any(isinstance(envelope.body, CampaignFinished) for envelope in journal):
+def _decisions(steps: Steps) -> list[GateDecided]:
+    return [e.body for e in steps.past(GateDecided) if isinstance(e.body, GateDecided)]
+
+
+def _openings(steps: Steps) -> int:
+    if not steps.past(CampaignFinished):
         raise UsageError("the campaign has not finished; its sealed data are opened at its end")
-    return sum(isinstance(envelope.body, HoldoutOpened) for envelope in journal)
+    return len(steps.past(HoldoutOpened))

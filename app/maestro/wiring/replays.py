@@ -11,31 +11,38 @@ from pathlib import Path
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
 from maestro.control.desk import Observer
+from maestro.control.record.comparing import against_digests, against_lines
 from maestro.control.record.hashing import first_difference, journal_hash, timeless
 from maestro.control.steps import Steps
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, workspace
 from maestro.wiring.campaigns import desk_of
+from maestro_agents.api import Budget
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.errors import StoreError, UsageError
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished
-from maestro_protocol.ports import Exchange
+from maestro_protocol.ports import Amount, Exchange, Hold
+
+TOLD = 20
+"""Differences between files that are told; more say no more."""
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay found: the two hashes, and where the journals part if they do."""
+    """What a replay found: the two hashes, and where the journals or the tests' files part if they do."""
 
     campaign: str
     recorded: str
     replayed: str
     difference: str | None
+    files: tuple[str, ...]
+    """What is wrong with the trades and scores in the folder, a sentence each; the first of them where it is much."""
 
     @property
     def same(self) -> bool:
-        return self.recorded == self.replayed
+        return self.recorded == self.replayed and not self.files
 
 
 class RecordedCalls:
@@ -45,13 +52,15 @@ class RecordedCalls:
         self._exchanges = tuple(exchanges)
         self._replies = {e.key: e.reply for e in exchanges if e.state == "answered"}
 
-    async def opened(self, campaign: CampaignId, key: str, role: str, request: str) -> None:
+    async def opened(
+        self, campaign: CampaignId, key: str, role: str, request: str, hold: Hold | None = None
+    ) -> Amount:
         raise StoreError("a replay asks no model")
 
-    async def answered(self, campaign: CampaignId, key: str, reply: str) -> None:
+    async def answered(self, campaign: CampaignId, key: str, reply: str, took: Amount | None = None) -> None:
         raise StoreError("a replay asks no model")
 
-    async def failed(self, campaign: CampaignId, key: str, reason: str) -> None:
+    async def failed(self, campaign: CampaignId, key: str, reason: str, took: Amount | None = None) -> None:
         raise StoreError("a replay asks no model")
 
     async def recall(self, campaign: CampaignId, key: str) -> str | None:
@@ -98,7 +107,7 @@ def read_recordings(folder: Path) -> list[Exchange]:
 async def replay_campaign(
     folder: Path, settings: Settings, observer: Observer, jobs: int, data: Path | None = None
 ) -> Replayed:
-    """Run the campaign in *folder* again from its recordings, somewhere else, and compare the journals."""
+    """Run the campaign in *folder* again from its recordings, somewhere else; compare the journals and the lines."""
     recorded = told_by_the_campaign(read_journal(folder))
     if not recorded or not isinstance(recorded[0].body, CampaignConfig):
         raise UsageError(f"{folder}: its journal does not begin with what was asked for")
@@ -108,7 +117,9 @@ async def replay_campaign(
     with tempfile.TemporaryDirectory(prefix="maestro-replay-") as scratch:
         there = settings.model_copy(update={"runs": Path(scratch), "database_url": None})
         told = await _tell_again(config, market, recorded, read_recordings(folder), there, observer)
-    return Replayed(config.campaign, journal_hash(recorded), journal_hash(told), _first_difference(recorded, told))
+        wrong = (*against_lines(folder, Path(scratch) / config.campaign), *against_digests(folder, recorded))
+    difference = _first_difference(recorded, told)
+    return Replayed(config.campaign, journal_hash(recorded), journal_hash(told), difference, wrong[:TOLD])
 
 
 async def _tell_again(
@@ -120,15 +131,17 @@ async def _tell_again(
     observer: Observer,
 ) -> Sequence[Envelope]:
     clock, bus = SystemClock(), LocalBus()
+    market = markets.running(config, market, settings.runs / config.campaign)
     store = await workspace.open_workspace_store(settings)
     try:
         steps = Steps(config.campaign, store, bus, market.runner, clock, gates.RecordedGate(recorded))
         await steps.open()
-        steps.more_budget = gates.budget_asker(config, steps, brains.budget_of(config, clock), recorded)
+        budget = Budget(brains.limits_of(config.budget, {}), clock)
+        steps.more_budget = gates.budget_asker(config, steps, budget, recorded)
         make = brains.replaying(config, settings, clock, RecordedCalls(exchanges), recorded)
         async with brains.roles_on(bus, config.brains, make):
             await Campaign(desk_of(config, market, steps, settings.runs, observer)).run()
-        return list(steps.past())
+        return steps.past()
     finally:
         await store.close()
 

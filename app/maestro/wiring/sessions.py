@@ -7,19 +7,21 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import ValidationError
 
 from maestro.clock import SystemClock
 from maestro.control.rules import known_keys, read_yaml
-from maestro.settings import Settings
+from maestro.settings import Settings, kill_switch_on
+from maestro_engine.account.margin import MarginTable, read_brackets
 from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
 from maestro_engine.feeds.port import Clock, Feed, Stream, Subscription
 from maestro_engine.session.config import SessionConfig
@@ -32,21 +34,10 @@ from maestro_protocol.base import Frozen
 from maestro_protocol.errors import ConfigError, GateRefused, UnknownKey, UsageError
 
 MINUTE_MS = 60_000
+BRACKETS = "brackets.json"
+"""Beside the folders of ``paper`` and ``live``: Binance's answer to ``GET /fapi/v1/leverageBracket``, as it came."""
 FROZEN_FILE = "frozen.txt"
 """Where the stacks of a process whose event loop stood still are left."""
-
-
-class SessionSettings(BaseSettings):
-    """What the environment says to sessions alone."""
-
-    model_config = SettingsConfigDict(env_prefix="MAESTRO_", extra="ignore", frozen=True)
-
-    kill_switch: bool = False
-    """Everything stops, and nothing starts, while this is true."""
-    proxy: str | None = None
-    """For the exchange's WebSocket and REST: ``http://`` or ``socks5h://``."""
-    live_api_key: SecretStr | None = None
-    live_api_secret: SecretStr | None = None
 
 
 class Where(Frozen):
@@ -57,6 +48,8 @@ class Where(Frozen):
     """ISO 8601, UTC unless it says otherwise."""
     endpoint: str | None = None
     """``host:port`` of an exchange's double on this machine, instead of the exchange."""
+    after_s: float = 0.0
+    """Seconds of a simulation or recording that earlier sessions of a chain have taken."""
     speed: float = 1.0
     """Of the clock, for simulations and replays; 0 is as fast as the machine can."""
 
@@ -87,35 +80,51 @@ def config_of(settings: Settings, env: str, given: Mapping[str, object]) -> Sess
         raise ConfigError(f"session: {place}: {first['msg']}") from None
 
 
+def read_config(path: Path) -> SessionConfig:
+    """A session as a file, like a plan leaves one. Raises :class:`ConfigError` and :class:`UnknownKey`."""
+    return read_yaml(path, SessionConfig)
+
+
 def refuse_live(settings: Settings, config: SessionConfig) -> None:
     """Live trading needs its own folder, an approval of this very configuration, and credentials; and a gate.
 
     Raises :class:`GateRefused`, always: there is no gate for it in this version.
     """
     folder = (settings.specs or Path("specs")) / "sessions" / "live"
-    approval, secrets = folder / f"approval-{config.digest[:16]}.json", SessionSettings()
+    approval = folder / f"approval-{config.digest[:16]}.json"
     missing: list[str] = []
     if not (folder / "session.yaml").is_file():
         missing.append(f"{folder / 'session.yaml'}")
     if not approval.is_file():
         missing.append(f"an approval of this configuration ({approval})")
-    if secrets.live_api_key is None or secrets.live_api_secret is None:
+    if settings.live_api_key is None or settings.live_api_secret is None:
         missing.append("credentials (MAESTRO_LIVE_API_KEY and MAESTRO_LIVE_API_SECRET)")
     lacks = f"; besides, there is no {', no '.join(missing)}" if missing else ""
     raise GateRefused(f"--env live: this version has no gate for live trading, so it trades on paper only{lacks}")
 
 
+Stop = Callable[[str], None]
+"""Ends a session in order, for a reason."""
+
+
 async def run_session(
-    config: SessionConfig, where: Where, settings: Settings, told: Callable[[bytes], None] | None = None
+    config: SessionConfig,
+    where: Where,
+    settings: Settings,
+    told: Callable[[bytes], None] | None = None,
+    beside: Callable[[Session], AbstractAsyncContextManager[None]] | None = None,
 ) -> Ended:
-    """Run a session to its end; SIGINT and SIGTERM end it in order. Raises MaestroError where it may not start."""
+    """Run a session to its end; SIGINT and SIGTERM end it in order. Raises MaestroError where it may not start.
+
+    *told* is handed every line of its trail; what *beside* makes of the session is entered while it runs.
+    """
     if config.env == "live":
         refuse_live(settings, config)
     if (config.source == "replay") != (where.recording is not None):
         raise UsageError("--source replay and --recording FILE go together")
     left = interrupted(workspace_of(settings), config.env)
     stood = where_it_stood(left) if left is not None and left.source == config.source else None
-    clock, feed, begins_ms = source_of(config, where, stood)
+    clock, feed, begins_ms = source_of(config, where, stood, settings.proxy)
     session: Session | None = None
 
     def frozen(seconds: float) -> None:
@@ -128,30 +137,43 @@ async def run_session(
         monotonic=time.monotonic,
         begins_ms=begins_ms,
         frozen=frozen,
-        kill_env=lambda: SessionSettings().kill_switch,
-        secrets=known_secrets(settings),
+        kill_env=kill_switch_on,
+        brackets=_brackets(settings),
+        secrets=settings.secrets(),
         told=told,
     )
     session = Session(config, workspace_of(settings), around)
+    with ending_on_signals(session.stop):
+        async with nullcontext() if beside is None else beside(session):
+            report = await session.run()
+    assert session.run_folder is not None
+    return Ended(session.run_folder, report)
+
+
+@contextmanager
+def ending_on_signals(stop: Stop) -> Generator[None]:
+    """SIGINT and SIGTERM call *stop*; in a thread that hears no signals, whoever began it there must stop it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, session.stop, f"signal:{number.name}")
+        loop.add_signal_handler(number, stop, f"signal:{number.name}")
     try:
-        report = await session.run()
+        yield
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-    assert session.run_folder is not None
-    return Ended(session.run_folder, report)
 
 
 Source = tuple[Clock, Callable[[], Feed], int | None]
 """The clock a session runs on, what makes its feed, and where the data's own time begins (None: the machine's)."""
 
 
-def source_of(config: SessionConfig, where: Where, stood: Stood | None) -> Source:
-    """What *config* asks for; a simulation or recording goes on from where an interrupted run *stood*.
+def source_of(config: SessionConfig, where: Where, stood: Stood | None, proxy: str | None = None) -> Source:
+    """What *config* asks for, live prices by way of *proxy*.
 
+    A simulation or recording goes on from where an interrupted run *stood*.
     Raises :class:`ConfigError` and :class:`DataError`.
     """
     if config.source == "sim":
@@ -159,7 +181,7 @@ def source_of(config: SessionConfig, where: Where, stood: Stood | None) -> Sourc
     if config.source == "replay":
         return _replayed(config, where, stood)
     clock = SuppliedClock(lambda: SystemClock().now_ms() * 1_000_000, time.monotonic_ns)
-    return clock, lambda: _live_feed(config, where, clock), None
+    return clock, lambda: _live_feed(config, where, clock, proxy), None
 
 
 def _clock_from(start_ms: int, speed: float) -> Clock:
@@ -174,6 +196,7 @@ def _simulated(config: SessionConfig, where: Where, stood: Stood | None) -> Sour
     from maestro_engine.feeds.sim import SimFeed, SimSettings
 
     settings = SimSettings(config.seed, config.symbol)
+    settings = replace(settings, start_ms=settings.start_ms + round(where.after_s / 60) * MINUTE_MS)
     if stood is not None:
         start_ms = stood.saved_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
         price = settings.price if stood.price is None else float(stood.price)
@@ -190,8 +213,13 @@ def _replayed(config: SessionConfig, where: Where, stood: Stood | None) -> Sourc
 
     assert where.recording is not None
     recording = Recording(where.recording)
-    from_ms = _moment(where.replay_from) if stood is None else stood.saved_ms
-    begins_ms = max(recording.head().first_ns // 1_000_000, from_ms or 0)
+    first_ms = recording.head().first_ns // 1_000_000
+    from_ms = _moment(where.replay_from)
+    if where.after_s:
+        from_ms = max(first_ms, from_ms or 0) + round(where.after_s * 1_000)
+    if stood is not None:
+        from_ms = stood.saved_ms
+    begins_ms = max(first_ms, from_ms or 0)
     clock = _clock_from(begins_ms, where.speed)
     history = invented_history(recording, config.seed)
 
@@ -201,15 +229,17 @@ def _replayed(config: SessionConfig, where: Where, stood: Stood | None) -> Sourc
     return clock, feed, begins_ms
 
 
-def _live_feed(config: SessionConfig, where: Where, clock: Clock) -> Feed:
+def _live_feed(config: SessionConfig, where: Where, clock: Clock, proxy: str | None) -> Feed:
     from maestro_engine.feeds.binance.client import Endpoints, binance_feed
     from maestro_engine.feeds.bitunix.client import bitunix_feed
 
-    rng, proxy = np.random.default_rng([config.seed, 13]), SessionSettings().proxy
+    rng, at = np.random.default_rng([config.seed, 13]), where.endpoint
     if config.source == "bitunix":
-        return bitunix_feed(_subscriptions(config, "ticker", "book_ticker"), clock, rng, proxy=proxy)
+        wanted = _subscriptions(config, "ticker", "book_ticker")
+        if at is None:
+            return bitunix_feed(wanted, clock, rng, proxy=proxy)
+        return bitunix_feed(wanted, clock, rng, websocket=f"ws://{at}/public/", rest=f"http://{at}")
     wanted = _subscriptions(config, "trade", "book_ticker", "mark_price")
-    at = where.endpoint
     double = None if at is None else Endpoints(f"http://{at}", f"ws://{at}/public", f"ws://{at}/market")
     return binance_feed("usdm", wanted, clock, rng, endpoints=double, proxy=None if double else proxy)
 
@@ -217,6 +247,20 @@ def _live_feed(config: SessionConfig, where: Where, clock: Clock) -> Feed:
 def _subscriptions(config: SessionConfig, *streams: Stream) -> list[Subscription]:
     plain = [Subscription(config.symbol, stream) for stream in streams]
     return [*plain, Subscription(config.symbol, "kline", config.interval)]
+
+
+def _brackets(settings: Settings) -> Mapping[str, MarginTable]:
+    """What the owner saved of the exchange's answer about brackets, which it gives to accounts alone.
+
+    Raises :class:`ConfigError`.
+    """
+    path = (settings.specs or Path("specs")) / "sessions" / BRACKETS
+    if not path.is_file():
+        return {}
+    try:
+        return read_brackets(path.read_bytes())
+    except (OSError, ConfigError) as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def _moment(text: str | None) -> int | None:
@@ -227,12 +271,6 @@ def _moment(text: str | None) -> int | None:
     except ValueError:
         raise UsageError(f"--replay-from {text[:40]!r}: write a time such as 2024-08-09T13:30:00") from None
     return round((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
-
-
-def known_secrets(settings: Settings) -> Sequence[str]:
-    """Every secret that this process knows, so that none is ever written."""
-    values = [*dict(settings).values(), *dict(SessionSettings()).values()]
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 def _leave_stacks(folder: Path | None, seconds: float) -> None:

@@ -1,13 +1,14 @@
 """studies owns questions about the product itself: is its verdict honest, and do its agents add anything?
 
-Campaigns of a study run in memory: nothing of them is kept but their answers.
+Campaigns of a study run in memory: nothing of them is kept but their answers. Where models are asked they run as
+campaigns that are kept: what was paid for is not thrown away, and counts in the budget of the day.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +20,19 @@ from maestro.control.learning.measure import window_groups_of
 from maestro.control.record.files import CampaignFolder
 from maestro.control.steps import Steps
 from maestro.settings import Settings
-from maestro.wiring import brains, gates, markets
-from maestro.wiring.campaigns import CampaignRequest, resolve
+from maestro.wiring import brains, gates, markets, workspace
+from maestro.wiring.campaigns import CampaignRequest, keep_campaign, resolve
+from maestro.wiring.replays import read_journal
 from maestro_agents.api import build_agent
 from maestro_engine.api import Market
 from maestro_protocol.bus import LocalBus
+from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError, UsageError
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig, VerdictWord
-from maestro_protocol.messages.report import TestReport
-from maestro_protocol.ports import Stored
+from maestro_protocol.messages.report import SegmentFinished, TestReport
+from maestro_protocol.ports import Record, Stored
 
 CONFIDENCE_Z = 1.959964
 
@@ -40,16 +43,22 @@ class MemoryStore:
     def __init__(self) -> None:
         self._journal: dict[CampaignId, list[Envelope]] = {}
 
-    async def commit(self, campaign: CampaignId, entries: Sequence[Envelope], results: Sequence[Stored] = ()) -> None:
+    async def commit(
+        self,
+        campaign: CampaignId,
+        entries: Sequence[Envelope],
+        results: Sequence[Stored] = (),
+        runs: Sequence[RunConfig] = (),
+    ) -> None:
         journal = self._journal.setdefault(campaign, [])
         for entry in entries:
             if entry.seq != len(journal) + 1:
                 raise StoreError(f"{campaign}: entry {entry.seq} does not follow {len(journal)}")
             journal.append(entry)
 
-    async def journal(self, campaign: CampaignId, after: int = 0) -> AsyncIterator[Envelope]:
-        for entry in self._journal.get(campaign, [])[after:]:
-            yield entry
+    async def records(self, campaign: CampaignId, after: int = 0, types: Sequence[str] = ()) -> Sequence[Record]:
+        said = [e for e in self._journal.get(campaign, [])[after:] if not types or e.body.type in types]
+        return [Record(e.seq, e.id, e.body.type, e.time, e.model_dump_json()) for e in said]
 
     async def results(self, campaign: CampaignId, runs: Sequence[RunId]) -> Sequence[Stored]:
         raise StoreError("a study keeps no results")
@@ -200,20 +209,43 @@ ARMS: dict[str, tuple[str, dict[str, BrainChoice]]] = {
 
 
 def ablate(request: CampaignRequest, settings: Settings, jobs: int, progress: Callable[[str], None]) -> list[Arm]:
-    """The same campaign in full, with the debate off, and with random proposals. Rules for brains in all of them."""
+    """The same campaign in full, with the debate off, and with random proposals, by the brains of *request*.
+
+    Arms with models are kept as campaigns, each within the budget of *request*; an ablation that was stopped goes on
+    where it was when it is asked for again. Raises MaestroError.
+    """
     bars = markets.read_bars(request.data, request.symbol)[0] if request.data else None
     bars = bars or markets.simulated_bars(request.market, request.seed)
     config = resolve(request, bars, settings)
     market = markets.market_of(config, bars, jobs)
+    kept = any(choice.model is not None for choice in config.brains)
+    if kept and request.data is not None:
+        workspace.remember_data(settings, bars.digest, request.data)
+
+    def run(name: str, cast: Sequence[BrainChoice]) -> Told:
+        named = f"{config.campaign}-{name.replace(' ', '-')}" if kept else config.campaign
+        arm = config.model_copy(update={"campaign": named, "brains": tuple(cast)})
+        return asyncio.run(_told_and_kept(arm, market, settings) if kept else tell(arm, market))
+
     progress("running the full campaign")
-    full = asyncio.run(tell(config, market))
+    full = run("full", config.brains)
     arms = [_arm("full", "strategist, critic, implementer and Maestro", full, None, market, config)]
     for name, (about, replaced) in ARMS.items():
         progress(f"running it with {name}")
-        cast = tuple(replaced.get(choice.role, choice) for choice in config.brains)
-        told = asyncio.run(tell(config.model_copy(update={"brains": cast}), market))
+        told = run(name, [replaced.get(choice.role, choice) for choice in config.brains])
         arms.append(_arm(name, about, told, full, market, config))
     return arms
+
+
+async def _told_and_kept(config: CampaignConfig, market: Market, settings: Settings) -> Told:
+    """Run *config*, with models for brains, as a campaign that is kept."""
+    run = await keep_campaign(config, market, settings, lambda progress: None)
+    verdict = run.finished.verdict
+    if verdict is None:
+        raise UsageError("a study needs a verdict")
+    said = (envelope.body for envelope in read_journal(run.folder))
+    tests = tuple(test for body in said if isinstance(body, SegmentFinished) for test in body.results)
+    return Told(config.seed, verdict.word, verdict.sentence, tests)
 
 
 def _arm(name: str, about: str, told: Told, full: Told | None, market: Market, config: CampaignConfig) -> Arm:

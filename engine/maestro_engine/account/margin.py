@@ -7,9 +7,11 @@ All amounts in quote currency.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from maestro_engine.venue.money import ZERO
 from maestro_protocol.errors import ConfigError
@@ -76,6 +78,13 @@ def bankruptcy_price(qty: Decimal, entry: Decimal, wallet: Decimal) -> Decimal:
     return entry - wallet / qty
 
 
+UNKNOWN_BRACKETS: Sequence[tuple[Decimal, Decimal]] = (
+    (ZERO, Decimal("0.025")),
+    (Decimal(200_000), Decimal("0.05")),
+)
+"""For a symbol whose brackets nobody has told: the rate that Binance's own exchangeInfo names for every symbol
+(``maintMarginPercent`` 2.5), several times what a large contract asks, so a position is taken too early, not late."""
+
 BTCUSDT_BRACKETS: Sequence[tuple[Decimal, Decimal]] = tuple(
     (Decimal(floor), Decimal(rate))
     for floor, rate in (
@@ -87,3 +96,41 @@ BTCUSDT_BRACKETS: Sequence[tuple[Decimal, Decimal]] = tuple(
     )
 )
 """Binance BTCUSDT USD-M as published in 2021-2025; a default for paper, a venue's own answer goes first."""
+
+
+class _Bracket(msgspec.Struct):
+    floor: Decimal = msgspec.field(name="notionalFloor")
+    rate: Decimal = msgspec.field(name="maintMarginRatio")
+
+
+class _Brackets(msgspec.Struct):
+    symbol: str
+    brackets: list[_Bracket]
+
+
+def read_brackets(answer: bytes) -> dict[str, MarginTable]:
+    """Tables by symbol from a saved answer of Binance's ``GET /fapi/v1/leverageBracket``.
+
+    Raises :class:`ConfigError` naming what is wrong with it.
+    """
+    try:
+        told = msgspec.json.decode(answer, type=list[_Brackets])
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"margin brackets: {error}") from None
+    tables: dict[str, MarginTable] = {}
+    for each in told:
+        rows = sorted((row.floor, row.rate) for row in each.brackets)
+        try:
+            tables[each.symbol] = MarginTable(rows)
+        except ConfigError as error:
+            raise ConfigError(f"{each.symbol}: {error}") from None
+    return tables
+
+
+def table_for(symbol: str, told: Mapping[str, MarginTable]) -> tuple[MarginTable, str]:
+    """The table of *symbol* and where it is from: what was *told*, what is published, or a careful guess."""
+    if symbol in told:
+        return told[symbol], "told"
+    if symbol == "BTCUSDT":
+        return MarginTable(BTCUSDT_BRACKETS), "published"
+    return MarginTable(UNKNOWN_BRACKETS), "guessed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -10,37 +10,30 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine.backtest.book import BOOK
-from maestro_engine.backtest.features import Features, SignalKey, pooled
-from maestro_engine.backtest.kernel import run_tests
-from maestro_engine.backtest.layout import check_taker_volume, layout_of
+from maestro_engine.backtest.features import Features
+from maestro_engine.backtest.kernel import Orders, Room, Scene, Written, run_tests
+from maestro_engine.backtest.layout import check_taker_volume
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, BatchResult, Chunk, Phase
-from maestro_engine.backtest.signals import RULES, Signals
-from maestro_engine.backtest.spec import Costs, Forced, Sizing, TestSpec, Window
+from maestro_engine.backtest.signals import ATR_BARS, Found, Ranges, ballot_for, signals_for
+from maestro_engine.backtest.spec import Costs, Sizing, TestSpec, Window
 from maestro_engine.backtest.trade import Span, Terms, terms_of
-from maestro_engine.market.bars import Bars, Floats, Ints
+from maestro_engine.backtest.wishes import Asked, asked
+from maestro_engine.market.bars import Bars, Ints
 from maestro_protocol.errors import ConfigError
 
 LEAST = 25
 """Tests of a task: fewer would cost more to hand over than to run,"""
 MOST = 512
 """more would hold too much memory at once."""
-
-
-class _Asked(NamedTuple):
-    """A batch in the kernel's terms."""
-
-    rules: Floats
-    """Exits and gates, ``(tests, len(RULES))``."""
-    wish: Ints
-    """Which of *wishes* each test takes its signals from, ``(tests,)``."""
-    wishes: list[tuple[SignalKey, Forced | None]]
+CELLS = 1 << 20
+"""Bars times lists of signals that are looked for at once: room for signals, of which most is never touched."""
 
 
 class _Job(NamedTuple):
     """What every task of a batch needs to know."""
 
     bars: Bars
-    asked: _Asked
+    asked: Asked
     terms: Terms
     episode_bars: int
     keep: bool
@@ -68,8 +61,10 @@ def simulate_batch(
     """
     if episode_bars < 1 or jobs < 1:
         raise ConfigError(f"episode_bars {episode_bars} and jobs {jobs} must be at least 1")
-    job = _Job(bars, _asked(bars, tests), terms_of(costs, sizing), episode_bars, keep_trades)
-    tasks = _tasks(job.bars, _by_window(bars, tests), jobs)
+    translated = asked(tests)
+    check_taker_volume(bars, tests, translated.rules)
+    job = _Job(bars, translated, terms_of(costs, sizing), episode_bars, keep_trades)
+    tasks = _tasks(_by_window(bars, tests, translated.wish), jobs)
     if jobs == 1:
         done = [_run(job, task) for task in tasks]
     else:
@@ -100,60 +95,30 @@ def period_pnl(
     return np.array(series, np.int64)
 
 
-def _asked(bars: Bars, tests: Sequence[TestSpec]) -> _Asked:
-    """Check every test and translate it."""
-    rules = np.empty((len(tests), len(RULES)))
-    wish = np.empty(len(tests), np.int64)
-    wishes: list[tuple[SignalKey, Forced | None]] = []
-    by_methods: dict[tuple[str, ...], list[int]] = {}
-    for t, test in enumerate(tests):
-        by_methods.setdefault(test.methods, []).append(t)
-    for names, index in by_methods.items():
-        layout = layout_of(names)
-        rows = layout.rows([tests[t] for t in index])
-        rules[index] = rows[:, : len(RULES)]
-        known: dict[bytes, int] = {}
-        for t, row, spoken in zip(index, rows, np.ascontiguousarray(rows[:, len(RULES) :]), strict=True):
-            mark = spoken.tobytes()
-            at = known.get(mark)
-            if at is None or tests[t].forced is not None:
-                layout.check_order(tests[t], row)
-                at = len(wishes)
-                wishes.append((layout.key(row), tests[t].forced))
-                if tests[t].forced is None:
-                    known[mark] = at
-            wish[t] = at
-    check_taker_volume(bars, tests, rules)
-    return _Asked(rules, wish, wishes)
-
-
-def _by_window(bars: Bars, tests: Sequence[TestSpec]) -> dict[Window, list[int]]:
+def _by_window(bars: Bars, tests: Sequence[TestSpec], wish: Ints) -> dict[Window, Ints]:
+    """The tests on each window, those with the same wish together."""
     groups: dict[Window, list[int]] = {}
     for t, test in enumerate(tests):
         groups.setdefault(test.window, []).append(t)
     for window in groups:
         if window.end > len(bars):
             raise ConfigError(f"window ends at bar {window.end}, but {bars.symbol} has {len(bars)} bars")
-    return groups
+    return {window: np.array(index)[np.argsort(wish[index], kind="stable")] for window, index in groups.items()}
 
 
-Task = list[tuple[Features, Window, Ints]]
+Task = list[tuple[Window, Ints]]
 
 
-def _tasks(bars: Bars, groups: dict[Window, list[int]], jobs: int) -> Iterator[Task]:
-    """Split crowded windows and join lonely ones, so that tasks are worth handing over and all threads busy.
-
-    The parts of a window share its features; two threads that miss the same one both make it, alike.
-    """
+def _tasks(groups: Mapping[Window, Ints], jobs: int) -> Iterator[Task]:
+    """Split crowded windows and join lonely ones, so that tasks are worth handing over and all threads busy."""
     total = sum(len(index) for index in groups.values())
     most = MOST if jobs == 1 else max(LEAST, min(MOST, -(-total // (2 * jobs))))
     task: Task = []
     waiting = 0
     for window, index in groups.items():
-        features = Features(bars.slice(window.start, window.end))
         for at in range(0, len(index), most):
-            part = np.array(index[at : at + most])
-            task.append((features, window, part))
+            part = index[at : at + most]
+            task.append((window, part))
             waiting += len(part)
             if waiting >= LEAST:
                 yield task
@@ -163,11 +128,13 @@ def _tasks(bars: Bars, groups: dict[Window, list[int]], jobs: int) -> Iterator[T
 
 
 def _run(job: _Job, task: Task) -> list[Chunk]:
-    return [_simulate(job, features, window, index) for features, window, index in task]
+    return [chunk for window, index in task for chunk in _simulate(job, window, index)]
 
 
-def _simulate(job: _Job, features: Features, window: Window, index: Ints) -> Chunk:
-    """The tests at *index*, all on *window*."""
+def _simulate(job: _Job, window: Window, index: Ints) -> Iterator[Chunk]:
+    """The tests at *index*, all on *window* and sorted by wish, in blocks of wishes."""
+    wishes = job.asked.wishes
+    features = Features(job.bars.slice(window.start, window.end), window.start, len(index))
     span = Span(
         window.start,
         window.first - window.start,
@@ -176,39 +143,45 @@ def _simulate(job: _Job, features: Features, window: Window, index: Ints) -> Chu
         window.end - window.start,
         job.episode_bars,
     )
-    distinct, which = np.unique(job.asked.wish[index], return_inverse=True)
-    lists = [_signals(features, job.asked.wishes[int(w)], window.start) for w in distinct]
-    signals, starts = pooled(lists)
-    bounds = np.stack((starts[which], starts[which + 1]), axis=1)
     frame = features.frame(span)
-    counts = bounds[:, 1] - bounds[:, 0]
-    room = int(counts.sum() if job.keep else counts.max(initial=0))
-    trades = np.empty(room, TRADE)
-    ends = np.zeros(len(index) + 1, np.int64)
-    episodes = np.empty((len(index), len(frame)), EPISODE)
-    phases = np.zeros((len(index), len(Phase)), SUMMARY)
-    totals = np.zeros(len(index), SUMMARY)
-    run_tests(
-        features.columns,
-        features.funding(),
-        span,
-        job.terms,
-        signals,
-        bounds,
-        job.asked.rules[index],
-        frame,
-        np.zeros(1, BOOK),
-        trades,
-        ends,
-        episodes,
-        phases,
-        totals,
-        job.keep,
+    scene = Scene(features.columns, features.basis, features.funding(), span, job.terms, frame)
+    ballot = ballot_for(wishes.lists.shape[1])
+    book = np.zeros(1, BOOK)
+    wish = job.asked.wish[index]
+    for ends in _blocks(wish, max(1, CELLS // (len(features) * wishes.lists.shape[1]))):
+        wanted = wish[ends[:-1]]
+        spoken = wishes.spoken[wanted]
+        found, lists = features.find(wishes, wanted)
+        ranges, rows = features.ranges(spoken[:, ATR_BARS])
+        tests = index[ends[0] : ends[-1]]
+        orders = Orders(spoken, lists, rows, ends - ends[0], job.asked.rules[tests])
+        counts = np.maximum(found.ends[lists + 1] - found.ends[lists], 0).sum(axis=1)
+        room = Room(ballot, signals_for(int(counts.max())), book)
+        yield _chunk(scene, found, ranges, orders, room, counts, tests, job.keep)
+
+
+def _blocks(wish: Ints, most: int) -> Iterator[Ints]:
+    """Where each of at most so many different values of the ascending *wish* begins, and where the last ends."""
+    begins = np.ones(len(wish) + 1, np.bool_)
+    np.not_equal(wish[1:], wish[:-1], out=begins[1:-1])
+    ends = np.flatnonzero(begins)
+    for at in range(0, len(ends) - 1, most):
+        yield ends[at : at + most + 1]
+
+
+def _chunk(
+    scene: Scene, found: Found, ranges: Ranges, orders: Orders, room: Room, counts: Ints, index: Ints, keep: bool
+) -> Chunk:
+    """Run *orders*, the tests at *index*; *counts* is the most signals each wish can have."""
+    tests = len(index)
+    most = np.dot(counts, np.diff(orders.ends)) if keep else counts.max()
+    to = Written(
+        np.empty(int(most), TRADE),
+        np.zeros(tests + 1, np.int64),
+        np.empty((tests, len(scene.frame)), EPISODE),
+        np.zeros((tests, len(Phase)), SUMMARY),
+        np.zeros(tests, SUMMARY),
     )
-    trades.resize(ends[-1] if job.keep else 0, refcheck=False)  # in place: the rest is free for the next task
-    return Chunk(index, trades, ends, episodes, phases, totals)
-
-
-def _signals(features: Features, wish: tuple[SignalKey, Forced | None], start: int) -> Signals:
-    key, forced = wish
-    return features.signals(key) if forced is None else features.forced(key, forced, start)
+    run_tests(scene, found, ranges, orders, room, to, keep)
+    to.trades.resize(to.ends[-1] if keep else 0, refcheck=False)  # in place: the rest is free for the next block
+    return Chunk(index, *to)

@@ -1,46 +1,28 @@
-"""features owns what the tests on one window share: its columns, its signals and its empty episodes."""
+"""features owns what the tests on one window share: its columns and totals, its empty episodes, methods' signals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine import methods
 from maestro_engine.backtest.records import EPISODE, Phase, Records, Regime
-from maestro_engine.backtest.signals import ATRZ_BARS, Basis, Signals, elected, valued
+from maestro_engine.backtest.signals import REGIME_ATR_BARS, Basis, Found, Ranges, measured
 from maestro_engine.backtest.spec import Forced
 from maestro_engine.backtest.trade import Funding, Span
+from maestro_engine.backtest.wishes import Wishes
 from maestro_engine.indicators.columns import Columns, columns_of
-from maestro_engine.indicators.compiled import compiled, inlined, kernel
+from maestro_engine.indicators.compiled import inlined, kernel
 from maestro_engine.indicators.flow import flows
-from maestro_engine.indicators.trend import path
-from maestro_engine.indicators.volatility import wilder_atr, zscore
+from maestro_engine.indicators.trend import STRIDE, path, rolling_high
 from maestro_engine.market.bars import Bars, Floats, Ints
 
-REGIME_ATR_BARS = 14
-"""The regime belongs to the market, so its ATR has one length whatever a test's own."""
-KEPT = 256
-"""Lists of signals that are kept for the next tests: settings are few and shared, or each test has its own."""
+CROWD = 8
+"""Tests on one window from which on it pays to make the extremes of strides."""
 CALM, WILD = -0.5, 0.5
 _LOW, _MID, _HIGH = int(Regime.LOW), int(Regime.MID), int(Regime.HIGH)
 _UNKNOWN = int(Regime.UNKNOWN)
 _TRAIN, _GAP, _VALIDATION = int(Phase.TRAIN), int(Phase.GAP), int(Phase.VALIDATION)
-
-
-class SignalKey(NamedTuple):
-    """All that decides a test's signals on a window. ``values`` holds each method's parameters, one after another."""
-
-    methods: tuple[str, ...]
-    values: tuple[float, ...]
-    atr_bars: int
-    cvd_bars: int
-    imb_bars: int
-    vhf_bars: int
-    quorum: int
-    quorum_bars: int
 
 
 @kernel
@@ -49,13 +31,6 @@ def total_up(columns: Columns, basis: Basis) -> None:
     path(columns.close, basis.walked)
     if len(basis.deltas):
         flows(columns.volume, columns.taker_buy, basis.deltas, basis.volumes)
-
-
-@compiled
-def atr_and_z(columns: Columns, bars: int) -> tuple[Floats, Floats]:
-    """The average true range and its z-score among the last :data:`ATRZ_BARS`."""
-    atr = wilder_atr(columns.high, columns.low, columns.close, bars)
-    return atr, zscore(atr, ATRZ_BARS)
 
 
 @inlined
@@ -86,71 +61,43 @@ def lay_out(frame: Records, span: Span, atrz: Floats) -> None:
 
 
 class Features:
-    """Columns and signals of the bars of one window, each made at its first use."""
+    """The bars of one window, counted from *start*, and what is made of them once for all tests on it.
 
-    def __init__(self, bars: Bars) -> None:
+    Not for several threads at once: what was found is written over by the next :meth:`find`.
+    """
+
+    def __init__(self, bars: Bars, start: int, tests: int = 1) -> None:
         self._bars = bars
+        self._crowded = tests >= CROWD
+        self._start = start
         self.columns = columns_of(bars)
-        self._atr: dict[int, tuple[Floats, Floats]] = {}
-        self._signals: dict[SignalKey, Signals] = {}
+        self._pool = np.empty((2, 0), np.int64)
+        self._regime = measured(self.columns, np.array([REGIME_ATR_BARS]))
+
+    def __len__(self) -> int:
+        return len(self._bars)
 
     @cached_property
     def basis(self) -> Basis:
-        """Running totals of the window, made here because numpy asks for large pages and a kernel does not."""
-        n = len(self._bars) + 1
+        """What signals are valued from, made here because numpy asks for large pages and a kernel does not."""
+        close, n = self.columns.close, len(self._bars) + 1
         flowing = n if len(self.columns.taker_buy) else 0
-        basis = Basis(np.empty(flowing), np.empty(flowing), np.empty(n))
+        strides = (rolling_high(close, sign, STRIDE) if self._crowded else np.empty(0) for sign in (1.0, -1.0))
+        basis = Basis(np.empty(flowing), np.empty(flowing), np.empty(n), *strides)
         total_up(self.columns, basis)
         return basis
 
-    def atr(self, bars: int) -> tuple[Floats, Floats]:
-        """Average true range over *bars* and its z-score, each ``(n,)``."""
-        if bars not in self._atr:
-            self._atr[bars] = atr_and_z(self.columns, bars)
-        return self._atr[bars]
-
-    def signals(self, key: SignalKey) -> Signals:
-        """Signals of the methods of *key*."""
-        found = self._signals.get(key)
-        if found is None:
-            found = self._valued(key, *self._spoken(key))
-            if len(self._signals) < KEPT:
-                self._signals[key] = found
-        return found
-
-    def forced(self, key: SignalKey, forced: Forced, start: int) -> Signals:
-        """Signals given from outside, their bars counted from *start*; those outside the window are left out."""
-        bar = np.asarray(forced.bars, np.int64) - start
-        inside = (bar >= 0) & (bar < len(self._bars))
-        side = np.asarray(forced.sides, np.int64)
-        return self._valued(key, bar[inside], side[inside], np.zeros(int(inside.sum()), np.int64))
-
-    def _valued(self, key: SignalKey, bar: Ints, side: Ints, mask: Ints) -> Signals:
-        atr, atrz = self.atr(key.atr_bars)
-        spans = np.array((key.cvd_bars, key.imb_bars, key.vhf_bars))
-        return valued(self.columns.close, self.basis, atr, atrz, bar, side, mask, spans)
-
-    def _spoken(self, key: SignalKey) -> tuple[Ints, Ints, Ints]:
-        n = len(self._bars)
-        room = len(key.methods)
-        bar, side = np.empty((room, n), np.int64), np.empty((room, n), np.int64)
-        counts = np.empty(room, np.int64)
-        at = 0
-        for m, name in enumerate(key.methods):
-            method = methods.get(name)
-            values = np.array(key.values[at : at + len(method.specs)])
-            counts[m] = method.scan(self.columns, values, bar[m], side[m])
-            at += len(method.specs)
-        if room == 1:
-            k = int(counts[0])
-            return bar[0, :k].copy(), side[0, :k].copy(), np.ones(k, np.int64)
-        return elected(bar, side, counts, key.quorum, key.quorum_bars)
+    def ranges(self, lengths: Ints) -> tuple[Ranges, Ints]:
+        """Average true ranges of all *lengths*, and which row each has."""
+        distinct = np.array(sorted(set(lengths.tolist())))
+        alone = len(distinct) == 1 and distinct[0] == REGIME_ATR_BARS
+        return self._regime if alone else measured(self.columns, distinct), np.searchsorted(distinct, lengths)
 
     def frame(self, span: Span) -> Records:
         """The window's episodes before any trade, ``(e,)`` of EPISODE."""
         count = -(-(span.end - span.first) // span.episode_bars)
         frame = np.zeros(count, EPISODE)
-        lay_out(frame, span, self.atr(REGIME_ATR_BARS)[1])
+        lay_out(frame, span, self._regime.atrz[0])
         return frame
 
     def funding(self) -> Funding:
@@ -161,11 +108,39 @@ class Features:
         bar = np.flatnonzero(rate)
         return Funding(bar, rate[bar] * self._bars.open[bar])
 
+    def find(self, wishes: Wishes, wanted: Ints) -> tuple[Found, Ints]:
+        """The lists of signals that the wishes *wanted* join, and their numbers among these.
 
-def pooled(lists: Sequence[Signals]) -> tuple[Signals, Ints]:
-    """Several lists of signals one after another, and where each begins, ``(len(lists) + 1,)``."""
-    starts = np.zeros(len(lists) + 1, np.int64)
-    np.cumsum([len(signals.bar) for signals in lists], out=starts[1:])
-    if len(lists) == 1:
-        return lists[0], starts
-    return Signals(*(np.concatenate(column) for column in zip(*lists, strict=True))), starts
+        The numbers have the shape ``(w, m)`` of :attr:`Wishes.lists`.
+        """
+        lists = wishes.lists[wanted]
+        asked = np.array(sorted({*lists.ravel().tolist(), -1}))[1:]
+        begins = np.searchsorted(asked, wishes.begins).tolist()
+        given = begins[-1]
+        forced = [wishes.forced[int(at)] for at in (asked[given:] - wishes.begins[-1]).tolist()]
+        room = len(asked) * len(self._bars)
+        if self._pool.shape[1] < room:
+            self._pool = np.empty((2, room), np.int64)
+        bar, side = self._pool
+        ends = np.zeros(len(asked) + 1, np.int64)
+        for rank, (method, values) in enumerate(wishes.settings):
+            begin, end = begins[rank : rank + 2]
+            if begin < end:
+                rows = values[asked[begin:end] - wishes.begins[rank]]
+                method.scans(self.columns, rows, bar, side, ends, begin)
+        found = Found(bar, side, ends, given, np.zeros(sum(len(each.bars) for each in forced), np.int64))
+        for place, each in enumerate(forced, given):
+            self._put(each, found, place)
+        return found, np.where(lists < 0, -1, np.searchsorted(asked, lists))
+
+    def _put(self, forced: Forced, found: Found, place: int) -> None:
+        """Write signals given from outside; those beyond the window are left out."""
+        bar = np.asarray(forced.bars, np.int64) - self._start
+        inside = (bar >= 0) & (bar < len(self._bars))
+        begin = found.ends[place]
+        end = begin + int(inside.sum())
+        found.bar[begin:end], found.side[begin:end] = bar[inside], np.asarray(forced.sides)[inside]
+        if forced.votes is not None:
+            outside = found.ends[found.given]
+            found.votes[begin - outside : end - outside] = forced.votes[inside]
+        found.ends[place + 1] = end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from maestro_engine.backtest.book import add_trade, mark, open_book, settle
@@ -14,8 +16,14 @@ from maestro_engine.backtest.signals import (
     TIMEOUT_BARS,
     TP_USD,
     VHF,
+    Ballot,
+    Basis,
+    Found,
+    Ranges,
     Signals,
     admits,
+    speak,
+    value,
 )
 from maestro_engine.backtest.trade import MICROS, Exit, Funding, Ledger, Plan, Span, Terms, hold, planned
 from maestro_engine.indicators.columns import Columns
@@ -142,38 +150,82 @@ def run_test(
     return written
 
 
+class Scene(NamedTuple):
+    """What all tests on a window see."""
+
+    columns: Columns
+    basis: Basis
+    funding: Funding
+    span: Span
+    terms: Terms
+    frame: Records
+    """The window's episodes before any trade, ``(e,)`` of EPISODE."""
+
+
+class Orders(NamedTuple):
+    """Tests to run, sorted by the *w* wishes they take their signals from."""
+
+    spoken: Ints
+    """A row for each wish, ``(w, 6)``."""
+    lists: Ints
+    """Lists of signals that each wish joins, -1 after the last, ``(w, m)``."""
+    ranges: Ints
+    """Which row of the ranges is the wish's, ``(w,)``."""
+    ends: Ints
+    """Tests of wish *w* are ``[ends[w], ends[w + 1])``."""
+    rules: Floats
+    """A row for each test, ``(t, len(RULES))``."""
+
+
+class Room(NamedTuple):
+    """Where a kernel works; nothing in it outlives the run."""
+
+    ballot: Ballot
+    signals: Signals
+    book: Records
+
+
+class Written(NamedTuple):
+    """What a run writes."""
+
+    trades: Records
+    ends: Ints
+    """Trades of test *t* are ``[ends[t], ends[t + 1])``."""
+    episodes: Records
+    """Shape ``(t, e)``."""
+    phases: Records
+    """Shape ``(t, 3)``, zeroed before, as are the next."""
+    totals: Records
+
+
 @kernel
 def run_tests(
-    columns: Columns,
-    funding: Funding,
-    span: Span,
-    terms: Terms,
-    signals: Signals,
-    bounds: Ints,
-    rules: Floats,
-    frame: Records,
-    book: Records,
-    trades: Records,
-    ends: Ints,
-    episodes: Records,
-    phases: Records,
-    totals: Records,
-    keep: bool,
+    scene: Scene, found: Found, ranges: Ranges, orders: Orders, room: Room, to: Written, keep: bool
 ) -> None:
-    """Simulate every test of a window.
-
-    Test *t* takes signals ``bounds[t, 0]`` to ``bounds[t, 1]`` with ``rules[t]``. Its trades end at ``ends[t + 1]``
-    of *trades*; without *keep* they all use the same room, and only the sums remain. *frame* is the window's
-    episodes before any trade; *episodes* ``(t, e)``, *phases* ``(t, 3)`` and *totals* ``(t,)`` come zeroed.
-    """
+    """Simulate every test of *orders*; without *keep* all use the same room for trades, and only sums remain."""
+    columns, signals = scene.columns, room.signals
     written = 0
-    for t in range(len(rules)):
-        for e in range(len(frame)):
-            episodes[t, e] = frame[e]
-        ledger = Ledger(book[0], episodes[t], phases[t], totals[t])
-        written = run_test(
-            columns, funding, span, terms, signals, bounds[t, 0], bounds[t, 1], rules[t], trades, written, ledger
-        )
-        ends[t + 1] = written
-        if not keep:
-            written = 0
+    for w in range(len(orders.spoken)):
+        spoken, r = orders.spoken[w], orders.ranges[w]
+        count = speak(found, orders.lists[w], spoken, room.ballot, signals)
+        value(columns.close, scene.basis, ranges.atr[r], ranges.atrz[r], spoken, count, signals)
+        for t in range(orders.ends[w], orders.ends[w + 1]):
+            for e in range(len(scene.frame)):
+                to.episodes[t, e] = scene.frame[e]
+            ledger = Ledger(room.book[0], to.episodes[t], to.phases[t], to.totals[t])
+            written = run_test(
+                columns,
+                scene.funding,
+                scene.span,
+                scene.terms,
+                signals,
+                0,
+                count,
+                orders.rules[t],
+                to.trades,
+                written,
+                ledger,
+            )
+            to.ends[t + 1] = written
+            if not keep:
+                written = 0

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
 from maestro_engine import methods
-from maestro_engine.backtest.features import SignalKey
-from maestro_engine.backtest.signals import GATE_CVD, GATE_IMB, RULES
+from maestro_engine.backtest.signals import GATE_CVD, GATE_IMB, RULES, SPOKEN
 from maestro_engine.backtest.spec import TestSpec
 from maestro_engine.market.bars import Bars, Floats
 from maestro_protocol.errors import DataError, ParameterError
-
-_SPOKEN = ("atr_bars", "cvd_bars", "imb_bars", "vhf_bars", "quorum", "quorum_bars")
 
 
 class Layout:
@@ -23,34 +21,49 @@ class Layout:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self.space = methods.space_for(names)
-        own = tuple(spec.name for name in names for spec in methods.get(name).specs)
-        order = (*RULES, *_SPOKEN, *own)
+        chosen = [methods.get(name) for name in names]
+        own = tuple(spec.name for method in chosen for spec in method.specs)
+        order = (*RULES, *SPOKEN, *own)
         specs = [self.space[name] for name in order]
         self._order = order
         self._column = {name: i for i, name in enumerate(order)}
-        self._defaults = [float(spec.default) for spec in specs]
+        self._ascending = [pair for method in chosen for pair in method.ascending]
+        self._defaults = np.array([float(spec.default) for spec in specs])
         self._low = np.array([spec.low for spec in specs])
         self._high = np.array([spec.high for spec in specs])
         self._whole = np.array([spec.kind != "float" for spec in specs])
 
     def rows(self, tests: Sequence[TestSpec]) -> Floats:
         """One row per test, shape ``(t, parameters)``. Raises :class:`ParameterError` naming the test."""
-        rows = np.array([self._row(test) for test in tests])
+        rows = np.tile(self._defaults, (len(tests), 1))
+        alike: dict[tuple[str, ...], list[int]] = {}
+        for t, test in enumerate(tests):
+            alike.setdefault(tuple(test.params), []).append(t)
+        for given, index in alike.items():
+            rows[np.ix_(index, self._columns(tests[index[0]], given))] = self._values([tests[t] for t in index])
         bad = ~((rows >= self._low) & (rows <= self._high)) | (self._whole & (rows != np.floor(rows)))
         if bad.any():
             t, p = divmod(int(bad.argmax()), len(self._order))
             self._complain(tests[t], self._order[p])
+        self._check_order(tests, rows)
         return rows
 
-    def _row(self, test: TestSpec) -> list[float]:
-        row = self._defaults.copy()
-        name = ""
+    def _columns(self, test: TestSpec, given: tuple[str, ...]) -> list[int]:
+        for name in given:
+            if name not in self._column:
+                self._complain(test, name)
+        return [self._column[name] for name in given]
+
+    def _values(self, tests: Sequence[TestSpec]) -> Floats:
+        """Values of tests that give the same parameters in the same order, ``(t, given)``."""
         try:
-            for name, value in test.params.items():
-                row[self._column[name]] = float(value)
-        except (KeyError, TypeError, ValueError):
-            self._complain(test, name)
-        return row
+            every = chain.from_iterable(test.params.values() for test in tests)
+            return np.fromiter(map(float, every), np.float64).reshape(len(tests), len(tests[0].params))
+        except (TypeError, ValueError):
+            for test in tests:
+                for name in test.params:
+                    self._complain(test, name)
+            raise
 
     def _complain(self, test: TestSpec, name: str) -> None:
         """Let the parameter itself say what is wrong with its value."""
@@ -61,18 +74,17 @@ class Layout:
         except (TypeError, ValueError):
             raise ParameterError(f"test {test.test_id}: {name}: {test.params[name]!r} is not a number") from None
 
-    def key(self, row: Floats) -> SignalKey:
-        """What decides signals in a *row*."""
-        values = row[len(RULES) :].tolist()
-        counts = [int(value) for value in values[: len(_SPOKEN)]]
-        return SignalKey(self.names, tuple(values[len(_SPOKEN) :]), *counts)
-
-    def check_order(self, test: TestSpec, row: Floats) -> None:
-        """Raise :class:`ParameterError` when the values of *row* do not go together."""
-        try:
-            methods.check_order(self.names, dict(zip(self._order, row.tolist(), strict=True)))
-        except ParameterError as error:
-            raise ParameterError(f"test {test.test_id}: {error}") from None
+    def _check_order(self, tests: Sequence[TestSpec], rows: Floats) -> None:
+        """Let the methods say of the first row whose values do not go together what is wrong with it."""
+        bad = rows[:, self._column["quorum"]] > max(1, len(self.names))
+        for low, high in self._ascending:
+            bad |= ~(rows[:, self._column[low]] < rows[:, self._column[high]])
+        if bad.any():
+            t = int(bad.argmax())
+            try:
+                methods.check_order(self.names, dict(zip(self._order, rows[t].tolist(), strict=True)))
+            except ParameterError as error:
+                raise ParameterError(f"test {tests[t].test_id}: {error}") from None
 
 
 @cache

@@ -5,23 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from maestro_engine.backtest.features import Features
-from maestro_engine.backtest.layout import check_taker_volume, layout_of
-from maestro_engine.backtest.signals import RULES, Signals, admits
+from maestro_engine.backtest.layout import check_taker_volume
+from maestro_engine.backtest.signals import (
+    ATR_BARS,
+    Ballot,
+    Basis,
+    Found,
+    Ranges,
+    Signals,
+    admits,
+    ballot_for,
+    signals_for,
+    speak,
+    value,
+)
 from maestro_engine.backtest.spec import TestSpec, Window
 from maestro_engine.backtest.trade import stop_and_target
-from maestro_engine.indicators.compiled import compiled
-from maestro_engine.market.bars import Bars, Floats
+from maestro_engine.backtest.wishes import asked
+from maestro_engine.indicators.compiled import compiled, kernel
+from maestro_engine.market.bars import Bars, Floats, Ints
 from maestro_protocol.space import Value
 
+Bools = npt.NDArray[np.bool_]
 
-@compiled
-def _admitted(signals: Signals, rules: Floats) -> Signals:
-    kept = np.array([k for k in range(len(signals.bar)) if admits(signals, k, rules)], np.int64)
-    return Signals(
-        signals.bar[kept], signals.side[kept], signals.atr[kept], signals.gates[kept], signals.methods[kept]
-    )
+
+@kernel
+def _spoken(found: Found, lists: Ints, spoken: Ints, ballot: Ballot, signals: Signals) -> int:
+    return speak(found, lists, spoken, ballot, signals)
+
+
+@kernel
+def _admit(
+    close: Floats, basis: Basis, ranges: Ranges, spoken: Ints, rules: Floats, signals: Signals, admitted: Bools
+) -> None:
+    """Fill in *signals*, and which of them the gates let through."""
+    value(close, basis, ranges.atr[0], ranges.atrz[0], spoken, len(admitted), signals)
+    for k in range(len(admitted)):
+        admitted[k] = admits(signals, k, rules)
 
 
 def signals_on(bars: Bars, methods: Sequence[str], params: Mapping[str, Value]) -> Signals:
@@ -33,12 +56,18 @@ def signals_on(bars: Bars, methods: Sequence[str], params: Mapping[str, Value]) 
     """
     n = len(bars)
     test = TestSpec("live", Window(0, 0, n, n, n), tuple(methods), params)
-    layout = layout_of(test.methods)
-    row = layout.rows([test])[0]
-    layout.check_order(test, row)
-    rules = row[: len(RULES)].copy()
-    check_taker_volume(bars, [test], rules[np.newaxis])
-    return _admitted(Features(bars).signals(layout.key(row)), rules)
+    rules, _, wishes = asked([test])
+    check_taker_volume(bars, [test], rules)
+    features = Features(bars, 0)
+    found, lists = features.find(wishes, np.zeros(1, np.int64))
+    signals, spoken = signals_for(int(found.ends[-1])), wishes.spoken[0]
+    count = _spoken(found, lists[0], spoken, ballot_for(lists.shape[1]), signals)
+    admitted = np.zeros(count, np.bool_)
+    ranges, _ = features.ranges(wishes.spoken[:, ATR_BARS])
+    _admit(features.columns.close, features.basis, ranges, spoken, rules[0], signals, admitted)
+    bar, side, atr, gates, voters = signals
+    kept = np.flatnonzero(admitted)
+    return Signals(bar[kept], side[kept], atr[kept], gates[kept], voters[kept])
 
 
 @compiled

@@ -7,7 +7,7 @@ import numpy as np
 from maestro_engine.backtest.book import BOOK
 from maestro_engine.backtest.kernel import run_test
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, Records
-from maestro_engine.backtest.signals import Signals
+from maestro_engine.backtest.signals import RULES, STOP_MULT, TIMEOUT_BARS, TP_USD, Signals
 from maestro_engine.backtest.trade import Funding, Ledger, Span, Terms
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled
@@ -19,21 +19,37 @@ _ATR_BARS = 14
 
 
 @compiled
-def _trades(opened: Floats, high: Floats, low: Floats, close: Floats, values: Floats) -> Records:
-    """*values*: the method's three, a row of rules, fee as a fraction, quantity, first bar."""
-    n = len(close)
-    none = np.empty(0)
+def _trades(
+    opened: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    fast: int,
+    slow: int,
+    signal: int,
+    stop_mult: float,
+    tp_usd: float,
+    timeout: int,
+    qty: float,
+    fee: float,
+    first: int,
+) -> Records:
+    n, none = len(close), np.empty(0)
     columns = Columns(opened, high, low, close, none, none)
     bar, side = np.empty(n, np.int64), np.empty(n, np.int64)
-    k = scan(columns, values[:3], bar, side)
-    atr = wilder_atr(high, low, close, _ATR_BARS)[bar[:k]]
-    signals = Signals(bar[:k], side[:k], atr, np.full((k, 4), np.nan), np.ones(k, np.int64))
-    terms = Terms(values[13], values[13], 0.0, values[14], 0.0)
-    span = Span(0, int(values[15]), n, n, n, n)
+    values, rules = np.empty(3), np.zeros(len(RULES))
+    values[0], values[1], values[2] = fast, slow, signal
+    rules[STOP_MULT], rules[TP_USD], rules[TIMEOUT_BARS] = stop_mult, tp_usd, timeout
+    k = scan(columns, values, bar, side)
+    atr, at = wilder_atr(high, low, close, _ATR_BARS), np.empty(k)
+    for j in range(k):
+        at[j] = atr[bar[j]]
+    signals = Signals(bar[:k], side[:k], at, np.full((k, 4), np.nan), np.ones(k, np.int64))
+    terms, span = Terms(fee, fee, 0.0, qty, 0.0), Span(0, first, n, n, n, n)
     trades, episodes, phases = np.empty(k, TRADE), np.zeros(1, EPISODE), np.zeros(3, SUMMARY)
     ledger = Ledger(np.zeros(1, BOOK)[0], episodes, phases, np.zeros(1, SUMMARY)[0])
     funding = Funding(np.empty(0, np.int64), none)
-    count = run_test(columns, funding, span, terms, signals, 0, k, values[3:13], trades, 0, ledger)
+    count = run_test(columns, funding, span, terms, signals, 0, k, rules, trades, 0, ledger)
     return trades[:count]
 
 
@@ -58,6 +74,5 @@ def reference_trades(
     The kernels and rules are :func:`~maestro_engine.backtest.batch.simulate_batch`'s, without slippage, gates and
     bounds on parameters. Defaults are those of the comparison with other engines.
     """
-    rules = (atr_stop_mult, hard_tp_usd, timeout_bars, 0, 0, 0, 0, 0, 0, 0)
-    values = np.array((fast, slow, signal, *rules, fee_bps * 1e-4, qty, first), np.float64)
-    return _trades(opened, high, low, close, values)
+    exits = float(atr_stop_mult), float(hard_tp_usd), timeout_bars
+    return _trades(opened, high, low, close, fast, slow, signal, *exits, float(qty), fee_bps * 1e-4, first)

@@ -78,6 +78,8 @@ class Forced:
 
     bars: Ints
     sides: npt.NDArray[np.int8] | Ints
+    votes: Ints | None = None
+    """Bit *i* is set where the test's *i*-th method voted for the signal; None: nobody did."""
 
     def __post_init__(self) -> None:
         if self.bars.ndim != 1 or self.bars.shape != self.sides.shape:
@@ -86,6 +88,8 @@ class Forced:
             raise ParameterError("forced signals: bars must be strictly ascending")
         if not np.all(np.abs(self.sides) == 1):
             raise ParameterError("forced signals: sides must be +1 or -1")
+        if self.votes is not None and self.votes.shape != self.bars.shape:
+            raise ParameterError("forced signals: give the votes of every bar, or none")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

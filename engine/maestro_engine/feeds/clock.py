@@ -17,10 +17,11 @@ class SuppliedClock:
 
     def __init__(self, wall_ns: Callable[[], int], monotonic_ns: Callable[[], int], speed: float = 1.0) -> None:
         self._wall, self._monotonic, self._speed = wall_ns, monotonic_ns, speed
-        self._wall0, self._monotonic0 = wall_ns(), monotonic_ns()
+        self.began_ns, self._monotonic0 = wall_ns(), monotonic_ns()
+        """UTC nanoseconds when ``monotonic_ns`` was 0."""
 
     def now_ms(self) -> int:
-        return round(self._wall0 + (self._wall() - self._wall0) * self._speed) // 1_000_000
+        return round(self.began_ns + (self._wall() - self.began_ns) * self._speed) // 1_000_000
 
     def monotonic_ns(self) -> int:
         return round((self._monotonic() - self._monotonic0) * self._speed)
@@ -31,6 +32,7 @@ class SuppliedClock:
 
 SETTLE = 4
 """Turns of the event loop that whoever was woken gets before virtual time moves on."""
+STRIDES = 8
 
 
 class VirtualClock:
@@ -42,6 +44,10 @@ class VirtualClock:
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = 0
         self._moving = False
+        self._turns = SETTLE
+        self._strides = 0
+        self._alone = False
+        """Whether one sleeper alone was woken last: all others have slept since they were."""
 
     def now_ms(self) -> int:
         return (self._start_ns + self._elapsed_ns) // 1_000_000
@@ -53,18 +59,35 @@ class VirtualClock:
         """Move on to *wall_ns* (UTC nanoseconds) unless it is past already."""
         self._elapsed_ns = max(self._elapsed_ns, wall_ns - self._start_ns)
 
+    async def stride(self, ahead_ns: int) -> None:
+        """As :meth:`sleep`, for who makes what the others wait for; without one where nobody is to be woken before.
+
+        Whoever waits for something else than this clock gets his turn after ``STRIDES`` of these at the latest.
+        """
+        until_ns = self._elapsed_ns + ahead_ns
+        if not self._alone or (self._sleepers and self._sleepers[0][0] <= until_ns):
+            await self.sleep(ahead_ns / 1e9)
+            return
+        self._elapsed_ns = until_ns
+        self._turns = SETTLE  # who strides is at work: the next sleeper waits as if he had slept
+        self._strides += 1
+        if self._strides % STRIDES == 0:
+            await asyncio.sleep(0)
+
     async def sleep(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._count += 1
         heapq.heappush(self._sleepers, (self._elapsed_ns + max(round(seconds * 1e9), 0), self._count, future))
         if not self._moving:
             self._moving = True
-            self._settle(SETTLE)
+            self._turns = SETTLE
+            self._settle()
         await future
 
-    def _settle(self, turns: int) -> None:
-        if turns:
-            asyncio.get_running_loop().call_soon(self._settle, turns - 1)
+    def _settle(self) -> None:
+        if self._turns:
+            self._turns -= 1
+            asyncio.get_running_loop().call_soon(self._settle)
         else:
             self._wake()
 
@@ -76,22 +99,36 @@ class VirtualClock:
             return
         due = self._sleepers[0][0]
         self._elapsed_ns = max(self._elapsed_ns, due)
+        woken = 0
         while self._sleepers and self._sleepers[0][0] == due:
             future = heapq.heappop(self._sleepers)[2]
             if not future.done():
                 future.set_result(None)
-        self._settle(SETTLE)
+                woken += 1
+        self._alone = woken == 1
+        self._turns = SETTLE
+        self._settle()
+
+
+async def stride(clock: Clock, ahead_ns: int) -> None:
+    """Wait on *clock* for the moment of the next event; see :meth:`VirtualClock.stride`."""
+    if isinstance(clock, VirtualClock):
+        await clock.stride(ahead_ns)
+    else:
+        await clock.sleep(ahead_ns / 1e9)
 
 
 class ReceiveStamps:
     """Receive times in UTC nanoseconds that no jump of the wall clock can disturb.
 
-    The wall clock is read once; from then on the monotonic clock counts.
+    The wall clock is read once; from then on the monotonic clock counts. All stamps of one :class:`SuppliedClock`
+    can be compared: milliseconds are too coarse to find out twice when it began.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._base = clock.now_ms() * 1_000_000 - clock.monotonic_ns()
+        known = isinstance(clock, SuppliedClock)
+        self._base = clock.began_ns if known else clock.now_ms() * 1_000_000 - clock.monotonic_ns()
 
     def now_ns(self) -> int:
         return self._base + self._clock.monotonic_ns()

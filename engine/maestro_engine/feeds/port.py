@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -175,6 +175,21 @@ class Filters(Struct, frozen=True):
     """Smallest price times quantity, quote currency."""
 
 
+class Witness(Struct, frozen=True):
+    """What is known of whether one live stream still speaks: the age of its last frame, pings, and REST."""
+
+    stream: str
+    verdict: str
+    """``live``, ``stale``, ``quiet``, ``frozen``, ``dead``; ``down`` while there is no connection."""
+    frame_age_s: float | None = None
+    pong_ms: float | None = None
+    """Round trip of the last ping that was answered."""
+    ping_s: float | None = None
+    """How long a ping has waited for its answer; None when none does."""
+    moved: bool | None = None
+    """What REST said since the last frame: it has moved on, it has not, or nobody had to ask (None)."""
+
+
 class Clock(Protocol):
     """Time, injected. ``now_ms`` is the wall clock (may jump), ``monotonic_ns`` never runs backwards."""
 
@@ -229,6 +244,13 @@ class Feed(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Witnessed(Protocol):
+    """A feed that has witnesses of its streams; one of this machine needs none."""
+
+    def witnesses(self) -> list[Witness]: ...
 
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

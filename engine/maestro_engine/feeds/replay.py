@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from maestro_engine.feeds.candles import CandleStream, fold
-from maestro_engine.feeds.clock import VirtualClock
+from maestro_engine.feeds.clock import VirtualClock, stride
 from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline, Trade
 from maestro_engine.feeds.recording import Recording
 
@@ -117,4 +117,4 @@ class _Pace:
             self._shift_ns = self._clock.monotonic_ns() - recorded_ns
         ahead_ns = recorded_ns + self._shift_ns - self._clock.monotonic_ns()
         if ahead_ns > 0:
-            await self._clock.sleep(ahead_ns / 1e9)
+            await stride(self._clock, ahead_ns)

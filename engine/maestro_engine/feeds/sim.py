@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from maestro_engine.feeds.candles import CandleStream, fold
+from maestro_engine.feeds.clock import stride
 from maestro_engine.feeds.port import (
     BookTicker,
     Clock,
@@ -255,7 +256,7 @@ class SimFeed:
             if self._clock is not None:
                 ahead_ns = now_ns - start_ns - (self._clock.monotonic_ns() - began_ns)
                 if ahead_ns > 0:
-                    await self._clock.sleep(ahead_ns / 1e9)
+                    await stride(self._clock, ahead_ns)
             elif count % 256 == 0:
                 await asyncio.sleep(0)
             for told in self._told(event):

@@ -59,30 +59,27 @@ def at(values: Floats, index: int) -> float:
     return values[min(index, len(values) - 1)]
 
 
-@compiled
-def decayed(values: Floats, d: Decay) -> Floats:
-    """The recursion seeded with ``values[0]``, shape ``(n,)``."""
-    n = len(values)
-    out = np.empty(n)
-    if n == 0:
-        return out
-    last = values[0]
-    out[0] = last
-    whole = (n - 1) // 4 * 4
-    for i in range(1, whole + 1, 4):
+@inlined
+def averaged(d: Decay, last: float, values: Floats, out: Floats) -> float:
+    """Write the averages of *values* after *last* into *out*, which may be *values* itself; gives the last."""
+    whole = len(values) // 4 * 4
+    for i in range(0, whole, 4):
         out[i], out[i + 1], out[i + 2], last = four(d, last, values[i], values[i + 1], values[i + 2], values[i + 3])
         out[i + 3] = last
-    tail = whole + 1
-    rest = four(d, last, at(values, tail), at(values, tail + 1), at(values, tail + 2), at(values, tail + 3))
-    for j in range(n - tail):
-        out[tail + j] = rest[j]
-    return out
+    if whole < len(values):
+        rest = four(d, last, values[whole], at(values, whole + 1), at(values, whole + 2), 0.0)
+        for j in range(len(values) - whole):
+            out[whole + j] = last = rest[j]
+    return last
 
 
 @compiled
 def ema(values: Floats, span: float) -> Floats:
     """Exponential moving average, ``a = 2 / (span + 1)``, seeded with the first value; shape ``(n,)``."""
-    return decayed(values, span_decay(span))
+    out = values.copy()
+    if len(values):
+        averaged(span_decay(span), values[0], values[1:], out[1:])
+    return out
 
 
 @compiled
@@ -132,15 +129,23 @@ def macd_two(m: Macd, last: MacdState, x0: float, x1: float) -> tuple[float, flo
     return line0 - signal0, line1 - signal1, MacdState(fast1, slow1, signal1)
 
 
+@inlined
+def macd_line(m: Macd, last: MacdState, close: Floats, out: Floats) -> MacdState:
+    """Write the histogram of the bars after *last* into *out*; gives the averages at the last of an even number."""
+    for i in range(0, len(close) - 1, 2):
+        out[i], out[i + 1], last = macd_two(m, last, close[i], close[i + 1])
+    if len(close) % 2:
+        out[-1] = macd_two(m, last, close[-1], close[-1])[0]
+    return last
+
+
 @compiled
 def macd_histogram(close: Floats, fast: float, slow: float, signal: float) -> Floats:
     """MACD line minus its signal line (Appel): ``m = ema(fast) - ema(slow)``, ``m - ema(m, signal)``.
 
     Both averages are seeded with the first close, so the histogram starts at 0. Shape ``(n,)``.
     """
-    out = np.zeros(len(close) + 1)
+    out = np.zeros(len(close))
     if len(close):
-        weights, state = macd(fast, slow, signal), MacdState(close[0], close[0], 0.0)
-        for i in range(1, len(close), 2):
-            out[i], out[i + 1], state = macd_two(weights, state, close[i], at(close, i + 1))
-    return out[: len(close)]
+        macd_line(macd(fast, slow, signal), MacdState(close[0], close[0], 0.0), close[1:], out[1:])
+    return out

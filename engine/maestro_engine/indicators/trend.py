@@ -43,6 +43,24 @@ def vhf_at(close: Floats, walked: Floats, index: int, bars: int) -> float:
     return ratio(highest - lowest, last_sum(walked, index, bars))
 
 
+STRIDE = 8
+"""Closes in a stride: from the extremes of strides, those of a longer stretch are found in an eighth of the steps."""
+
+
+@inlined
+def vhf_by_strides(tops: Floats, depths: Floats, walked: Floats, index: int, bars: int) -> float:
+    """As :func:`vhf_at`, of :data:`STRIDE` *bars* or more.
+
+    *tops* and *depths* are :func:`rolling_high` of the last STRIDE closes, and of the closes with the sign -1.
+    """
+    if index < bars:
+        return np.nan
+    top, depth = tops[index], depths[index]
+    for i in range(index - bars + STRIDE, index, STRIDE):
+        top, depth = max(top, tops[i]), max(depth, depths[i])
+    return ratio(top + depth, last_sum(walked, index, bars))
+
+
 @compiled
 def vhf(close: Floats, bars: int) -> Floats:
     """Vertical horizontal filter (White, 1991): range of the last *bars* closes over the sum of their changes.
@@ -58,38 +76,39 @@ def vhf(close: Floats, bars: int) -> Floats:
 
 
 @inlined
-def extremes_to_end(high: Floats, low: Floats, tops: Floats, bottoms: Floats) -> None:
-    """Write the highest high and the lowest low from each bar to the last; all ``(n,)``."""
-    top, bottom = -np.inf, np.inf
-    for j in range(len(high)):
-        i = len(high) - 1 - j
-        top, bottom = max(top, high[i]), min(bottom, low[i])
-        tops[i], bottoms[i] = top, bottom
+def highest(values: Floats, sign: float, bars: int, room: Floats, out: Floats) -> None:
+    """Write the highest of ``sign * values[i : i + bars]`` for each *i*; NaN is passed over.
+
+    There must be at least *bars* values. A stretch of 2 w values is two of w, so each pass doubles the length, and
+    nothing in it waits for the value before. *room* is ``(2, len(values))`` at least.
+    """
+    here, there, left, width = room[0], room[1], len(values), 1
+    for i in range(left):
+        here[i] = max(-np.inf, sign * values[i])
+    while 2 * width < bars:
+        left -= width
+        higher(here, here[width:], there[:left])
+        here, there, width = there, here, 2 * width
+    higher(here, here[bars - width :], out)
+
+
+@inlined
+def higher(one: Floats, other: Floats, out: Floats) -> None:
+    """Write the higher value at each place of *out*."""
+    for i in range(len(out)):
+        out[i] = max(one[i], other[i])
 
 
 @compiled
-def rolling_high(values: Floats, bars: int) -> Floats:
-    """Highest of the last *bars* values, this one included; NaN before there are as many.
-
-    The places of falling values are kept in a queue, so that every value enters and leaves once.
-    """
-    n = len(values)
-    out = np.full(n, np.nan)
-    queue = np.empty(n, np.int64)
-    head, tail = 0, 0
-    for i in range(n):
-        while tail > head and values[queue[tail - 1]] <= values[i]:
-            tail -= 1
-        queue[tail] = i
-        tail += 1
-        if queue[head] <= i - bars:
-            head += 1
-        if i >= bars - 1:
-            out[i] = values[queue[head]]
+def rolling_high(values: Floats, sign: float, bars: int) -> Floats:
+    """Highest of the last *bars* of ``sign * values``, this one included; NaN before there are as many."""
+    out = np.full(len(values), np.nan)
+    if len(values) >= bars:
+        highest(values, sign, bars, np.empty((2, len(values))), out[bars - 1 :])
     return out
 
 
 @compiled
 def donchian(high: Floats, low: Floats, bars: int) -> tuple[Floats, Floats]:
     """Donchian channel: highest high and lowest low of the last *bars*, this one included; two ``(n,)``."""
-    return rolling_high(high, bars), -rolling_high(-low, bars)
+    return rolling_high(high, 1.0, bars), -rolling_high(low, -1.0, bars)

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from maestro_engine.indicators.averages import decay, decayed
-from maestro_engine.indicators.compiled import compiled, inlined
+from maestro_engine.indicators.averages import averaged, decay
+from maestro_engine.indicators.compiled import compiled, inlined, kernel
+from maestro_engine.indicators.crossing import BLOCK
 from maestro_engine.market.bars import Floats
 
-_BLOCK = 512
-"""Values that are taken through one step after another, so that what is between the steps stays at hand."""
+Z_BLOCK = BLOCK
+"""Values of a z-score that are taken through one step after another."""
+
+
+@inlined
+def ranges(before: Floats, high: Floats, low: Floats, out: Floats) -> None:
+    """Write the true ranges of bars with the close *before* each; all ``(n,)``."""
+    for i in range(len(before)):
+        out[i] = max(high[i], before[i]) - min(low[i], before[i])
 
 
 @compiled
 def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     """The bar's range, extended to the close before it; the first bar has its own range. Shape ``(n,)``."""
-    n = len(close)
-    out = np.empty(n)
-    if n:
-        out[0] = high[0] - low[0]
-    before, top, bottom, rest = close[:-1], high[1:], low[1:], out[1:]
-    for i in range(len(before)):
-        rest[i] = max(top[i], before[i]) - min(bottom[i], before[i])
+    out = high - low
+    ranges(close[:-1], high[1:], low[1:], out[1:])
     return out
 
 
@@ -32,7 +35,21 @@ def wilder_atr(high: Floats, low: Floats, close: Floats, bars: int) -> Floats:
     Seeded with the first true range instead of Wilder's mean of the first *bars*, so that it is defined from
     the first bar; the two agree after the warm-up. Shape ``(n,)``.
     """
-    return decayed(true_range(high, low, close), decay(1.0 / bars))
+    out = np.empty(len(close))
+    write_atr(high, low, close, bars, out)
+    return out
+
+
+@kernel
+def write_atr(high: Floats, low: Floats, close: Floats, bars: int, out: Floats) -> None:
+    """Write :func:`wilder_atr` into *out*."""
+    d, last = decay(1.0 / bars), 0.0
+    for i in range(min(1, len(close))):
+        out[i] = last = high[i] - low[i]
+    for begin in range(1, len(close), BLOCK):
+        end = min(begin + BLOCK, len(close))
+        ranges(close[begin - 1 : end - 1], high[begin:end], low[begin:end], out[begin:end])
+        last = averaged(d, last, out[begin:end], out[begin:end])
 
 
 @compiled
@@ -41,45 +58,51 @@ def zscore(values: Floats, bars: int) -> Floats:
 
     NaN before there are *bars* values and where all of them are equal. Shape ``(n,)``.
     """
-    n = len(values)
-    out = np.empty(n)
-    means, squares = np.empty(min(n, _BLOCK)), np.empty(min(n, _BLOCK))
-    total, square = 0.0, 0.0
-    for begin in range(0, n, _BLOCK):
-        end = min(begin + _BLOCK, n)
-        total, square = _moments(values, bars, begin, end, total, square, means, squares)
-        _stand(values[begin:end], values[0], means, squares, out[begin:end])
-    out[: bars - 1] = np.nan
+    out = np.empty(len(values))
+    write_zscore(values, bars, np.empty(Z_BLOCK), np.empty(Z_BLOCK), out)
     return out
 
 
+@kernel
+def write_zscore(values: Floats, bars: int, sums: Floats, squares: Floats, out: Floats) -> None:
+    """Write :func:`zscore` into *out*; *sums* and *squares* are room to work in, ``(Z_BLOCK,)``.
+
+    What need not wait for the bar before is apart from what must, so that the machine takes several at once.
+    """
+    total, square = 0.0, 0.0
+    for begin in range(0, len(values), Z_BLOCK):
+        end = min(begin + Z_BLOCK, len(values))
+        _changes(values, bars, begin, end, sums, squares)
+        for i in range(end - begin):
+            total += sums[i]
+            square += squares[i]
+            sums[i], squares[i] = total, square
+        _stand(values[begin:end], values[0], 1.0 / bars, sums, squares, out[begin:end])
+    out[: bars - 1] = np.nan
+
+
 @inlined
-def _moments(
-    values: Floats, bars: int, begin: int, end: int, total: float, square: float, means: Floats, squares: Floats
-) -> tuple[float, float]:
-    """Write the means of the last *bars* values and of their squares, for each of ``[begin, end)``; gives the sums.
+def _changes(values: Floats, bars: int, begin: int, end: int, sums: Floats, squares: Floats) -> None:
+    """Write what each of ``[begin, end)`` adds to the sum of the last *bars* values, and to that of their squares.
 
     Counted from the first value: sums of squares around a near value lose fewer digits.
     """
-    share, origin = 1.0 / bars, values[0]
-    full = min(max(begin, bars), end)
-    for i in range(begin, full):
-        x = values[i] - origin
-        total += x
-        square += x * x
-        means[i - begin], squares[i - begin] = total * share, square * share
-    for i in range(full, end):
-        x, old = values[i] - origin, values[i - bars] - origin
-        total += x - old
-        square += x * x - old * old
-        means[i - begin], squares[i - begin] = total * share, square * share
-    return total, square
+    origin, full = values[0], min(max(begin, bars), end)
+    fresh = values[begin:full]
+    for i in range(len(fresh)):
+        x = fresh[i] - origin
+        sums[i], squares[i] = x, x * x
+    come, gone, more, most = values[full:end], values[full - bars :], sums[full - begin :], squares[full - begin :]
+    for i in range(len(come)):
+        x, old = come[i] - origin, gone[i] - origin
+        more[i], most[i] = x - old, x * x - old * old
 
 
 @inlined
-def _stand(values: Floats, origin: float, means: Floats, squares: Floats, out: Floats) -> None:
-    """Write the z-scores. Nothing waits for the value before, so that the machine takes several roots at once."""
+def _stand(values: Floats, origin: float, share: float, sums: Floats, squares: Floats, out: Floats) -> None:
+    """Write the z-scores of *values* from the sums of those that count."""
     for i in range(len(values)):
-        variance = squares[i] - means[i] * means[i]
-        z = (values[i] - origin - means[i]) / np.sqrt(variance)
-        out[i] = z if variance > 1e-12 * squares[i] else np.nan
+        mean, square = sums[i] * share, squares[i] * share
+        variance = square - mean * mean
+        z = (values[i] - origin - mean) / np.sqrt(variance)
+        out[i] = z if variance > 1e-12 * square else np.nan

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from maestro_engine.backtest import BatchResult, Costs, Forced, Records, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import BatchResult, Costs, Forced, Records, Sizing, TestSpec, Window, simulate_batch
 from maestro_engine.market.bars import Bars, Floats
 from maestro_engine.runner import sizing_of
+from maestro_engine.session.runs import entries_made, quantity_of
 from maestro_engine.stats.null import random_entries
-from maestro_protocol.config import RunConfig
+from maestro_protocol.config import RunConfig, WindowRef
 
 HOUR_MS = 3_600_000
 PERIODS_MS = tuple(hours * HOUR_MS for hours in (24, 8, 4, 2, 1))
 WANTED_PERIODS = 60
 """Periods that the sealed part should at least have; the longest period that gives as many is taken."""
+
+AT_ONCE = 50
+"""Random agents that are simulated together: the signals of 200 would be the most memory a campaign ever holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +41,8 @@ class Stretch:
         return -(-(self.end - self.first) // self.period_bars)
 
     def run(self, configs: Sequence[RunConfig], keep_trades: bool = False) -> BatchResult:
-        """Every config over the whole stretch."""
-        return self._simulate(configs[0], [self._spec(config) for config in configs], keep_trades)
+        """Every config over the whole stretch, those of engine ``session`` as one session each."""
+        return self._simulate(configs[0], [self._spec(config, self._made(config)) for config in configs], keep_trades)
 
     def pnl(self, result: BatchResult) -> Floats:
         """Mark-to-market PnL in USD, shape ``(periods, tests)``."""
@@ -53,7 +59,34 @@ class Stretch:
             rng, draws, self.first + 1, self.end, trades["side"], np.maximum(trades["bars_held"], 1)
         )
         specs = [self._spec(config, Forced(bars - 1, side)) for bars, side in zip(entries, sides, strict=True)]
-        return self.pnl(self._simulate(config, specs, keep_trades=False))
+        parts = [specs[at : at + AT_ONCE] for at in range(0, draws, AT_ONCE)]
+        return np.hstack([self.pnl(self._simulate(config, part, keep_trades=False)) for part in parts])
+
+    def _made(self, config: RunConfig) -> Forced | None:
+        if config.engine == "backtest":
+            return None
+        with tempfile.TemporaryDirectory(prefix="maestro-session-") as passing:
+            return entries_made(self._here(config), self.bars, Path(passing) / "run").entries
+
+    def _here(self, config: RunConfig) -> RunConfig:
+        """*config* with the stretch as its window."""
+        times = self.bars.open_time
+        window = WindowRef(
+            index=0,
+            start=self.start,
+            first=self.first,
+            train_end=self.end,
+            val_start=self.end,
+            end=self.end,
+            first_ms=int(times[self.first]),
+            end_ms=int(times[self.end - 1]) + self.bars.step_ms,
+        )
+        return config.model_copy(update={"window": window})
+
+    def _sizing(self, config: RunConfig) -> Sizing:
+        if config.engine == "backtest":
+            return sizing_of(config)
+        return Sizing.fixed(float(quantity_of(self._here(config), self.bars)))
 
     def _spec(self, config: RunConfig, forced: Forced | None = None) -> TestSpec:
         window = Window(self.start, self.first, self.end, self.end, self.end)
@@ -65,7 +98,7 @@ class Stretch:
             self.bars,
             specs,
             costs,
-            sizing_of(config),
+            self._sizing(config),
             episode_bars=self.period_bars,
             jobs=self.jobs,
             keep_trades=keep_trades,

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from maestro_engine.market.bars import Bars
 from maestro_engine.market.checks import STRICT, CheckPolicy, DataReport, examine
+from maestro_engine.market.files.apart import read_apart
 from maestro_engine.market.files.columns import RawBars, one_line
-from maestro_engine.market.files.tables import MAX_BYTES, read_parquet
-from maestro_engine.market.files.texts import read_csv
 from maestro_protocol.errors import DataError
 
 _QUOTES = "USDT|USDC|FDUSD|BUSD|TUSD|DAI|USD|EUR|GBP|TRY|BRL|JPY|BTC|ETH|BNB"
@@ -18,20 +17,25 @@ _PAIR = re.compile(rf"[A-Z0-9]{{2,14}}(?:{_QUOTES})")
 UNKNOWN_SYMBOL = "UNKNOWN"
 
 
-def load_bars(path: Path, *, symbol: str | None = None, policy: CheckPolicy | None = None) -> tuple[Bars, DataReport]:
+def load_bars(
+    path: Path, *, symbol: str | None = None, policy: CheckPolicy | None = None, apart: bool = False
+) -> tuple[Bars, DataReport]:
     """Bars of a Parquet or CSV file, checked and repaired as *policy* allows, and what was found in it.
 
-    *symbol* None: taken from the file's name. Raises DataError: one line with file, place, reason, what to do.
+    *symbol* None: taken from the file's name. *apart*: another process reads the file, which keeps Arrow and its
+    crashes out of this one. Raises DataError: one line with file, place, reason, what to do.
     """
-    bars, report = _examined(path, symbol, policy or CheckPolicy())
+    bars, report = _examined(path, symbol, policy or CheckPolicy(), apart)
     if bars is None:
         raise DataError(f"{one_line(path)}: {report.fatal[0].line}")
     return bars, report
 
 
-def check_file(path: Path, *, symbol: str | None = None, policy: CheckPolicy | None = None) -> DataReport:
+def check_file(
+    path: Path, *, symbol: str | None = None, policy: CheckPolicy | None = None, apart: bool = False
+) -> DataReport:
     """All that is found in a bar file, fatal or not. Raises DataError when it cannot be read as bars at all."""
-    return _examined(path, symbol, policy or CheckPolicy())[1]
+    return _examined(path, symbol, policy or CheckPolicy(), apart)[1]
 
 
 def read_bars(path: Path, symbol: str | None = None) -> Bars:
@@ -46,36 +50,20 @@ def symbol_of(name: str) -> str:
     return next((part for part in (*parts, *joined) if _PAIR.fullmatch(part)), UNKNOWN_SYMBOL)
 
 
-def _examined(path: Path, symbol: str | None, policy: CheckPolicy) -> tuple[Bars | None, DataReport]:
+def _examined(path: Path, symbol: str | None, policy: CheckPolicy, apart: bool) -> tuple[Bars | None, DataReport]:
     name = one_line(path.name)
     if symbol is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", symbol):
         raise DataError(f"symbol {one_line(symbol, 40)!r}: up to 32 letters, digits, '.', '_' and '-' are allowed")
     try:
-        raw = _read(path)
+        raw = _columns(path, apart)
     except DataError as error:
         raise DataError(f"{one_line(path)}: {error}") from error
-    return examine(raw, symbol=symbol or symbol_of(name), source=name, policy=policy)
+    return examine(raw, symbol=symbol.upper() if symbol else symbol_of(name), source=name, policy=policy)
 
 
-def _read(path: Path) -> RawBars:
-    try:
-        if path.is_dir():
-            raise DataError("is a folder; give a Parquet or CSV file")
-        if not path.exists():
-            raise DataError("no such file; check the path")
-        if not path.is_file():
-            raise DataError("not a regular file; give a Parquet or CSV file")
-        size = path.stat().st_size
-        if size == 0:
-            raise DataError("empty; fetch or export it again")
-        if size > MAX_BYTES:
-            raise DataError(f"{size:,} bytes; at most {MAX_BYTES:,} are read: split the file")
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be opened ({one_line(error)})") from error
-    if magic == b"PAR1":
-        return read_parquet(path)
-    if path.suffix.lower() in (".parquet", ".pq"):
-        raise DataError("not Parquet, whatever its name says; fetch or export it again")
-    return read_csv(path)
+def _columns(path: Path, apart: bool) -> RawBars:
+    if apart:
+        return read_apart(path)
+    from maestro_engine.market.files.reading import read_columns  # brings Arrow, which a reader apart keeps out
+
+    return read_columns(path)

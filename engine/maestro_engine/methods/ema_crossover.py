@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from maestro_engine.indicators.averages import Decay, at, four, span_decay
 from maestro_engine.indicators.columns import Columns
-from maestro_engine.indicators.compiled import inlined, kernel
-from maestro_engine.indicators.crossing import crossed, note
+from maestro_engine.indicators.compiled import compiled, inlined, kernel
+from maestro_engine.indicators.crossing import BLOCK, Desk, crossings, desk, told
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
 
 
-@kernel
+@compiled
 def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     """Signals of :data:`METHOD`; see :data:`maestro_engine.methods.method.Scan`."""
-    close = columns.close
-    fast, slow = span_decay(values[0]), span_decay(values[1])
-    last = close[0], close[0]
-    count, before = 0, 0.0
-    tail = (len(close) - 1) // 4 * 4 + 1
-    for i in range(1, tail, 4):
-        gaps, last = _gaps(fast, slow, last, close[i], close[i + 1], close[i + 2], close[i + 3])
-        count = note(bar, side, count, i, crossed(before, gaps[0]))
-        count = note(bar, side, count, i + 1, crossed(gaps[0], gaps[1]))
-        count = note(bar, side, count, i + 2, crossed(gaps[1], gaps[2]))
-        count = note(bar, side, count, i + 3, crossed(gaps[2], gaps[3]))
-        before = gaps[3]
-    x0, x1, x2, x3 = at(close, tail), at(close, tail + 1), at(close, tail + 2), at(close, tail + 3)
-    gaps, last = _gaps(fast, slow, last, x0, x1, x2, x3)
-    for j in range(len(close) - tail):
-        count = note(bar, side, count, tail + j, crossed(before, gaps[j]))
-        before = gaps[j]
-    return count
+    return _signals(columns.close, span_decay(values[0]), span_decay(values[1]), bar, side, desk())
+
+
+@kernel
+def _signals(close: Floats, fast: Decay, slow: Decay, bar: Ints, side: Ints, table: Desk) -> int:
+    last, count = (close[0], close[0]), 0
+    for begin in range(1, len(close), BLOCK):
+        block = close[begin : begin + BLOCK]
+        last = _gaps(fast, slow, last, block, table.line[1 : len(block) + 1])
+        count = crossings(table, begin, len(block), bar, count)
+    return told(bar, side, count)
 
 
 @inlined
-def _gaps(
-    fast: Decay, slow: Decay, last: tuple[float, float], x0: float, x1: float, x2: float, x3: float
-) -> tuple[tuple[float, float, float, float], tuple[float, float]]:
-    """Fast average minus slow one at the next four closes, and both at the last of them."""
-    f0, f1, f2, f3 = four(fast, last[0], x0, x1, x2, x3)
-    s0, s1, s2, s3 = four(slow, last[1], x0, x1, x2, x3)
-    return (f0 - s0, f1 - s1, f2 - s2, f3 - s3), (f3, s3)
+def _gaps(fast: Decay, slow: Decay, last: tuple[float, float], close: Floats, out: Floats) -> tuple[float, float]:
+    """Write fast average minus slow one into *out*; gives both at the last of a whole number of four bars."""
+    whole = len(close) // 4 * 4
+    for i in range(0, whole, 4):
+        f = four(fast, last[0], close[i], close[i + 1], close[i + 2], close[i + 3])
+        s = four(slow, last[1], close[i], close[i + 1], close[i + 2], close[i + 3])
+        out[i], out[i + 1], out[i + 2], out[i + 3] = f[0] - s[0], f[1] - s[1], f[2] - s[2], f[3] - s[3]
+        last = f[3], s[3]
+    if whole < len(close):
+        x0, x1, x2 = close[whole], at(close, whole + 1), at(close, whole + 2)
+        f, s = four(fast, last[0], x0, x1, x2, 0.0), four(slow, last[1], x0, x1, x2, 0.0)
+        for j in range(len(close) - whole):
+            out[whole + j] = f[j] - s[j]
+    return last
 
 
 METHOD = Method(

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from maestro_engine.indicators.averages import MacdState, macd, macd_two
+from maestro_engine.indicators.averages import Macd, MacdState, macd, macd_line
 from maestro_engine.indicators.columns import Columns
-from maestro_engine.indicators.compiled import kernel
-from maestro_engine.indicators.crossing import crossed, note
+from maestro_engine.indicators.compiled import compiled, kernel
+from maestro_engine.indicators.crossing import BLOCK, Desk, crossings, desk, told
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
 
 
-@kernel
+@compiled
 def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     """Signals of :data:`METHOD`; see :data:`maestro_engine.methods.method.Scan`."""
-    close = columns.close
-    weights, state = macd(values[0], values[1], values[2]), MacdState(close[0], close[0], 0.0)
-    count, before = 0, 0.0
-    for i in range(1, len(close) - 1, 2):
-        first, second, state = macd_two(weights, state, close[i], close[i + 1])
-        count = note(bar, side, count, i, crossed(before, first))
-        count = note(bar, side, count, i + 1, crossed(first, second))
-        before = second
-    if len(close) % 2 == 0:
-        last = macd_two(weights, state, close[-1], close[-1])[0]
-        count = note(bar, side, count, len(close) - 1, crossed(before, last))
-    return count
+    return _signals(columns.close, macd(values[0], values[1], values[2]), bar, side, desk())
+
+
+@kernel
+def _signals(close: Floats, weights: Macd, bar: Ints, side: Ints, table: Desk) -> int:
+    state, count = MacdState(close[0], close[0], 0.0), 0
+    for begin in range(1, len(close), BLOCK):
+        block = close[begin : begin + BLOCK]
+        state = macd_line(weights, state, block, table.line[1 : len(block) + 1])
+        count = crossings(table, begin, len(block), bar, count)
+    return told(bar, side, count)
 
 
 METHOD = Method(

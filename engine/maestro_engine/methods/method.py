@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import FunctionType
 
 from maestro_engine.indicators.columns import Columns
+from maestro_engine.indicators.compiled import compiled
 from maestro_engine.market.bars import Floats, Ints
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.space import ParameterSpec, Value
@@ -19,6 +22,33 @@ It may look at bar *i* and before, never beyond.
 """
 
 
+Scans = Callable[[Columns, Floats, Ints, Ints, Ints, int], None]
+"""Compiled ``scans(columns, rows, bar, side, ends, first)``: one list of signals per row of values.
+
+List *first* + r, that of row r, is written to ``[ends[first + r], ends[first + r + 1])`` of *bar* and *side*;
+``ends[first]`` is where the list before it ended.
+"""
+
+
+def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
+    """A place: each method's copy of the next function has the method's own here."""
+    raise NotImplementedError
+
+
+def _scans(columns: Columns, rows: Floats, bar: Ints, side: Ints, ends: Ints, first: int) -> None:
+    """See :data:`Scans`; ``scan`` is the method's own."""
+    n = len(columns.close)
+    for row in range(len(rows)):
+        begin = ends[first + row]
+        ends[first + row + 1] = begin + scan(columns, rows[row], bar[begin : begin + n], side[begin : begin + n])
+
+
+def repeated(scan: Scan) -> Scans:
+    """One compiled call for many settings of *scan*; on disk it is kept as if it stood in the method's own file."""
+    code = _scans.__code__.replace(co_filename=inspect.getfile(inspect.unwrap(scan)))
+    return compiled(FunctionType(code, {"__name__": scan.__module__, "scan": scan}))
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """A way to enter; exits and gates are common to all methods."""
@@ -29,6 +59,11 @@ class Method:
     scan: Scan
     ascending: tuple[tuple[str, str], ...] = ()
     """Pairs of parameters of which the first must be below the second."""
+    scans: Scans = field(init=False, compare=False, repr=False)
+    """*scan* for many settings in one call."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scans", repeated(self.scan))
 
     def check_order(self, values: Mapping[str, Value]) -> None:
         """Raise :class:`ParameterError` when a pair of parameters is not in ascending order."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
-from maestro_engine.indicators.crossing import note
-from maestro_engine.indicators.trend import extremes_to_end
+from maestro_engine.indicators.crossing import BLOCK, Desk, crossings, desk, told
+from maestro_engine.indicators.trend import highest
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
@@ -20,29 +20,23 @@ def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     Only the first close outside counts; the next one needs a close back inside, or outside on the other side.
     """
     length = int(values[0])
-    return _breakouts(columns, length, np.empty(length), np.empty(length), bar, side)
+    return _signals(columns, length, bar, side, desk(), np.empty((4, BLOCK + length)))
 
 
 @kernel
-def _breakouts(columns: Columns, length: int, tops: Floats, bottoms: Floats, bar: Ints, side: Ints) -> int:
-    """As :func:`scan`. The channel before a bar is made of the end of one block of bars and the start of the next.
-
-    So each bar is compared twice, whatever the *length* (van Herk, 1992): *tops* and *bottoms*, ``(length,)``, are
-    the extremes from each place of a block to its end, and the block's successor keeps its own as it goes.
-    """
-    high, low, close = columns.high, columns.low, columns.close
-    count, outside = 0, 0
-    for begin in range(length, len(close), length):
-        extremes_to_end(high[begin - length : begin], low[begin - length : begin], tops, bottoms)
-        top, bottom = -np.inf, np.inf
-        for i in range(begin, min(begin + length, len(close))):
-            above = close[i] > max(top, tops[i - begin])
-            below = close[i] < min(bottom, bottoms[i - begin])
-            now = int(above) - int(below)
-            count = note(bar, side, count, i, now if now != outside else 0)
-            outside = now
-            top, bottom = max(top, high[i]), min(bottom, low[i])
-    return count
+def _signals(columns: Columns, length: int, bar: Ints, side: Ints, table: Desk, room: Floats) -> int:
+    """As :func:`scan`. The line is how far the close is outside: above 0 over the channel, below 0 under it."""
+    count = 0
+    for begin in range(length, len(columns.close), BLOCK):
+        close = columns.close[begin : begin + BLOCK]
+        tops, bottoms, line = room[2, : len(close)], room[3, : len(close)], table.line[1:]
+        before = slice(begin - length, begin + len(close) - 1)
+        highest(columns.high[before], 1.0, length, room, tops)
+        highest(columns.low[before], -1.0, length, room, bottoms)
+        for i in range(len(close)):
+            line[i] = max(0.0, close[i] - tops[i]) + min(0.0, close[i] + bottoms[i])
+        count = crossings(table, begin, len(close), bar, count)
+    return told(bar, side, count)
 
 
 METHOD = Method(

@@ -52,8 +52,11 @@ class Drawdown:
     def after(self, equity: Decimal) -> Drawdown:
         return Drawdown(max(self.peak, equity), equity)
 
+    def allowed(self, limits: RiskLimits) -> Decimal:
+        return self.peak * limits.max_drawdown_fraction
+
     def tripped(self, limits: RiskLimits) -> str | None:
-        allowed = self.peak * limits.max_drawdown_fraction
+        allowed = self.allowed(limits)
         if self.peak - self.equity < allowed:
             return None
         return f"equity {self.equity} is {self.peak - self.equity} below its peak {self.peak} (limit {allowed})"

@@ -51,10 +51,18 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class TradePlan:
-    """What the trade that an order opens may lose and earn, in USD, fees included. None: nobody knows."""
+    """What the trade that an order opens may lose and earn, in USD, fees included. None: nobody knows.
+
+    ``orders`` is what must still fit into the minute: the order itself and all that the trade brings with it.
+    """
 
     loss: Decimal | None = None
     reward: Decimal | None = None
+    orders: int = 1
+
+
+BRACKET_ORDERS = 4
+"""Of a trade with a stop and a target: entry, both of these, and the order that leaves it before either fills."""
 
 
 def bracket_plan(order: Order, entry: Decimal, stop: Decimal, target: Decimal, fee_rate: Decimal) -> TradePlan:
@@ -62,7 +70,7 @@ def bracket_plan(order: Order, entry: Decimal, stop: Decimal, target: Decimal, f
     sign, qty = order.side.sign, order.qty
     loss = (entry - stop) * sign * qty + (entry + stop) * qty * fee_rate
     reward = (target - entry) * sign * qty - (entry + target) * qty * fee_rate
-    return TradePlan(loss, reward)
+    return TradePlan(loss, reward, BRACKET_ORDERS)
 
 
 @dataclass(frozen=True, slots=True)

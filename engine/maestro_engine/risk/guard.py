@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from maestro_engine.risk.breakers import DayLoss, Dependency, Drawdown, Streak, Ticker
+from maestro_engine.risk.breakers import ZERO, DayLoss, Dependency, Drawdown, Streak, Ticker
 from maestro_engine.risk.checks import Approved, Exposure, Rejected, TradePlan, order_limits
 from maestro_engine.risk.killswitch import KillSource, KillSwitch
 from maestro_engine.risk.limits import RiskLimits
@@ -71,6 +71,27 @@ class RiskGuard:
         """Breakers that are tripped, in the order in which they did."""
         return tuple(sorted(self._trips.values(), key=lambda trip: (trip.at, trip.breaker)))
 
+    @property
+    def dependencies(self) -> Mapping[str, Dependency]:
+        """The breakers around what the session asks, by name."""
+        return self._dependencies
+
+    def used(self, exposure: Exposure) -> dict[str, tuple[Decimal, Decimal]]:
+        """How much of each limit is taken and what it allows, for people; nothing is counted by asking."""
+        limits, held = self.limits, abs(exposure.position) * exposure.price + exposure.other_notional
+        leverage = held / exposure.equity if exposure.equity > 0 else ZERO
+        sent = [t for t in self._sent if self._ticker.elapsed - t < MINUTE_MS]
+        return {
+            "max_position_usd": (held, limits.max_position_usd),
+            "max_leverage": (leverage, limits.max_leverage),
+            DAILY_LOSS: (max(ZERO, self._day.loss), self._day.allowed(limits)),
+            DRAWDOWN: (self._drawdown.peak - self._drawdown.equity, self._drawdown.allowed(limits)),
+            "max_loss_per_trade_usd": (exposure.open_risk, limits.max_loss_per_trade_usd),
+            "max_orders_per_minute": (Decimal(len(sent)), Decimal(limits.max_orders_per_minute)),
+            LOSING_STREAK: (Decimal(self._streak.losses), Decimal(limits.max_losing_streak)),
+            ERRORS: (Decimal(self.errors), Decimal(limits.max_errors)),
+        }
+
     def check(self, order: Order, exposure: Exposure, plan: TradePlan, now: int) -> Approved | Rejected:
         """The verdict on *order*; an approved one counts as sent."""
         elapsed = self._advance(now)
@@ -79,7 +100,7 @@ class RiskGuard:
         if not reducing:
             rejected = (
                 self._stopped()
-                or self._too_fast()
+                or self._too_fast(plan)
                 or self._day_at_risk(exposure.open_risk, plan)
                 or order_limits(order, exposure, plan, self.limits)
             )
@@ -195,11 +216,13 @@ class RiskGuard:
         first = next(iter(self.trips), None)
         return None if first is None else Rejected(first.breaker, first.detail)
 
-    def _too_fast(self) -> Rejected | None:
+    def _too_fast(self, plan: TradePlan) -> Rejected | None:
+        """What a trade brings with it is never refused, so there must be room for all of it at the beginning."""
         sent = len(self._sent)
-        if sent < self.limits.max_orders_per_minute:
+        if sent + plan.orders <= self.limits.max_orders_per_minute:
             return None
-        return Rejected("max_orders_per_minute", f"{sent} orders in the last minute", Decimal(sent))
+        more = "" if plan.orders == 1 else f", and this trade may take {plan.orders}"
+        return Rejected("max_orders_per_minute", f"{sent} orders in the last minute{more}", Decimal(sent))
 
     def _day_at_risk(self, open_risk: Decimal, plan: TradePlan) -> Rejected | None:
         """The day's loss must stay inside its limit even if this trade and the open ones lose all they may."""

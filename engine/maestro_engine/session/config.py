@@ -13,7 +13,7 @@ from maestro_engine.feeds.bitunix.parser import INTERVALS
 from maestro_engine.feeds.port import interval_ms
 from maestro_engine.risk.limits import RiskLimits
 from maestro_protocol.base import Frozen, Name
-from maestro_protocol.config import Costs, Timeframe
+from maestro_protocol.config import Costs, RunConfig, Timeframe
 from maestro_protocol.errors import ConfigError
 from maestro_protocol.schema import canonical
 from maestro_protocol.space import Value
@@ -62,6 +62,8 @@ class SessionConfig(Frozen):
     """What becomes of a position that an interrupted session left."""
     limits: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
     """Risk limits that shall be stricter than the hard ones."""
+    run: RunConfig | None = None
+    """The run that this session carries out, with its lineage; None where nobody planned it."""
 
     @property
     def step_ms(self) -> int:
@@ -85,6 +87,8 @@ class SessionConfig(Frozen):
         """Raise what is wrong with it, before anything else happens."""
         self.values()
         self.risk()
+        if self.run is not None and (self.run.methods, self.run.params) != (self.methods, self.params):
+            raise ConfigError("run: its methods and params are not the session's; change both, or take run away")
         if self.fills == "bars" and self.entry_latency_ms + self.response_latency_ms:
             raise ConfigError("fills: against candles there is no latency; set both latencies to 0")
         if self.source == "bitunix" and self.interval not in INTERVALS:

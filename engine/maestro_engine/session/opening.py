@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 import msgspec
 
-from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.account.margin import MarginTable, table_for
 from maestro_engine.account.perpetual import PerpetualAccount
 from maestro_engine.risk.guard import RiskGuard
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.audit import Audit
-from maestro_engine.session.evidence.records import SystemState
+from maestro_engine.session.evidence.records import MarginBrackets, SystemState
 from maestro_engine.session.places import Run
 from maestro_engine.session.safety.state import Loaded, StateFile
 from maestro_engine.session.trading.candles import CandleBook
@@ -43,6 +45,7 @@ class Opened:
     resumed: bool
     down_ms: int | None
     fell_back: str | None
+    margin: MarginBrackets
 
     def complete(self) -> None:
         """All evidence is written: the run is done, unless something is still held. Then the next start goes on."""
@@ -87,42 +90,46 @@ def open_trader(
     audit: Audit,
     before: Run | None,
     now: int,
+    strategy: Strategy | None = None,
     *,
-    durable: bool = True,
+    brackets: Mapping[str, MarginTable] = MappingProxyType({}),
 ) -> Opened:
-    """The trader of *run*. *before*: the run whose account and breakers it takes over. Raises :class:`DataError`."""
+    """The trader of *run*. *before*: the run whose account and breakers it takes over. Raises :class:`DataError`.
+
+    *brackets* are those that somebody told, by symbol.
+    """
+    table, known_from = table_for(config.symbol, brackets)
+    tables = {config.symbol: table}
+    margin = MarginBrackets(known_from, tuple((tier.floor, tier.rate) for tier in table.tiers))
     saved = read_state(run, config)
     inherited = StateFile(before.folder).load() if saved is None and before is not None else None
-    account, guard = _money(config, saved[0].state if saved else inherited.state if inherited else None, now)
+    account, guard = _money(config, saved[0].state if saved else inherited.state if inherited else None, now, tables)
     if saved is None:
-        account = PerpetualAccount(account.equity, config.leverage, _tables(config))
+        account = PerpetualAccount(account.equity, config.leverage, tables)
         guard.begin_session()
     header = saved[1] if saved else Header(run.name, config.digest, "open", account.equity, 0)
     header.restarts += saved is not None
     desk = Desk(run.name, config, instrument, account, guard, audit.say)
     candles = CandleBook(config.symbol, config.step_ms, config.history_bars)
-    state = StateFile(run.folder, durable=durable)
-    trader = Trader(config, desk, Strategy(config), candles, audit, state, _plain(header))
+    state = StateFile(run.folder)
+    trader = Trader(config, desk, strategy or Strategy(config), candles, audit, state, _plain(header))
     if saved is None:
         trader.at(now)
-        return Opened(trader, header, False, None, None)
+        return Opened(trader, header, False, None, None, margin)
     trader.restore(saved[0].state)
     down_ms = max(0, now - trader.now)
     trader.at(now)
-    return Opened(trader, header, True, down_ms, saved[0].fell_back)
+    return Opened(trader, header, True, down_ms, saved[0].fell_back, margin)
 
 
-def _money(config: SessionConfig, state: Plain | None, now: int) -> tuple[PerpetualAccount, RiskGuard]:
-    limits, tables = config.risk(), _tables(config)
+def _money(
+    config: SessionConfig, state: Plain | None, now: int, tables: Mapping[str, MarginTable]
+) -> tuple[PerpetualAccount, RiskGuard]:
+    limits = config.risk()
     if state is None:
         return PerpetualAccount(config.cash, config.leverage, tables), RiskGuard(limits, config.cash, now)
     account = PerpetualAccount.from_dict(msgspec.convert(state["account"], Plain), tables)
     return account, RiskGuard.from_dict(msgspec.convert(state["guard"], Plain), limits)
-
-
-def _tables(config: SessionConfig) -> dict[str, MarginTable]:
-    """No source tells its brackets without an account: the published ones of BTCUSDT stand for every symbol."""
-    return {config.symbol: MarginTable(BTCUSDT_BRACKETS)}
 
 
 def _plain(header: Header) -> Plain:

@@ -7,25 +7,41 @@ the kernel's own account of exactly the entries the session made; that both agre
 from __future__ import annotations
 
 import shutil
+import tempfile
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 
 import msgspec
 import numpy as np
 
-from maestro_engine.backtest import BatchResult, Costs, Forced, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import (
+    BatchResult,
+    Costs,
+    Forced,
+    Sizing,
+    TestSpec,
+    Window,
+    signals_on,
+    simulate_batch,
+)
 from maestro_engine.feeds.port import Kline
 from maestro_engine.figures import Figures
 from maestro_engine.market.bars import Bars
 from maestro_engine.market.timeframes import name_of
+from maestro_engine.risk.breakers import DAY_MS
+from maestro_engine.risk.guard import DRAWDOWN, LOSING_STREAK
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence.audit import Audit
+from maestro_engine.session.evidence.records import BINDING, Record
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.opening import open_trader
 from maestro_engine.session.places import Run
+from maestro_engine.session.trading.strategy import Intent, Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import bar_of, decimal
 from maestro_engine.venue.money import CENT
@@ -33,6 +49,8 @@ from maestro_engine.venue.orders import Instrument
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import DataRef, RunConfig, Timeframe, WindowRef
 from maestro_protocol.errors import DataError
+from maestro_protocol.messages.report import TestReport
+from maestro_protocol.ports import TestOutcome
 
 TOLERANCE = MICRO // 1_000
 """Micros by which kernel (floats) and session (decimals) may differ on a run: a tenth of a cent."""
@@ -57,23 +75,79 @@ class SessionRunner(BacktestRunner):
         """On the very data and windows of *backtests*: what a campaign needs to run its configs as sessions."""
         return cls(folder, backtests._bars, backtests.data, backtests.windows, backtests._figures)
 
-    def simulate(self, configs: Sequence[RunConfig], keep_trades: bool) -> BatchResult:
-        """Replay each config through a session, and have the kernel account for what it did."""
-        first = configs[0]
-        costs = Costs(first.costs.taker_bps, first.costs.maker_bps, first.costs.slippage_bps)
-        sized = [_quantity(config, self._bars) for config in configs]
-        if len({*sized}) > 1:
-            raise DataError("a batch of sessions has one quantity: give sizing.quantity")
-        traders = [replay(config, self._bars, sized[0], self._folder / config.run_id) for config in configs]
-        tests = [_spec(config, self._folder / config.run_id, self._bars) for config in configs]
-        result = simulate_batch(
-            self._bars, tests, costs, Sizing.fixed(float(sized[0])), episode_bars=first.episode_bars
-        )
-        for place, (config, trader) in enumerate(zip(configs, traders, strict=True)):
-            kernel, session = int(result.totals[place]["pnl_micros"]), trader.desk.account.net_pnl
-            if abs(kernel - int(session * MICRO)) > TOLERANCE:
-                raise DataError(f"{config.run_id}: session and backtest disagree: {session} against {kernel} micros")
+    def run(self, configs: Sequence[RunConfig]) -> Sequence[TestOutcome]:
+        return [self._outcome(config, self._session(config, self._folder), 0) for config in configs]
+
+    def compare(self, configs: Sequence[RunConfig]) -> Sequence[TestReport]:
+        with tempfile.TemporaryDirectory(prefix="maestro-session-") as passing:
+            return [self._report(config, self._session(config, Path(passing)), 0) for config in configs]
+
+    def _session(self, config: RunConfig, folder: Path) -> BatchResult:
+        """Replay *config* through a session, and have the kernel account for what it did."""
+        if config.window is None:
+            raise DataError(f"{config.run_id}: has no window to run on")
+        w = config.window
+        made = entries_made(config, self._bars, folder / config.run_id)
+        costs = Costs(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
+        window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
+        test = TestSpec(config.run_id, window, config.methods, config.values(), made.entries)
+        sizing = Sizing.fixed(float(made.quantity))
+        result = simulate_batch(self._bars, [test], costs, sizing, episode_bars=config.episode_bars)
+        kernel = int(result.totals[0]["pnl_micros"])
+        if abs(kernel - int(made.net_pnl * MICRO)) > TOLERANCE:
+            raise DataError(f"{config.run_id}: session and backtest disagree: {made.net_pnl} against {kernel} micros")
         return result
+
+
+class Made(NamedTuple):
+    """What a session made of a run config."""
+
+    entries: Forced
+    quantity: Decimal
+    """Of each trade, base currency."""
+    net_pnl: Decimal
+    """Quote currency, after all costs."""
+
+
+def entries_made(config: RunConfig, bars: Bars, folder: Path) -> Made:
+    """The entries that a session over *config*'s window makes; its trail is left in *folder*."""
+    assert config.window is not None
+    quantity = quantity_of(config, bars)
+    trader = replay(config, bars, quantity, folder)
+    closes, sides = entries_of(folder / "events.jsonl")
+    at = np.searchsorted(bars.open_time, np.array(closes, np.int64) - bars.step_ms).astype(np.int64)
+    start = config.window.start
+    found = signals_on(bars.slice(start, config.window.end), config.methods, config.values())
+    votes = found.methods[np.searchsorted(found.bar, at - start)]
+    return Made(Forced(at, np.array(sides, np.int8), votes), quantity, trader.desk.account.net_pnl)
+
+
+class Foreseen(Strategy):
+    """The methods asked once about all bars of a window: what each close asks for is what it would have, live.
+
+    A signal on a close looks at no later bar, so asking at every close would give the same, a thousand times slower.
+    """
+
+    def __init__(self, config: SessionConfig, bars: Bars) -> None:
+        super().__init__(config)
+        self._found = self.signals(bars)
+        self.places: list[int] = self._found.bar.tolist()
+        """The bars with a signal, ascending."""
+        times = bars.open_time[self._found.bar].tolist()
+        self._at = {time: place for place, time in enumerate(times)}
+
+    def intent(self, bars: Bars) -> Intent | None:
+        place = self._at.get(int(bars.open_time[-1]))
+        return None if place is None else self.wish(self._found, place, float(bars.close[-1]))
+
+
+class Trail(Audit):
+    """What was sent, refused, filled and tripped. No state is saved beside it: a replay is made anew, not resumed."""
+
+    def say(self, record: Record, ts: int) -> None:
+        if isinstance(record, BINDING):
+            super().say(record, ts)
+            self.binding = False
 
 
 def replay(
@@ -81,27 +155,53 @@ def replay(
 ) -> Trader:
     """Run *bars* (the window's, where *config* has one) through a trader whose fills are made against candles.
 
-    *after_bar* is called after each bar (a person who watches). Raises :class:`DataError`.
+    Bars at which nothing is held and nothing is asked for are passed over: they change nothing. The breakers that
+    only a person clears are cleared at the first bar of a UTC day, as by an owner who looks once a day; without one,
+    the first five losers in a row would end every window. *after_bar* is called after each bar that is looked at
+    (a person who watches). Raises :class:`DataError`.
     """
     start, end = (0, len(bars)) if config.window is None else (config.window.start, config.window.end)
     first = start if config.window is None else config.window.first
-    trader, audit = _trader(config, bars, quantity, folder, end - start, int(bars.open_time[start]))
+    asked = _asked(config, bars, quantity)
+    strategy = Foreseen(asked, bars.slice(start, end))
+    if folder.exists():
+        shutil.rmtree(folder)  # of an attempt that did not come to its end
+    folder.mkdir(parents=True)
+    audit = Trail(folder / "events.jsonl", Scrubber())
+    grid = Instrument(bars.symbol, CENT, CENT, CENT, Decimal(1_000_000))
+    now = int(bars.open_time[start])
+    trader = open_trader(Run(folder, 0, "replay"), asked, grid, audit, None, now, strategy).trader
     try:
-        for i in range(start, end):
-            kline = kline_of(bars, i)
-            if i < first:
-                trader.candles.add(kline)
-                continue
+        i, looked = first, int(bars.open_time[first]) // DAY_MS
+        while i < end:
+            if trader.desk.flat:
+                place = bisect_left(strategy.places, i - start)
+                if place == len(strategy.places):
+                    break
+                i = start + strategy.places[place]
+            day = int(bars.open_time[i]) // DAY_MS
+            if day > looked:
+                _clear(trader)
+                looked = day
             _fund(trader, bars, i)
             trader.entries_allowed = i + 1 < end
-            trader.on_event(kline)
+            trader.on_event(kline_of(bars, i))
             if after_bar is not None:
                 after_bar(trader)
+            i += 1
         if trader.desk.position:
             trader.close_at_bar(bar_of(kline_of(bars, end - 1), bars.step_ms))
     finally:
         audit.close()
     return trader
+
+
+def _clear(trader: Trader) -> None:
+    """What a person may clear; a day's loss and errors nobody does."""
+    guard = trader.desk.guard
+    for trip in guard.trips:
+        if trip.breaker in (DRAWDOWN, LOSING_STREAK):
+            guard.reset(trip.breaker)
 
 
 def kline_of(bars: Bars, i: int) -> Kline:
@@ -127,9 +227,7 @@ def kline_of(bars: Bars, i: int) -> Kline:
     )
 
 
-def _trader(
-    config: RunConfig, bars: Bars, quantity: Decimal, folder: Path, keep: int, now: int
-) -> tuple[Trader, Audit]:
+def _asked(config: RunConfig, bars: Bars, quantity: Decimal) -> SessionConfig:
     asked = SessionConfig(
         source="replay",
         symbol=bars.symbol,
@@ -142,17 +240,11 @@ def _trader(
         fills="bars",
         entry_latency_ms=0,
         response_latency_ms=0,
-        history_bars=max(keep, LEAST_BARS),
+        history_bars=LEAST_BARS,
         on_breaker="hold",
     )
     asked.check()
-    if folder.exists():
-        shutil.rmtree(folder)  # of an attempt that did not come to its end: a run is made anew, not resumed
-    folder.mkdir(parents=True)
-    audit = Audit(folder / "events.jsonl", Scrubber())
-    grid = Instrument(bars.symbol, CENT, CENT, CENT, Decimal(1_000_000))
-    opened = open_trader(Run(folder, 0, "replay"), asked, grid, audit, None, now, durable=False)
-    return opened.trader, audit
+    return asked
 
 
 def _interval(bars: Bars) -> Timeframe:
@@ -170,7 +262,7 @@ def _fund(trader: Trader, bars: Bars, i: int) -> None:
         trader.desk.fund(decimal(rate), decimal(float(bars.open[i])), opened, opened)
 
 
-def _quantity(config: RunConfig, bars: Bars) -> Decimal:
+def quantity_of(config: RunConfig, bars: Bars) -> Decimal:
     """The fixed quantity, or what the notional buys where the window begins: a live order cannot know its price."""
     if config.sizing.quantity is not None:
         return config.sizing.quantity
@@ -184,6 +276,7 @@ class _Entry(msgspec.Struct):
     ts: int
     event: str
     side: str = ""
+    reason: str = ""
     reduce_only: bool = True
 
 
@@ -195,11 +288,8 @@ def entries_of(trail: Path) -> tuple[list[int], list[int]]:
     return [line.ts for line in sent], [1 if line.side == "buy" else -1 for line in sent]
 
 
-def _spec(config: RunConfig, folder: Path, bars: Bars) -> TestSpec:
-    if config.window is None:
-        raise DataError(f"{config.run_id}: has no window to run on")
-    w = config.window
-    window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
-    closes, sides = entries_of(folder / "events.jsonl")
-    at = np.searchsorted(bars.open_time, np.array(closes, np.int64) - bars.step_ms).astype(np.int64)
-    return TestSpec(config.run_id, window, config.methods, config.values(), Forced(at, np.array(sides, np.int8)))
+def refusals(folder: Path) -> Counter[str]:
+    """How many entries the sessions under *folder* were refused, by the reason that their trails give."""
+    decode = msgspec.json.Decoder(_Entry).decode
+    trails = (trail.read_bytes().splitlines() for trail in sorted(folder.glob("*/events.jsonl")))
+    return Counter(line.reason for lines in trails for line in map(decode, lines) if line.event == "OrderRejected")

@@ -14,6 +14,7 @@ from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.audit import Audit
 from maestro_engine.session.evidence.logs import SessionLog
 from maestro_engine.session.evidence.metrics import Metrics
+from maestro_engine.session.evidence.outcome import leave_report
 from maestro_engine.session.evidence.report import FinalReport, export
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.opening import Opened, open_trader
@@ -25,6 +26,7 @@ from maestro_engine.session.seeding import seed
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.tasks import Tasks
 from maestro_engine.session.trading.venue import instrument_of
+from maestro_engine.session.watching.onlooker import Onlooker
 from maestro_protocol.errors import MaestroError, Refused, UsageError
 
 
@@ -55,6 +57,8 @@ class Session:
         self._stamps = ReceiveStamps(around.clock)
         self._ending = Ending(around.clock, self._now_ms if around.begins_ms is None else None)
         self.run_folder: Path | None = None
+        self.onlooker: Onlooker | None = None
+        """Looks at the session once it trades; to be asked from its event loop."""
 
     def _now_ms(self) -> int:
         return self._stamps.now_ns() // 1_000_000
@@ -92,11 +96,14 @@ class Session:
             raise
         metrics = Metrics()
         opened.trader.desk.fill_ms = lambda ms: metrics.fill.add(ms * 1_000_000)
+        self.onlooker = onlooker = Onlooker(self.config, opened, feed, metrics, self._around)
         try:
-            await self._live(opened, feed, controls, metrics, log)
+            await self._live(opened, feed, controls, metrics, log, lambda: onlooker.leave(run.folder, scrub))
             report = await self._end(opened, feed, metrics)
             export(run.folder, report, metrics, scrub)
+            leave_report(run.folder, self.config)
             opened.complete()
+            onlooker.leave(run.folder, scrub, last=True)
         finally:
             audit.close()
         log.info("ended", reason=report.reason, exit_code=report.exit_code)
@@ -116,7 +123,7 @@ class Session:
         begins_ms = self._around.begins_ms
         now = self._now_ms() if begins_ms is None else begins_ms
         before = predecessor(self.workspace, run, self.config.env)
-        opened = open_trader(run, self.config, instrument, audit, before, now)
+        opened = open_trader(run, self.config, instrument, audit, before, now, brackets=self._around.brackets)
         trader = opened.trader
         guard = trader.desk.guard
         if not opened.resumed and guard.kill_switch.on:  # a predecessor's: whoever cleared its sources released it
@@ -125,13 +132,22 @@ class Session:
         config = self.config.model_dump(mode="json")
         trader.say(records.SystemStartup(run.name, self.config.env, config, opened.resumed, opened.down_ms))
         trader.say(records.SystemState("INITIALIZING", opened.fell_back or ""))
+        trader.say(opened.margin)
         trader.save()
         trader.finish()
         if opened.resumed:
             trader.adopt(self.config.restart)
         return opened
 
-    async def _live(self, opened: Opened, feed: Feed, controls: Controls, metrics: Metrics, log: SessionLog) -> None:
+    async def _live(
+        self,
+        opened: Opened,
+        feed: Feed,
+        controls: Controls,
+        metrics: Metrics,
+        log: SessionLog,
+        leave: Callable[[], None],
+    ) -> None:
         """SEEDING_HISTORY and RUNNING, until something says stop; then cancel, and wait for what is under way."""
         trader, clock = opened.trader, self._around.clock
         trader.say(records.SystemState("SEEDING_HISTORY"))
@@ -157,7 +173,7 @@ class Session:
         with watchdog:
             try:
                 async with asyncio.TaskGroup() as group:
-                    running = [group.create_task(work) for work in tasks.all(watchdog.beat)]
+                    running = [group.create_task(work) for work in tasks.all(watchdog.beat, leave)]
                     await self._ending.asked.wait()
                     await self._wind_down(opened)
                     for task in running:

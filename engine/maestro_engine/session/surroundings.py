@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from maestro_engine.account.margin import MarginTable
 from maestro_engine.feeds.port import Clock, Feed
 from maestro_engine.session.safety.watchdog import Limits, rss_bytes
 
@@ -29,6 +30,8 @@ class Surroundings:
     """Resident memory in bytes."""
     kill_env: Callable[[], bool] = _never
     """Whether the environment says that everything must stop."""
+    brackets: Mapping[str, MarginTable] = field(default_factory=dict[str, MarginTable])
+    """Maintenance brackets that somebody told, by symbol."""
     secrets: Sequence[str] = ()
     """What must never be written."""
     told: Callable[[bytes], None] | None = None

@@ -59,12 +59,12 @@ class Tasks:
         self._to_flatten = opened.resumed and config.restart == "flatten"
         self._down = self._stale = False
 
-    def all(self, beat: Callable[[], None]) -> list[Coroutine[None, None, None]]:
-        """Every task, to be started together; *beat* is the watchdog's."""
+    def all(self, beat: Callable[[], None], leave: Callable[[], None]) -> list[Coroutine[None, None, None]]:
+        """Every task, to be started together; *beat* is the watchdog's, *leave* leaves word for who watches."""
         loops: list[Coroutine[None, None, None]] = [
             self.market_data(),
             self.turns(beat),
-            self.heartbeat(),
+            self.heartbeat(leave),
             self.timer(),
             self.kill_switch(),
             self.stale_data(),
@@ -112,12 +112,13 @@ class Tasks:
             beat()
             await self._clock.sleep(HEARTBEAT_S / 2)
 
-    async def heartbeat(self) -> None:
+    async def heartbeat(self, leave: Callable[[], None]) -> None:
         sampled_s = -SAMPLE_S
         told_ms = 0
         while True:
             self._now()
             self._trader.heartbeat()
+            leave()
             self._metrics.rss_peak = max(self._metrics.rss_peak, self._rss())
             elapsed = self._trader.elapsed_s
             if elapsed - sampled_s >= SAMPLE_S:

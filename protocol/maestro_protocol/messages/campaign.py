@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
-from maestro_protocol.config import Costs, DataRef, Sizing
+from maestro_protocol.config import Costs, DataRef, Engine, Sizing
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Metrics
@@ -52,16 +52,53 @@ class WindowPlan(Frozen):
     """The last share of the data, sealed until the finalists are named."""
 
 
-class BudgetPlan(Frozen):
+class Limits(Frozen):
+    """The most that may be spent; null switches one limit off, and only somebody who wrote null gets that."""
+
+    usd: Annotated[Decimal, Field(ge=0)] | None
+    tokens: Annotated[int, Field(ge=0)] | None
+    requests: Annotated[int, Field(ge=0)] | None
+    seconds: Annotated[float, Field(ge=0)] | None
+    """Time spent waiting for models: from a request's leaving to its answer or failure, retries included. What a
+    campaign waits at a gate or computes does not count, nor what a process waited that was killed meanwhile."""
+
+
+class RoleLimits(Limits):
+    """Limits of one role's own."""
+
+    role: Role
+
+
+class ModelPrice(Frozen):
+    """What a model's tokens cost by its user's word, USD per million; it wins over the table of prices."""
+
+    model: Line
+    input: Annotated[Decimal, Field(ge=0)]
+    output: Annotated[Decimal, Field(ge=0)]
+
+
+ONE_CAMPAIGN = Limits(usd=Decimal(10), tokens=10_000_000, requests=2_000, seconds=14_400)
+EACH_ROLE = Limits(usd=Decimal(5), tokens=5_000_000, requests=1_000, seconds=7_200)
+ONE_DAY = Limits(usd=Decimal(25), tokens=25_000_000, requests=5_000, seconds=43_200)
+
+
+class BudgetPlan(Limits):
     """The most a campaign may spend on models; none of it is off unless somebody wrote null."""
 
-    usd: Annotated[Decimal, Field(ge=0)] | None = Decimal(10)
-    tokens: Annotated[int, Field(ge=0)] | None = 10_000_000
-    requests: Annotated[int, Field(ge=0)] | None = 2_000
-    seconds: Annotated[float, Field(ge=0)] | None = 14_400
-    """Time spent waiting for models."""
+    usd: Annotated[Decimal, Field(ge=0)] | None = ONE_CAMPAIGN.usd
+    tokens: Annotated[int, Field(ge=0)] | None = ONE_CAMPAIGN.tokens
+    requests: Annotated[int, Field(ge=0)] | None = ONE_CAMPAIGN.requests
+    seconds: Annotated[float, Field(ge=0)] | None = ONE_CAMPAIGN.seconds
+    role: Limits = EACH_ROLE
+    """Of each role by itself."""
+    roles: Annotated[tuple[RoleLimits, ...], Field(max_length=10)] = ()
+    """Of the roles that have limits of their own instead."""
+    day: Limits = ONE_DAY
+    """Of one UTC day, over all campaigns and processes of the workspace: more than that, this campaign adds not."""
     when_exhausted: Literal["ask", "offline"] = "ask"
     """Wait behind a gate for more, or go on with offline rules."""
+    prices: Annotated[tuple[ModelPrice, ...], Field(max_length=20)] = ()
+    """Of models that the table of prices does not know, or knows otherwise: a local server's cost 0."""
 
 
 class CampaignConfig(Frozen):
@@ -76,6 +113,8 @@ class CampaignConfig(Frozen):
     batch: Annotated[int, Field(ge=1, le=1_000)] = 25
     """Tests between two looks at the scores. Part of the answer: fixed, whatever the threads."""
     policy: Policy = "sequential"
+    engine: Engine = "backtest"
+    """What runs every test: the kernel alone, or a session replayed with its limits, margin and breakers."""
     blind: bool = False
     """Prompts without dates, symbols or absolute prices."""
     data: DataRef

@@ -206,6 +206,8 @@ class RoleFellBack(Frozen):
     brain: Line
     reason: Text
     repairs: int
+    limit: Line = ""
+    """Which limit stopped it, as its owner writes it (``usd``, ``critic.tokens``), where the brain is ``budget``."""
 
 
 class ModelCalled(Frozen):

@@ -110,7 +110,7 @@ class RiskClasses(Frozen):
 
 
 class PatchRisk(Frozen):
-    """The risk of changing one of *parameters* by more than *over* of its whole range."""
+    """The risk of moving one of *parameters* by more than *over* of its whole range from where it is approved."""
 
     parameters: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)]
     over: Annotated[float, Field(ge=0, le=1)]

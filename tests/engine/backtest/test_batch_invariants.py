@@ -18,6 +18,7 @@ from maestro_engine.backtest import (
     simulate_batch,
 )
 from maestro_engine.market.bars import Bars
+from maestro_protocol.errors import ParameterError
 
 NAMES = tuple(method.name for method in methods.all_methods())
 SETTINGS = settings(max_examples=25, deadline=None)
@@ -169,3 +170,34 @@ def test_a_window_is_a_world_of_its_own(bars):
     np.testing.assert_array_equal(inside.trades(0)["entry_bar"], apart.trades(0)["entry_bar"] + 500)
     np.testing.assert_array_equal(inside.trades(0)["pnl"], apart.trades(0)["pnl"])
     np.testing.assert_array_equal(inside.episodes(0)["first"], apart.episodes(0)["first"] + 500)
+
+
+@settings(max_examples=5, deadline=None)
+@given(data=st.data(), cells=st.sampled_from((1, 20_000)))
+def test_how_many_lists_are_looked_for_at_once_changes_nothing(bars, data, cells):
+    window = Window(0, 100, 1_600, 1_600, 1_600)
+    at = np.arange(90, 1_500, 70)
+    forced = Forced(at, np.where(at % 20 == 0, 1, -1), np.arange(len(at)))
+    tests = [data.draw(specs(window, i)) for i in range(12)]
+    tests += [TestSpec(i, window, ("macd_trend",), {"atr_bars": 9 + i % 2}, forced) for i in range(12, 15)]
+    together = simulate_batch(bars, tests, Costs())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maestro_engine.backtest.batch.CELLS", cells)
+        apart = simulate_batch(bars, tests, Costs())
+    assert_same(together, apart, range(len(tests)))
+    assert set(together.trades(14)["methods"]) <= set(forced.votes)
+    assert len(together.trades(14)) > 5
+
+
+def test_values_that_do_not_go_together_are_refused_by_the_name_of_their_test(bars):
+    window = Window(0, 100, 1_600, 1_600, 1_600)
+    good = TestSpec("good", window, ("macd_trend", "ema_crossover"), {"quorum": 2})
+    bad = TestSpec("bad", window, ("ema_crossover", "macd_trend"), {"macd_fast": 40})
+    with pytest.raises(ParameterError, match="test bad: macd_trend: macd_fast 40 must be below macd_slow 26"):
+        simulate_batch(bars, [good, bad], Costs())
+    bad = TestSpec("bad", window, ("macd_trend",), {"quorum": 2})
+    with pytest.raises(ParameterError, match="test bad: quorum: 2 votes asked of 1 methods"):
+        simulate_batch(bars, [good, bad], Costs())
+    with pytest.raises(ParameterError, match="test bad: macd_fast: 'many' is not a number"):
+        simulate_batch(bars, [good, TestSpec("bad", window, ("macd_trend",), {"macd_fast": "many"})], Costs())
+    assert len(simulate_batch(bars, [], Costs())) == 0

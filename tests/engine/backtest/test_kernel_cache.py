@@ -1,4 +1,4 @@
-"""A second process loads its kernels from disk instead of compiling them, and gets the same bytes."""
+"""A second process loads its kernels from disk instead of compiling them, gets the same bytes, and loads no BLAS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import pytest
 
 SCRIPT = """
-import hashlib, json
+import hashlib, json, sys
 import numpy as np
 from numba.core import event
 compiled = []
@@ -34,7 +34,7 @@ tests = [TestSpec(i, Window(0, 50, 900, 900, 900), names[: i + 1], {"gate_cvd": 
 result = simulate_batch(bars, tests, Costs(), jobs=2)
 made = b"".join(result.trades(i).tobytes() for i in range(3))
 made += reference_trades(opened, high, low, close).tobytes()
-print(json.dumps([compiled, hashlib.sha256(made).hexdigest(), len(made)]))
+print(json.dumps([compiled, hashlib.sha256(made).hexdigest(), len(made), "scipy.linalg" in sys.modules]))
 """
 
 
@@ -54,9 +54,10 @@ def run(cache):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_second_process_compiles_nothing(tmp_path):
-    compiled, first_digest, size = run(tmp_path)
+    compiled, first_digest, size, _ = run(tmp_path)
     assert "run_tests" in compiled
-    compiled, digest, _ = run(tmp_path)
+    compiled, digest, _, linear_algebra = run(tmp_path)
     assert compiled == []
     assert digest == first_digest
     assert size > 5_000
+    assert not linear_algebra

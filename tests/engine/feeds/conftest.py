@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
 
 from maestro_engine.feeds.binance.client import binance_feed
 from maestro_engine.feeds.clock import SuppliedClock

@@ -260,7 +260,7 @@ class TestWatchdog:
         assert not dog.ping_due(20 * S), "one at a time"
         assert dog.verdict("trade", 14 * S) == "stale"
         assert dog.verdict("trade", 15 * S) == "dead"
-        dog.ponged()
+        dog.ponged(0)
         assert dog.verdict("trade", 15 * S) == "stale"
 
     def test_without_rest_nobody_can_tell(self):

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maestro_engine.indicators import averages, crossing, flow, trend, volatility
+from maestro_engine.indicators.crossing import BLOCK
 
 pd = pytest.importorskip("pandas")
 
 SETTINGS = settings(max_examples=40, deadline=None)
 LENGTHS = st.integers(1, 60)
-SIZES = st.integers(1, 200)
+SIZES = st.integers(1, 200) | st.integers(BLOCK - 2, BLOCK + 6) | st.integers(2 * BLOCK - 2, 2 * BLOCK + 6)
 SEEDS = st.integers(0, 10_000)
 
 
@@ -67,7 +68,7 @@ def test_wilder_atr(n, seed, bars):
 
 
 @SETTINGS
-@given(n=SIZES, seed=SEEDS, bars=st.integers(2, 60))
+@given(n=SIZES, seed=SEEDS, bars=st.integers(5, 60))
 def test_zscore(n, seed, bars):
     values = pd.Series(walk(n, seed))
     window = values.rolling(bars)
@@ -138,8 +139,9 @@ COLUMNS = {
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_later_bars_change_no_bit_of_earlier_values(name):
-    columns = (*candles(121, 3), *flows(121, 3))
+    whole = BLOCK + 9
+    columns = (*candles(whole, 3), *flows(whole, 3))
     full = COLUMNS[name](*columns)
-    for n in range(1, 121):
+    for n in (*range(1, 121), *range(BLOCK - 6, whole)):
         part = COLUMNS[name](*(np.ascontiguousarray(column[:n]) for column in columns))
         np.testing.assert_array_equal(part, full[:n])

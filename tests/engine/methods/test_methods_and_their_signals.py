@@ -7,6 +7,7 @@ import pytest
 
 from maestro_engine import methods
 from maestro_engine.indicators.columns import columns_of
+from maestro_engine.indicators.crossing import BLOCK
 from maestro_engine.market.bars import Bars
 from maestro_protocol.errors import ParameterError, UnknownKey
 
@@ -58,11 +59,29 @@ def test_a_method_is_complete(method):
 
 @pytest.mark.parametrize("method", EVERY, ids=lambda method: method.name)
 def test_later_bars_change_no_earlier_signal(method):
-    bars = bars_of(260)
+    whole = 2 * BLOCK + 9
+    bars = bars_of(whole)
     full = signals(method, bars)
     assert len(full) > 2
-    for n in range(1, 260):
+    for n in (*range(1, 120), *range(BLOCK - 6, BLOCK + 9), *range(2 * BLOCK - 6, whole)):
         assert signals(method, bars.slice(0, n)) == [signal for signal in full if signal[0] < n]
+
+
+@pytest.mark.parametrize("method", EVERY, ids=lambda method: method.name)
+def test_many_settings_in_one_call_give_the_signals_of_one_after_another(method):
+    """List after list, from where those before them end, and however short the bars are."""
+    for n in (700, 3):
+        bars, first = bars_of(n), 2
+        rows = np.array(
+            [[float(spec.clip(spec.low + step + at)) for at, spec in enumerate(method.specs)] for step in range(5)]
+        )
+        pool, sides, ends = np.full(6 * n + 11, -1), np.full(6 * n + 11, -1), np.zeros(first + 6, np.int64)
+        ends[first] = 11
+        method.scans(columns_of(bars), rows, pool, sides, ends, first)
+        assert ends[first] == 11
+        for r, values in enumerate(rows):
+            own = slice(ends[first + r], ends[first + r + 1])
+            assert list(zip(pool[own].tolist(), sides[own].tolist(), strict=True)) == signals(method, bars, values)
 
 
 def test_macd_trend_enters_where_the_histogram_changes_its_sign():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -80,9 +81,9 @@ def test_a_limit_on_one_trade_that_is_stricter_than_the_day() -> None:
 
 def test_the_plan_of_a_bracket_counts_the_fees_on_both_ends() -> None:
     entry, stop, target, rate = (Decimal(x) for x in ("100", "95", "110", "0.001"))
-    assert bracket_plan(order(qty="2"), entry, stop, target, rate) == TradePlan(Decimal("10.39"), Decimal("19.58"))
+    assert bracket_plan(order(qty="2"), entry, stop, target, rate) == TradePlan(Decimal("10.39"), Decimal("19.58"), 4)
     short = bracket_plan(order(Side.SELL, "2"), entry, Decimal(105), Decimal(90), rate)
-    assert short == TradePlan(Decimal("10.41"), Decimal("19.62"))
+    assert short == TradePlan(Decimal("10.41"), Decimal("19.62"), 4)
 
 
 def test_ten_orders_a_minute_and_an_eleventh_when_the_first_is_a_minute_old() -> None:
@@ -92,6 +93,15 @@ def test_ten_orders_a_minute_and_an_eleventh_when_the_first_is_a_minute_old() ->
     assert limit_of(mine.check(order(), exposure(), GOOD, 59_999)) == "max_orders_per_minute"
     assert limit_of(mine.check(order(), exposure(), GOOD, 60_000)) is None
     assert limit_of(mine.check(order(), exposure(), GOOD, 60_050)) == "max_orders_per_minute"
+
+
+def test_a_trade_begins_only_where_all_its_orders_fit_into_the_minute() -> None:
+    mine, whole = guard(), replace(GOOD, orders=4)
+    for n in range(6):
+        mine.check(order(), exposure(), GOOD, n)
+    assert limit_of(mine.check(order(), exposure(), whole, 10)) is None
+    assert limit_of(mine.check(order(), exposure(), whole, 11)) == "max_orders_per_minute"
+    assert limit_of(mine.check(order(), exposure(), GOOD, 12)) is None
 
 
 def test_a_clock_that_goes_back_neither_frees_nor_freezes_the_rate() -> None:

@@ -143,6 +143,40 @@ def test_orders_a_minute_are_limited_for_entries_only():
     assert floor.enter(qty="0.001")
 
 
+STEPS = st.lists(
+    st.sampled_from(["enter", "enter", "leave", "cancel", "up", "down"]) | st.sampled_from([20, 200, 5_000, 30_000]),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(steps=STEPS, qty=st.sampled_from(["0.001", "0.01"]))
+def test_never_more_than_ten_orders_in_any_minute_whatever_is_tried(steps, qty):
+    floor, sent, price = Floor(cash="1000000"), [], 60_000.0
+    heard = floor.say
+
+    def say(record, now):
+        heard(record, now)
+        if type(record).__name__ == "OrderSubmitted":
+            sent.append(now)
+
+    floor.desk._say = say
+    for step in steps:
+        if isinstance(step, int):
+            floor.wait(step)
+        elif step == "enter" and floor.desk.flat and not floor.desk.busy:
+            floor.enter(qty=qty, stop=price - 100, target=price + 1_000)
+        elif step == "leave":
+            floor.desk.leave("timeout", floor.now)
+        elif step == "cancel":
+            floor.desk.cancel_all(floor.now)
+        elif step in ("up", "down"):
+            price += 150 if step == "up" else -150
+            floor.quote(price)
+    for at in sent:
+        assert len([other for other in sent if at <= other < at + 60_000]) <= 10
+
+
 def test_a_position_whose_stop_the_venue_refuses_is_left_at_once():
     floor = Floor()
     floor.desk.exchange.instrument = Instrument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,14 +15,21 @@ from maestro_engine.backtest import Costs, Sizing, TestSpec, Window, simulate_ba
 from maestro_engine.feeds.port import Counters, Filters, Kline
 from maestro_engine.figures import Figures
 from maestro_engine.market.bars import Bars
+from maestro_engine.market.readers import load_bars
 from maestro_engine.market.simulate import simulate_bars
-from maestro_engine.risk.breakers import DayLoss, Drawdown, Streak
+from maestro_engine.risk.breakers import DAY_MS, DayLoss, Drawdown, Streak
+from maestro_engine.runner import BacktestRunner
+from maestro_engine.session import runs
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.runs import SessionRunner, entries_of, kline_of, replay
+from maestro_engine.session.evidence.outcome import SessionReports
+from maestro_engine.session.runs import Foreseen, SessionRunner, entries_of, kline_of, replay
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_protocol import config as protocol
+from maestro_protocol.messages.campaign import ORIGIN_TARGETS
+from maestro_protocol.messages.events import TradeEvent
 from maestro_protocol.values import as_params
 
 HOUR = 3_600_000
@@ -121,15 +129,87 @@ def test_replayed_bars_make_the_backtests_trades(tmp_path, kind, method, quantit
     assert len({trade["reason"] for trade in made} & set(reasons)) == len(reasons)
 
 
+REAL = "binance_usdm_BTCUSDT_15m_2025-01_2025-06.parquet"
+
+
+@pytest.mark.parametrize("method", ["ema_crossover", "macd_trend", "trend_breakout"])
+def test_recorded_bars_make_the_backtests_trades_too(market_data, tmp_path, method):
+    bars, _ = load_bars(market_data / "klines" / REAL)
+    bars = bars.slice(0, 3_000)
+    config = run_config(bars, method, "0.001", timeout_bars=48)
+    trader = replay(config, bars, Decimal("0.001"), tmp_path / "run", forgiving)
+    kernel = kernel_trades(bars, config, "0.001")
+    assert len(kernel) > 20
+    assert trader.desk.counts.rejects == 0
+    assert_same(kernel, session_trades(tmp_path / "run" / "events.jsonl"))
+
+
 def test_limits_may_only_leave_trades_out(tmp_path):
     bars = bars_of("mixed")
     config = run_config(bars, "ema_crossover", "2", hard_tp_usd=50.0, timeout_bars=24)
     trader = replay(config, bars, Decimal(2), tmp_path / "run")
-    assert trader.desk.counts.rejects > 0, "five losers in a row trip a breaker, and nobody cleared it"
+    assert trader.desk.counts.rejects > 0, "five losers in a row trip a breaker"
     kernel = kernel_trades(bars, config, "2")
     made = session_trades(tmp_path / "run" / "events.jsonl")
     assert 5 <= len(made) < len(kernel)
-    assert_same(kernel[: len(made)], made)
+    same = sum(line["ts"] < first_trip(tmp_path / "run")["ts"] for line in exits_of(tmp_path / "run"))
+    assert same >= 4
+    assert_same(kernel[:same], made[:same])
+
+
+def lines_of(folder: Path, event: str) -> list[dict[str, Any]]:
+    lines = [msgspec.json.decode(line) for line in (folder / "events.jsonl").read_bytes().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def exits_of(folder: Path) -> list[dict[str, Any]]:
+    return lines_of(folder, "ExecutionExit")
+
+
+def first_trip(folder: Path) -> dict[str, Any]:
+    return lines_of(folder, "CircuitBreakerTripped")[0]
+
+
+def test_a_tripped_streak_keeps_entries_back_until_the_owner_looks_the_next_day(tmp_path):
+    bars = bars_of("mixed")
+    config = run_config(bars, "ema_crossover", "2", hard_tp_usd=50.0, timeout_bars=24)
+    replay(config, bars, Decimal(2), tmp_path / "run")
+    trips = [
+        line for line in lines_of(tmp_path / "run", "CircuitBreakerTripped") if line["reason"] == "losing_streak"
+    ]
+    entries = [line for line in lines_of(tmp_path / "run", "OrderSubmitted") if not line["reduce_only"]]
+    assert trips
+    days_after = set()
+    for trip in trips:
+        later = [line["ts"] for line in entries if line["ts"] >= trip["ts"]]
+        assert all(ts // DAY_MS > trip["ts"] // DAY_MS for ts in later)
+        days_after.update(ts // DAY_MS for ts in later)
+    assert days_after, "the day after, the session trades on"
+
+
+def test_bars_that_are_passed_over_change_nothing(tmp_path, monkeypatch):
+    """All bars looked at, as a live session does, and the methods asked anew at each close: the same trail."""
+    bars = bars_of("mixed", n=1_500)
+    config = run_config(bars, "ema_crossover", "40", hard_tp_usd=50.0, timeout_bars=24)
+    replay(config, bars, Decimal(40), tmp_path / "fast")
+
+    class Asked(Foreseen):
+        def __init__(self, session, window) -> None:
+            super().__init__(session, window)
+            self.places = list(range(len(window)))
+            self._window = window
+
+        def intent(self, seen):
+            until = int(np.searchsorted(self._window.open_time, seen.open_time[-1])) + 1
+            return Strategy.intent(self, self._window.slice(0, until))
+
+    monkeypatch.setattr(runs, "Foreseen", Asked)
+    replay(config, bars, Decimal(40), tmp_path / "slow")
+    fast, slow = ((tmp_path / name / "events.jsonl").read_text() for name in ("fast", "slow"))
+    assert fast == slow.replace("slow-", "fast-")
+    assert fast.count("ExecutionExit") > 5
+    assert fast.count("OrderRejected") > 5
+    assert fast.count("CircuitBreakerTripped") > 1
 
 
 def test_a_run_config_of_engine_session_runs_like_any_other(tmp_path):
@@ -141,9 +221,21 @@ def test_a_run_config_of_engine_session_runs_like_any_other(tmp_path):
     assert outcome.report.test_id == "seg1"
     assert outcome.n_trades == outcome.report.whole.n_trades == len(closes) > 0
     exits = session_trades(tmp_path / "seg1" / "events.jsonl")
+    lines = [TradeEvent.model_validate_json(line) for line in outcome.trades_jsonl.splitlines()]
+    assert {line.reason for line in lines} == {"ema_crossover"}
+    assert [line.exit_reason for line in lines] == [trade["reason"] for trade in exits]
+    assert all(line.gates.vhf is not None for line in lines)
     assert float(outcome.report.whole.total_pnl) == pytest.approx(sum(e["pnl"] for e in exits), abs=1e-3)
     [again] = SessionRunner.of(runner, tmp_path).run([config])
     assert again == outcome
+
+
+def lines_in(jsonl: bytes) -> list[dict[str, Any]]:
+    return [flat(msgspec.json.decode(line)) for line in jsonl.splitlines()]
+
+
+def flat(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key != "gates"} | line.get("gates", {})
 
 
 class BarFeed:
@@ -196,4 +288,13 @@ async def test_the_whole_supervisor_with_its_tasks_makes_them_too(tmp_path):
     same = min(len(made), len(kernel)) - 1  # the last may be open when the session ends
     assert same > 3
     assert_same(kernel[:same], made[:same])
+    run = run_config(bars, "trend_breakout", "0.05", hard_tp_usd=50.0, timeout_bars=12)
+    window = run.window.model_copy(update={"first": 400, "train_end": 900, "val_start": 900})
+    run = run.model_copy(update={"window": window, "data": run.data.model_copy(update={"timeframe": "1m"})})
+    figures = Figures(ORIGIN_TARGETS, bars.step_ms)
+    told = SessionReports(bars, run.data, [window], figures).outcome(run, session.run_folder / "events.jsonl")
+    [wanted] = BacktestRunner(bars, run.data, [window], figures).run([run])
+    theirs = [pytest.approx(line, abs=2e-6) for line in lines_in(wanted.trades_jsonl)[:same]]
+    assert lines_in(told.trades_jsonl)[:same] == theirs, "agents read of a session what they read of a backtest"
+    assert told.episodes[0]._replace(high_vol=True) == wanted.episodes[0], "but for the history that it did not see"
     assert np.isclose(float(report.net_pnl), sum(trade["pnl"] for trade in made))

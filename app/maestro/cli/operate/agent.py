@@ -31,7 +31,8 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")] = None,
 ) -> None:
     """Answer the questions that campaigns started with --remote ROLE put to this role, until stopped."""
-    from maestro.cli.campaign import parse_brain, settings_with
+    from maestro.cli.campaign import settings_with
+    from maestro.cli.thinking import parse_brain
     from maestro.wiring.brains import ROLES
     from maestro.wiring.gates import tell_on_stderr
     from maestro.wiring.hired import answer_questions

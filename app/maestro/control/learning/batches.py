@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from maestro.control import gatekeeping, patcher
+from maestro.control import patcher
 from maestro.control.desk import Desk
 from maestro.control.learning import measure
 from maestro.control.learning.analyzer import Analyzer
+from maestro.control.learning.changing import Changing, step
 from maestro.control.learning.lineup import Candidate, LineUp
 from maestro_protocol.config import RunConfig
-from maestro_protocol.errors import GateRefused, UsageError
+from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId, segment_run, test_run, test_span
-from maestro_protocol.messages.plan import Goal, MetricChange, PatchApplied, PlanEvent
+from maestro_protocol.messages.plan import Goal, MetricChange, PlanEvent
 from maestro_protocol.messages.report import Alert, TestReport
 from maestro_protocol.messages.rules import Rule
-from maestro_protocol.patch import Patch
 from maestro_protocol.ports import TestOutcome
-from maestro_protocol.space import ParameterSpace
+from maestro_protocol.space import Value
 from maestro_protocol.values import Change
 
 Draft = Callable[[LineUp, Candidate], Awaitable[None]]
@@ -26,9 +26,10 @@ Draft = Callable[[LineUp, Candidate], Awaitable[None]]
 
 @dataclass(frozen=True)
 class OnTrial:
-    """A patch whose worth is not known yet: the template without it, and what was asked."""
+    """A patch whose worth is not known yet: the template without it, what was approved then, and what was asked."""
 
     without: RunConfig
+    approved: Mapping[str, Value]
     changes: tuple[Change, ...]
     asked: MessageId
 
@@ -71,6 +72,7 @@ class Batches:
         self._patches = 0
         self._measured = 0
         self._on_trial: OnTrial | None = None
+        self._changing = Changing(desk, segment, goal, tests)
 
     async def run(self) -> list[TestReport]:
         await self._next_variation()
@@ -111,6 +113,7 @@ class Batches:
         self._patches = 0
         self._candidate = candidate
         await self._draft(self._lineup, candidate)
+        self._changing.approved = candidate.config.values()
         self._adopt(candidate.config)
         return True
 
@@ -123,7 +126,7 @@ class Batches:
             self._desk.config.policies.policy(self._desk.config.policy),
             self._desk.statistics,
         )
-        self._desk.folder.template(self._segment, template)
+        self._desk.keep(self._segment, template)
 
     async def _learn(self, configs: Sequence[RunConfig], outcomes: Sequence[TestOutcome], first_left: int) -> None:
         template = self._template
@@ -148,21 +151,11 @@ class Batches:
         return self._analyzer.losing() if enough >= self._desk.config.policies.kill.min_tests else None
 
     async def _consider(self, alerts: tuple[Alert, ...], first_left: int) -> None:
-        """Critic asks, strategist has the last word; what they agree on is applied to the tests that are left."""
-        desk = self._desk
-        more = {"alerts": alerts, "current": desk.standings.report(self._template.run_id)}
-        briefing = desk.briefing("critic", "PlanEvent", self._segment, self._goal, self._tests, **more)
-        asked = await desk.steps.ask(briefing)
-        event = asked.body
-        assert isinstance(event, PlanEvent)
-        if event.action == "keep":
+        """What critic and strategist agree on is applied to the tests that are left."""
+        answer = await self._changing.agreed(alerts, self._template)
+        final = None if answer is None else answer.body
+        if answer is None or not isinstance(final, PlanEvent):
             return
-        briefing = desk.briefing(
-            "strategist", "PlanEvent", self._segment, self._goal, self._tests, asked=event, **more
-        )
-        answer = await desk.steps.ask(briefing, because=asked.id)
-        final = answer.body
-        assert isinstance(final, PlanEvent)
         if final.action == "kill":
             await self._kill(final)
         elif final.action == "adjust" and final.change:
@@ -179,46 +172,19 @@ class Batches:
             desk.notes.append(f"segment {self._segment}: no variation is left; {self._template.run_id} runs on")
 
     async def _patch(self, event: PlanEvent, because: MessageId, first_left: int) -> None:
-        desk = self._desk
         reach = test_span(self._segment, first_left, self._tests)
         run_id = segment_run(self._segment, self._variation, self._patches + 1)
-        space = desk.space(self._template.methods)
-        try:
-            if self._patches >= desk.config.policies.max_patches_per_segment:
-                raise UsageError(f"{self._patches} patches are the most a variation gets")
-            patched = patcher.apply_changes(self._template, event.change, space, run_id, because, event.reason)
-            desk.runner.check(patched)
-            await self._permission(patched, event, space, because)
-        except (UsageError, GateRefused) as error:
-            desk.patches_refused += 1
-            values = self._template.values() | {change.parameter: change.new for change in event.change}
-            methods = self._template.methods
-            desk.steps.say(desk.ledger.refuse(run_id, self._segment, "critic", methods, values, str(error)))
-            desk.notes.extend(f"refused: {_step(change)} ({error})" for change in event.change)
-            self._say(event.change, "apply", "refused", reach, str(error), "the tests go on as they are", because)
+        most = self._desk.config.policies.max_patches_per_segment
+        too_many = f"{self._patches} patches are the most a variation gets" if self._patches >= most else None
+        approved = self._changing.approved
+        patched = await self._changing.patched(self._template, event, because, run_id, reach, too_many)
+        if patched is None:
             return
-        self._on_trial = OnTrial(self._template, event.change, because)
+        self._on_trial = OnTrial(self._template, approved, patcher.with_old(event.change, self._template), because)
         self._patches += 1
-        desk.patches_applied += 1
-        self._say(
-            event.change, "apply", "applied", reach, event.reason, "measured on the next batch, paired", because
-        )
+        next_step = "measured on the next batch, paired"
+        self._changing.tell(self._template, event.change, "applied", reach, event.reason, next_step, because)
         self._adopt(patched)
-
-    async def _permission(
-        self, patched: RunConfig, event: PlanEvent, space: ParameterSpace, because: MessageId
-    ) -> None:
-        """Ask the owner where the policy says so. Raises GateRefused."""
-        desk = self._desk
-        policy = desk.config.gates
-        risk = gatekeeping.risk_of(event.change, self._template, space, policy)
-        if policy.classes.of(risk).needs == 0:
-            return
-        now = desk.steps.now_ms()
-        request = gatekeeping.patch_request(patched, risk, policy, event.reason, now, desk.config.campaign)
-        decided = await desk.steps.gate(request, because)
-        if decided.answer != "approved":
-            raise GateRefused(f"the patch was {decided.answer}: {decided.reason}")
 
     def _judge(
         self, trial: OnTrial, configs: Sequence[RunConfig], outcomes: Sequence[TestOutcome], first_left: int
@@ -238,57 +204,20 @@ class Batches:
         words = _in_words(change)
         reach = test_span(self._segment, first_left, self._tests) if first_left <= self._tests else "no test is left"
         if helps:
-            self._say(trial.changes, "measure", "kept", reach, words, "the patch stands", trial.asked, change)
+            self._changing.tell(
+                self._template, trial.changes, "kept", reach, words, "the patch stands", trial.asked, change
+            )
             return
         record = desk.ledger.count(self._template, self._segment, "critic", "reverted", words)
         if record is not None:
             desk.steps.say(record)
         desk.standings.settle(self._template.run_id, "reverted")
-        desk.notes.extend(f"reverted: {_step(c)} ({words})" for c in trial.changes)
-        self._say(trial.changes, "revert", "reverted", reach, words, "tests go on without it", trial.asked, change)
+        desk.notes.extend(f"reverted: {step(c)} ({words})" for c in trial.changes)
+        self._changing.tell(
+            self._template, trial.changes, "reverted", reach, words, "tests go on without it", trial.asked, change
+        )
+        self._changing.approved = trial.approved
         self._adopt(trial.without)
-
-    def _say(
-        self,
-        changes: Sequence[Change],
-        action: str,
-        status: str,
-        reach: str,
-        reason: str,
-        next_step: str,
-        because: MessageId,
-        measured: MetricChange | None = None,
-    ) -> None:
-        values = self._template.values()
-        for change in changes:
-            old = change.old if change.old is not None else values.get(change.parameter, 0)
-            self._desk.steps.say(
-                PatchApplied.model_validate(
-                    {
-                        "agent": "maestro",
-                        "turn": self._desk.turn,
-                        "action": action,
-                        "patch": Patch(
-                            parameter=change.parameter,
-                            old_value=old,
-                            new_value=change.new,
-                            reason=reason[:300],
-                            applied_at=None if status == "refused" else self._desk.steps.now_ms(),
-                        ),
-                        "applied_to": reach,
-                        "metrics_after_patch": () if measured is None else (measured,),
-                        "status": status,
-                        "reason": reason[:300],
-                        "next_step": next_step,
-                    }
-                ),
-                sender="maestro",
-                because=because,
-            )
-
-
-def _step(change: Change) -> str:
-    return f"{change.parameter} {change.old} -> {change.new}"
 
 
 def _in_words(change: MetricChange) -> str:

@@ -31,7 +31,7 @@ class WalkForward:
     async def run(self, proposed: Sequence[RunConfig]) -> list[TestReport]:
         candidates = self._candidates(proposed)
         for config in candidates:
-            self._desk.folder.template(self._segment, config)
+            self._desk.keep(self._segment, config)
         self._rank(candidates)
         results: list[TestReport] = []
         size = self._desk.config.batch

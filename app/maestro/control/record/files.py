@@ -19,7 +19,6 @@ from pydantic import BaseModel
 
 from maestro.control.record.standings import LEADERBOARD
 from maestro_protocol.config import RunConfig
-from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.ports import Exchange, TestOutcome
@@ -30,8 +29,8 @@ class CampaignFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._told = 0
-        """Envelopes of the journal that lie in the folder already."""
+        self.exported = 0
+        """Messages of the journal that this put into the folder."""
 
     def campaign(self, config: CampaignConfig) -> None:
         self.write("campaign.yaml", _yaml(config))
@@ -74,14 +73,14 @@ class CampaignFolder:
     def exhibits(self, exhibits: BaseModel) -> None:
         self.write("exhibits.json", _json(exhibits))
 
-    def journal(self, envelopes: Sequence[Envelope]) -> None:
-        """The journal's export: one envelope a line, in order. What this folder exported before is only added to."""
-        lines = b"".join(e.model_dump_json().encode() + b"\n" for e in envelopes[self._told :])
-        if self._told == 0:
-            self.write("journal.jsonl", lines)
+    def journal(self, more: Iterable[str]) -> None:
+        """The journal's export: an envelope a line, in order; *more* than what this folder ``exported`` before."""
+        lines = [f"{line}\n".encode() for line in more]
+        if self.exported == 0:
+            self.write("journal.jsonl", b"".join(lines))
         else:
-            self.add("journal.jsonl", lines)
-        self._told = len(envelopes)
+            self.add("journal.jsonl", b"".join(lines))
+        self.exported += len(lines)
 
     def recordings(self, exchanges: Sequence[Exchange]) -> None:
         """Every request to a model and its reply, a JSON line each: what a replay answers from."""

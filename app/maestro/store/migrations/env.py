@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from maestro.store.tables import Row
+from maestro.store.migrations.tables import Row
 
 context.configure(
     connection=context.config.attributes["connection"],

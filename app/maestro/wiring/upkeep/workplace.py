@@ -85,7 +85,7 @@ async def _sound(database: Database) -> Finding:
     """Whether its pages are whole, its schema is ours, and it takes a transaction."""
     from maestro.store.opening import stamp
     from maestro.store.repository import SqlStore
-    from maestro.store.tables import HEAD
+    from maestro.store.schema import HEAD
 
     place = database.place
     problems = await database.check()

@@ -1,1 +1,1 @@
-"""exchange owns the double of an exchange: Binance's WebSocket and REST on loopback, with faults on request."""
+"""exchange owns the doubles of Binance and Bitunix: WebSocket and REST on loopback, with faults on request."""

@@ -20,6 +20,7 @@ from maestro_engine.feeds.port import (
     Event,
     Filters,
     Kline,
+    MarkPrice,
     Trade,
     interval_ms,
 )
@@ -150,6 +151,15 @@ class Market:
         if known:
             candles.seed(known[-1])
         self._candles[key] = candles
+
+    def mark(self, symbol: str, now_ms: int) -> MarkPrice | None:
+        """A mark price where the tape has none: the middle of the quotes, without funding; None before any price."""
+        state = self.states.get(symbol)
+        if state is None or f"{symbol.lower()}@markPrice" in self._tape.streams:
+            return None
+        quote, trade = state.quote, state.trade
+        price = (quote.bid + quote.ask) / 2 if quote is not None else trade.price if trade is not None else None
+        return None if price is None else MarkPrice(symbol, now_ms, 0, price, None, 0.0, None)
 
     def filters(self, symbol: str) -> Filters:
         if symbol not in self._filters:

@@ -1,8 +1,9 @@
-"""server owns the exchange's double: Binance's WebSocket and REST on one loopback port, played from a tape."""
+"""server owns the exchange's double: Binance's and Bitunix's WebSocket and REST on one loopback port, from a tape."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from maestro_engine.feeds.binance.client import Endpoints
+from maestro_engine.feeds.exchange import bitunix
 from maestro_engine.feeds.exchange.faults import Fault, Faults
 from maestro_engine.feeds.exchange.frames import frame
 from maestro_engine.feeds.exchange.http import Answer, RestDesk
@@ -28,7 +30,7 @@ from maestro_engine.feeds.recording import stream_of
 
 BACKLOG = 20_000
 """Frames that may wait for one client before it is cut off as too slow."""
-_ROUTES = {"/public/stream": True, "/market/stream": False, "/stream": None}
+_ROUTES = {"/public/stream": True, "/market/stream": False, "/stream": None, bitunix.ROUTE: None}
 _PUBLIC_KINDS = ("trade", "bookTicker", "depth")
 
 
@@ -71,6 +73,9 @@ class Exchange:
         self._market = Market(tape)
         self._faults = Faults(plan, rng)
         self._desk = RestDesk(self._market, tape.usdm, self.server_ms)
+        self._bitunix = bitunix.BitunixDesk(self._market, self.server_ms)
+        self._pushed: set[str] = set()
+        """Streams of Bitunix's that somebody asked for."""
         self._clients: set[_Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = asyncio.Event()
@@ -84,6 +89,11 @@ class Exchange:
         if self._tape.usdm:
             return Endpoints(rest, f"{socket}/public", f"{socket}/market")
         return Endpoints(rest, socket, socket)
+
+    @property
+    def bitunix(self) -> tuple[str, str]:
+        """Where the real client of Bitunix connects: WebSocket and REST."""
+        return f"ws://127.0.0.1:{self.port}{bitunix.ROUTE}", f"http://127.0.0.1:{self.port}"
 
     @property
     def fired(self) -> dict[str, int]:
@@ -119,6 +129,21 @@ class Exchange:
             self._strike_due()
             self._play(raw, local_ns)
         self.finished.set()
+
+    async def push(self) -> None:
+        """Say what is said by the clock, whether or not anything happens: Bitunix's streams, and mark prices."""
+        await self._started.wait()
+        for turn in itertools.count():
+            await self._clock.sleep(bitunix.EVERY_S)
+            self._strike_due()
+            for symbol in self._tape.symbols if turn % 2 else ():
+                mark = self._market.mark(symbol, self.server_ms())
+                if mark is not None and self._tape.usdm:
+                    self._publish(f"{symbol.lower()}@markPrice@1s", frame(mark, True))
+            for stream in sorted(self._pushed):
+                said = self._bitunix.push(stream, self._faults.skew_ms(self.elapsed_s()))
+                if said:
+                    self._publish(stream, said)
 
     def _play(self, raw: bytes, local_ns: int) -> None:
         tape_ms = self._tape.server_start_ms + (local_ns - self._tape.start_ns) // 1_000_000
@@ -189,6 +214,10 @@ class Exchange:
         client.stalled.set()
         client.frozen = self.elapsed_s() < self._freeze_until_s
         self._subscribe(client, unquote(parse_qs(url.query).get("streams", [""])[0]).split("/"))
+        answer = self._request
+        if url.path == bitunix.ROUTE:
+            await socket.send(bitunix.HELLO, text=True)
+            answer = self._request_bitunix
         self._clients.add(client)
         if not self._started.is_set():
             self._started_ns = self._clock.monotonic_ns()
@@ -196,7 +225,7 @@ class Exchange:
         writer = asyncio.create_task(self._write(client))
         try:
             async for message in socket:
-                await self._request(client, message)
+                await answer(client, message)
         except ConnectionClosed:
             pass  # however it ended, this client is gone
         finally:
@@ -224,6 +253,22 @@ class Exchange:
                 client.names.pop(kind_of(stream), None)
         await client.socket.send(msgspec.json.encode({"result": None, "id": request.id}), text=True)
 
+    async def _request_bitunix(self, client: _Client, message: str | bytes) -> None:
+        """``{"op": "subscribe", "args": [{"symbol": ..., "ch": ...}]}``, and the ping that every client must send."""
+        try:
+            asked = msgspec.json.decode(message, type=bitunix.Asked)
+        except msgspec.DecodeError:
+            return  # what it answers to nonsense is not known
+        if asked.op == "ping":
+            await client.socket.send(self._bitunix.pong(asked.ping), text=True)  # frozen ones, too
+            return
+        for argument in filter(self._bitunix.knows, asked.args):
+            if asked.op == "subscribe":
+                client.names[argument.stream] = argument.stream
+                self._pushed.add(argument.stream)
+            elif asked.op == "unsubscribe":
+                client.names.pop(argument.stream, None)
+
     def _subscribe(self, client: _Client, streams: Sequence[str]) -> None:
         for stream in filter(None, streams):
             kind = kind_of(stream)
@@ -246,6 +291,8 @@ class Exchange:
             return _response(Answer(HTTPStatus.TOO_MANY_REQUESTS, busy, round(fault.seconds)))
         if fault is not None:
             return _response(Answer(HTTPStatus.BAD_GATEWAY, b"<html>bad gateway</html>"))
+        if path.startswith(bitunix.PREFIX):
+            return _response(self._bitunix.answer(request.path))
         return _response(self._desk.answer(request.path, self._faults.skew_ms(self.elapsed_s())))
 
 
@@ -290,14 +337,16 @@ async def serve(
         max_queue=64,
     )
     exchange.port = next(iter(server.sockets)).getsockname()[1]
-    playing = asyncio.create_task(exchange.play())
+    playing = [asyncio.create_task(exchange.play()), asyncio.create_task(exchange.push())]
     try:
         yield exchange
     finally:
-        playing.cancel()
-        [outcome] = await asyncio.gather(playing, return_exceptions=True)
+        for task in playing:
+            task.cancel()
+        outcomes = await asyncio.gather(*playing, return_exceptions=True)
         await exchange.stop()
         server.close()
         await server.wait_closed()
-        if isinstance(outcome, Exception):
-            raise outcome  # the tape could not be played on
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome  # the tape could not be played on

@@ -15,7 +15,7 @@ from maestro_engine.feeds.live.backoff import ReconnectPolicy
 from maestro_engine.feeds.live.line import Line, LineOwner, LineSpec
 from maestro_engine.feeds.live.timesync import TimeSample, best_offset_ms
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline, State
+from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline, State, Witness
 from maestro_protocol.errors import DataError
 
 SYNC_EVERY_S = 300.0
@@ -106,7 +106,7 @@ class _Outbox:
         self.deepest = 0
 
     def put(self, events: list[Event]) -> None:
-        if events:
+        if events and not self._closed:
             self._batches.append(events)
             self.deepest = max(self.deepest, len(self._batches))
             self._filled.set()
@@ -160,6 +160,7 @@ class LiveFeed:
         self._pending: set[Want] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._lines: list[Line] = []
 
     @property
     def name(self) -> str:
@@ -178,6 +179,10 @@ class LiveFeed:
     def deepest_queue(self) -> int:
         """Most batches that ever waited for the consumer."""
         return self._outbox.deepest
+
+    def witnesses(self) -> list[Witness]:
+        """Of every stream, in the order of subscription."""
+        return [witness for line in self._lines for witness in line.witnesses()]
 
     def server_now_ms(self) -> int:
         """The exchange's time as far as known, UTC milliseconds."""
@@ -213,13 +218,13 @@ class LiveFeed:
             await self._sync()
         self._spawn(self._keep_time())
         owner = LineOwner(self._inlet, self._status, self._outbox.room, self._moved)
-        lines = [
+        self._lines = [
             Line(spec, owner, self._clock, self._stamps, self._rng, self._policy, self._limits, self._proxy)
             for spec in self._venue.lines()
         ]
         for want in self._venue.first_wants():
             self._fulfil(want)
-        running = {asyncio.create_task(line.run()) for line in lines}
+        running = {asyncio.create_task(line.run()) for line in self._lines}
         try:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -242,6 +247,8 @@ class LiveFeed:
     def _status(self, state: State, detail: str, stream: str) -> None:
         self.counters.connects += state == "connected"
         self._outbox.put([FeedStatus(self._stamps.now_ns(), state, detail, stream=stream)])
+        if state == "lost":
+            self._outbox.close()  # it is the last word, whatever else was being asked meanwhile
 
     async def _moved(self, stream: str) -> bool | None:
         try:

@@ -13,7 +13,7 @@ from websockets.exceptions import WebSocketException
 from maestro_engine.feeds.clock import ReceiveStamps
 from maestro_engine.feeds.live.backoff import Backoff, ReconnectPolicy
 from maestro_engine.feeds.live.watchdog import Verdict, Watchdog, WatchLimits
-from maestro_engine.feeds.port import Clock, State
+from maestro_engine.feeds.port import Clock, State, Witness
 from maestro_protocol.errors import ConfigError
 
 PONG = "#pong"
@@ -62,6 +62,14 @@ class Line:
     policy: ReconnectPolicy = field(default_factory=ReconnectPolicy)
     limits: WatchLimits = field(default_factory=WatchLimits)
     proxy: str | None = None
+    _dog: Watchdog | None = None
+
+    def witnesses(self) -> list[Witness]:
+        """What is known of this connection's streams now."""
+        dog, now_ns = self._dog, self.clock.monotonic_ns()
+        if dog is None:
+            return [Witness(stream, "down") for stream in self.spec.streams]
+        return [dog.witness(stream, now_ns) for stream in self.spec.streams]
 
     async def run(self) -> None:
         backoff = Backoff(self.policy, self.rng, self.clock.monotonic_ns())
@@ -104,19 +112,21 @@ class Line:
         for text in self.spec.hello:
             await socket.send(text)
         dog = Watchdog(self.spec.streams, self.limits, self.clock.monotonic_ns())
+        self._dog = dog
         watching = asyncio.create_task(self._watch(socket, dog))
         try:
             while True:
                 raw = await socket.recv(decode=False)
                 stream = self.owner.on_frame(raw, self.stamps.now_ns())
                 if stream == PONG:
-                    dog.ponged()
+                    dog.ponged(self.clock.monotonic_ns())
                 elif stream:
                     now_ns = self.clock.monotonic_ns()
                     dog.frame(stream, now_ns)
                     backoff.heard(now_ns)
                 await self.owner.room()
         finally:
+            self._dog = None
             watching.cancel()
             _surface(await asyncio.gather(watching, return_exceptions=True))
 
@@ -161,7 +171,7 @@ class Line:
 
         def answered(pong: asyncio.Future[float]) -> None:
             if not pong.cancelled() and pong.exception() is None:
-                dog.ponged()
+                dog.ponged(self.clock.monotonic_ns())
 
         answer.add_done_callback(answered)
 

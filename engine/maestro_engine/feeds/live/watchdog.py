@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from maestro_engine.feeds.port import Witness
+
 Verdict = Literal["live", "stale", "quiet", "frozen", "dead"]
 
 
@@ -44,6 +46,7 @@ class Watchdog:
         self._limits = limits
         self._streams = {stream: _Stream(now_ns) for stream in streams}
         self._ping_ns: int | None = None
+        self._pong_ms: float | None = None
         self._last_ping_ns = now_ns
 
     def frame(self, stream: str, now_ns: int) -> None:
@@ -59,7 +62,9 @@ class Watchdog:
     def pinged(self, now_ns: int) -> None:
         self._ping_ns = self._last_ping_ns = now_ns
 
-    def ponged(self) -> None:
+    def ponged(self, now_ns: int) -> None:
+        if self._ping_ns is not None:
+            self._pong_ms = (now_ns - self._ping_ns) / 1e6
         self._ping_ns = None
 
     def questions(self, now_ns: int) -> list[str]:
@@ -89,3 +94,10 @@ class Watchdog:
         if not s.moved:
             return "quiet"
         return "frozen" if now_ns - s.answered_ns >= self._limits.grace_s * 1e9 else "stale"
+
+    def witness(self, stream: str, now_ns: int) -> Witness:
+        """All that is known of *stream*, for people."""
+        s, ping_ns = self._streams[stream], self._ping_ns
+        waits_s = None if ping_ns is None else (now_ns - ping_ns) / 1e9
+        age_s, verdict = (now_ns - s.frame_ns) / 1e9, self.verdict(stream, now_ns)
+        return Witness(stream, verdict, age_s, self._pong_ms, waits_s, s.moved)

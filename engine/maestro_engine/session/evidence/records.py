@@ -87,6 +87,19 @@ class PositionAdopted(Record, frozen=True):
     policy: str
 
 
+class EntryDecided(Record, frozen=True):
+    """Why the entry just sent was sent; what each gate read at its close, null where the data cannot tell."""
+
+    client_order_id: str
+    methods: tuple[str, ...]
+    loss: Decimal
+    """What the trade may lose by its plan: to its stop, both sides' fees included."""
+    cvd: float
+    imb: float
+    atrz: float
+    vhf: float
+
+
 class OrderSubmitted(Record, frozen=True):
     client_order_id: str
     side: str
@@ -132,6 +145,14 @@ class ExecutionExit(Record, frozen=True):
     """Net of the whole trade, flat to flat: fees and funding included."""
 
 
+class MarginBrackets(Record, frozen=True):
+    """Which maintenance brackets are in force, and where from: ``told``, ``published``, or ``guessed`` with care."""
+
+    source: str
+    brackets: tuple[tuple[Decimal, Decimal], ...]
+    """Floor of the notional, quote currency, and rate."""
+
+
 class FundingPaid(Record, frozen=True):
     rate: Decimal
     mark: Decimal
@@ -163,6 +184,7 @@ class AsyncHeartbeat(Record, frozen=True):
 
 
 BINDING = (
+    EntryDecided,
     OrderSubmitted,
     OrderRejected,
     OrderClosed,

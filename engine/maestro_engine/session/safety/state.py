@@ -33,12 +33,11 @@ class Loaded:
 
 
 class StateFile:
-    """``state.json`` in *folder* with its ``.bak``. Without *durable* a power cut may take the last states."""
+    """``state.json`` in *folder* with its ``.bak``."""
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
         self.backup = folder / "state.json.bak"
-        self.durable = durable
 
     def save(self, state: dict[str, object], *, durable: bool = True) -> None:
         """Replace what is saved. *durable*: it must survive a power cut too, not only the process's death.
@@ -48,7 +47,7 @@ class StateFile:
         body = msgspec.json.encode(state)
         sealed = msgspec.json.encode(_Sealed(VERSION, hashlib.sha256(body).hexdigest(), msgspec.Raw(body)))
         try:
-            _replace(self.path, sealed, durable and self.durable)
+            _replace(self.path, sealed, durable)
             _replace(self.backup, sealed, False)
         except OSError as error:
             raise StoreError(f"{self.path}: state cannot be saved ({error.strerror}); is the disk full?") from None

@@ -100,6 +100,11 @@ class Desk:
         return self.account.position(self._symbol)
 
     @property
+    def entry_id(self) -> str:
+        """Id of the order that opened the trade under way."""
+        return self._id(ENTRY)
+
+    @property
     def working(self) -> tuple[OrderState, ...]:
         return tuple(self.tracker.open())
 
@@ -180,7 +185,7 @@ class Desk:
         self._send(entry, now)
         for tail, kind, price in ((STOP, OrderType.STOP_MARKET, stop), (TARGET, OrderType.TAKE_PROFIT, target)):
             order = self._order(tail, side.opposite, kind, qty, price, attached_to=entry.client_order_id)
-            self.guard.check(order, self._exposure(), TradePlan(), now)
+            self.guard.check(order, self.exposure, TradePlan(), now)
             self._send(order, now)
         return True
 
@@ -195,7 +200,7 @@ class Desk:
         self.trade.exits += 1
         tail = EXIT if self.trade.exits == 1 else f"{self.trade.exits}{EXIT}"
         order = self._order(tail, self._held_side().opposite, OrderType.MARKET, abs(self.position))
-        self.guard.check(order, self._exposure(), TradePlan(), now)
+        self.guard.check(order, self.exposure, TradePlan(), now)
         self._send(order, now)
 
     def cancel_all(self, now: int) -> None:
@@ -234,7 +239,9 @@ class Desk:
     def _held_side(self) -> Side:
         return Side.BUY if self.position > 0 else Side.SELL
 
-    def _exposure(self) -> Exposure:
+    @property
+    def exposure(self) -> Exposure:
+        """The account as an order finds it now."""
         opening = [s for s in self.working if not s.order.reduce_only]
         buys, sells = (sum((s.leaves for s in opening if s.order.side is side), ZERO) for side in Side)
         risk = self.trade.loss if self.trade is not None else ZERO
@@ -247,7 +254,7 @@ class Desk:
             detail = f"needs {short.needed} of {short.available} available"
             self._refused(order, "margin", detail, short.needed, now)
             return False
-        verdict = self.guard.check(order, self._exposure(), plan, now)
+        verdict = self.guard.check(order, self.exposure, plan, now)
         self.value(now)  # what tripped inside the check is told
         if isinstance(verdict, Rejected):
             self._refused(order, verdict.limit, verdict.reason, verdict.value, now)
@@ -334,7 +341,7 @@ class Desk:
 
     def _over(self) -> None:
         if self.trade is not None and not self.position:
-            entry = self.tracker.get(self._id(ENTRY))
+            entry = self.tracker.get(self.entry_id)
             if entry is None or entry.status.terminal:
                 self.trade = None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from maestro_engine.backtest.live import exit_levels, signals_on
+from maestro_engine.backtest.signals import Signals
 from maestro_engine.market.bars import Bars
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.trading.venue import decimal
@@ -20,6 +21,10 @@ class Intent:
     qty: Decimal
     stop: Decimal
     target: Decimal
+    methods: tuple[str, ...]
+    """Those that voted for the side."""
+    gates: tuple[float, float, float, float]
+    """What the gates read: volume delta, taker imbalance, z-score of the ATR, VHF; NaN where unknown."""
 
 
 class Strategy:
@@ -34,13 +39,25 @@ class Strategy:
 
         Raises as :func:`~maestro_engine.backtest.live.signals_on` does.
         """
-        found = signals_on(bars, self._methods, self._values)
+        found = self.signals(bars)
         if not len(found.bar) or int(found.bar[-1]) != len(bars) - 1:
             return None
-        side, atr, close = int(found.side[-1]), float(found.atr[-1]), float(bars.close[-1])
+        return self.wish(found, -1, float(bars.close[-1]))
+
+    def signals(self, bars: Bars) -> Signals:
+        """All that the methods say on *bars*. Raises as :func:`~maestro_engine.backtest.live.signals_on` does."""
+        return signals_on(bars, self._methods, self._values)
+
+    def wish(self, found: Signals, place: int, close: float) -> Intent:
+        """What the signal at *place* asks for, which stands on *close*."""
+        side, atr = int(found.side[place]), float(found.atr[place])
         stop_mult, reward = float(self._values["atr_stop_mult"]), float(self._values["hard_tp_usd"])
         stop, target = exit_levels(side, close, atr, float(self._qty), stop_mult, reward)
-        return Intent(Side.BUY if side > 0 else Side.SELL, self._qty, _price(stop), _price(target))
+        votes = int(found.methods[place])
+        names = tuple(name for bit, name in enumerate(self._methods) if votes >> bit & 1)
+        cvd, imb, atrz, vhf = found.gates[place].tolist()
+        way = Side.BUY if side > 0 else Side.SELL
+        return Intent(way, self._qty, _price(stop), _price(target), names, (cvd, imb, atrz, vhf))
 
     def timed_out(self, bar_ms: int, closed_ms: int) -> bool:
         """Whether a trade whose first candle opened at *bar_ms* is to be left at *closed_ms* (UTC milliseconds)."""

@@ -203,7 +203,7 @@ class Trader:
             "trader": msgspec.to_builtins(own),
             **self.desk.to_dict(),
         }
-        if durable and self._state.durable:
+        if durable:
             self._audit.sync()
         self._state.save(state, durable=durable)
 
@@ -275,5 +275,7 @@ class Trader:
         except MaestroError as error:
             desk.error(str(error), self.now)
             return
-        if wish is not None:
-            desk.enter(wish.side, wish.qty, wish.stop, wish.target, now, closed_ms)
+        if wish is None or not desk.enter(wish.side, wish.qty, wish.stop, wish.target, now, closed_ms):
+            return
+        assert desk.trade is not None, "it has just been entered"
+        self.say(records.EntryDecided(desk.entry_id, wish.methods, desk.trade.loss, *wish.gates))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from maestro.store.tables import extras
+from maestro.store.schema import extras
 
 revision = "0001"
 down_revision = None

@@ -1,7 +1,8 @@
-"""tables owns the shape of the database: SQLModel tables, and the views that people query.
+"""tables owns the shape of the database: SQLModel tables, from which ``schema_*.sql`` is written.
 
 Money is whole micro-USD in BIGINT: neither SQLite (which would make a REAL of a DECIMAL) nor PostgreSQL rounds it.
-Times are UTC milliseconds. JSON is text, kept to the byte. A change here needs a migration; a test compares both.
+Times are UTC milliseconds. JSON is text, kept to the byte. A change here needs a migration, and the schema written
+again (``MAESTRO_WRITE_GOLDEN=1 pytest tests/store/test_migrations.py``); a test compares all three.
 
 The trades and scores of a test stay the JSON lines they were said in, one blob per test. As rows through core
 inserts a campaign of 500 tests took 0.55 s, as lines 0.08 s; the views ``trades`` and ``scores`` read them in SQL.
@@ -9,13 +10,8 @@ inserts a campaign of 500 tests took 0.55 s, as lines 0.08 s; the views ``trades
 
 from __future__ import annotations
 
-from importlib import resources
-
 from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
-
-HEAD = "0001"
-"""The revision of the schema below: what an up-to-date database is stamped with."""
 
 
 class Row(SQLModel):
@@ -92,6 +88,29 @@ class Calls(Row, table=True):
     reply: str | None = Field(sa_type=Text)
 
 
+class Spending(Row, table=True):
+    """What each call counts for in budgets: what was set aside while it is in flight, then what it took."""
+
+    call: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    campaign: str = Field(sa_type=Text)
+    role: str = Field(sa_type=Text)
+    day: int
+    usd_micros: int = Field(sa_type=BigInteger)
+    tokens: int = Field(sa_type=BigInteger)
+    requests: int
+    ms: int = Field(sa_type=BigInteger)
+
+
+class Budgets(Row, table=True):
+    """The sums of ``spending`` by campaign, role in it and day: kept with it, in the same transactions."""
+
+    scope: str = Field(sa_type=Text, primary_key=True)
+    usd_micros: int = Field(sa_type=BigInteger)
+    tokens: int = Field(sa_type=BigInteger)
+    requests: int
+    ms: int = Field(sa_type=BigInteger)
+
+
 class Gates(Row, table=True):
     """Every question to a human: pending, then approved, rejected, expired or void, once and for good."""
 
@@ -114,14 +133,3 @@ class Votes(Row, table=True):
     at_ms: int = Field(sa_type=BigInteger)
     vote: str = Field(sa_type=Text)
     refused: str | None = Field(sa_type=Text)
-
-
-_of = Row.metadata.tables
-CAMPAIGNS, JOURNAL, RUNS, RESULTS = _of["campaigns"], _of["journal"], _of["runs"], _of["results"]
-CALLS, GATES, VOTES = _of["calls"], _of["gates"], _of["votes"]
-
-
-def extras(dialect: str, revision: str = HEAD) -> list[str]:
-    """What tables cannot say, as statements of ``sqlite`` or ``postgresql``: the views of *revision*, and storage."""
-    file = resources.files("maestro.store") / "migrations" / f"extras_{revision}_{dialect}.sql"
-    return [part.strip() for part in file.read_text(encoding="utf-8").split(";") if part.strip()]

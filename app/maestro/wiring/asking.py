@@ -1,0 +1,76 @@
+"""asking owns what a person asks of a campaign: what was said, over what a file says, over the product's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from maestro.control.rules import read_yaml
+from maestro.settings import Settings
+from maestro.wiring import markets, workspace
+from maestro.wiring.campaigns import OWN, CampaignRequest
+from maestro_protocol.errors import UsageError
+from maestro_protocol.messages.campaign import CampaignConfig
+
+SESSION_SIZING = {"notional_usd": "5000"}
+"""An account of 10,000 that may lose 50 a trade and a day carries little more in a session."""
+
+
+class _Kind(BaseModel):
+    """Enough of a file to tell an earlier campaign's ``campaign.yaml`` from a request."""
+
+    model_config = ConfigDict(extra="ignore")
+    type: str | None = None
+
+
+def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -> CampaignRequest:
+    """A request: *said*, plain data under a request's keys, over *file*: key by key, brains role by role.
+
+    *file* holds the keys of a :class:`CampaignRequest`, paths beside it; or it is the ``campaign.yaml`` of an earlier
+    campaign, which is then asked for again. Raises ConfigError for the file and UsageError for what was said.
+    """
+    asked = {} if file is None else _read(file, settings, "data" in said or "market" in said)
+    for name, value in said.items():
+        under = asked.get(name)
+        if name == "brains":
+            chosen = {choice["role"] for choice in value}
+            asked[name] = [*(choice for choice in under or () if choice["role"] not in chosen), *value]
+        else:
+            asked[name] = {**under, **value} if isinstance(under, dict) and isinstance(value, dict) else value
+    if asked.get("engine") == "session":
+        asked.setdefault("sizing", SESSION_SIZING)
+    if asked.get("symbol") is not None and asked.get("data") is None:
+        raise UsageError("--symbol names the symbol of a file: give --data too")
+    try:
+        return CampaignRequest.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+
+
+def _read(file: Path, settings: Settings, other_data: bool) -> dict[str, Any]:
+    if read_yaml(file, _Kind).type == "CampaignConfig":
+        return _again(read_yaml(file, CampaignConfig), settings, other_data)
+    asked = read_yaml(file, CampaignRequest).model_dump(exclude_unset=True)
+    if asked.get("data") is not None:
+        asked["data"] = file.parent / asked["data"]
+    return asked
+
+
+def _again(config: CampaignConfig, settings: Settings, other_data: bool) -> dict[str, Any]:
+    """What *config* was asked as. Raises UsageError where its data is not known on this machine."""
+    names = CampaignRequest.model_fields.keys() - set(OWN)
+    asked = {name: value for name, value in config.model_dump().items() if name in names}
+    asked["brains"] = config.model_dump()["brains"]
+    simulated = markets.SIMULATED.match(config.data.source)
+    if other_data:
+        return asked
+    if simulated is not None:
+        return asked | {"market": simulated[1]}
+    path = workspace.known_data(settings, config.data.digest)
+    if path is None:
+        raise UsageError(f"{config.campaign}: its data ({config.data.source}) is not known here; name it with --data")
+    return asked | {"data": path, "symbol": config.data.symbol}

@@ -1,0 +1,1 @@
+"""What goes on as time goes by: sessions behind the ports of a campaign."""

@@ -1,0 +1,241 @@
+"""rounds owns how a chain of sessions comes to its sessions, its agents and its files."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from maestro.clock import SystemClock
+from maestro.control.desk import Desk, Progress
+from maestro.control.rounds import Rounds
+from maestro.control.rules import check_rules, read_yaml
+from maestro.report.pages import write_report
+from maestro.settings import Settings
+from maestro.wiring import brains, gates, sessions, workspace
+from maestro.wiring.campaigns import config_of, versions, walk
+from maestro.wiring.live.runner import LiveRunner, ended, session_of
+from maestro_engine.api import Market
+from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.evidence.outcome import began_ms, run_of
+from maestro_engine.session.places import Run
+from maestro_engine.statistics import EngineStatistics
+from maestro_protocol.base import Frozen
+from maestro_protocol.config import RunConfig
+from maestro_protocol.errors import UsageError
+from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig, CampaignFinished, Policy
+from maestro_protocol.messages.report import SegmentFinished
+from maestro_protocol.schema import canonical
+
+if TYPE_CHECKING:
+    from maestro.store.repository import SqlStore
+
+BASE_FILE, NEXT_FILE = "session.yaml", "next.yaml"
+"""In a chain's folder: what the owner asked for, and the session that comes next."""
+MOST_ROUNDS = 100
+
+
+class Asked(Frozen):
+    """What a person asks of the agents that read a session's report."""
+
+    brains: tuple[BrainChoice, ...] = ()
+    policy: Policy = "sequential"
+    budget: BudgetPlan = BudgetPlan()
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain as far as it came."""
+
+    name: str
+    folder: Path
+    sessions: int
+    finished: bool
+    stopped: str | None
+    """Why no further session began in this process though more were asked for; None where none was."""
+    failed: bool
+    words: str
+    """What may be said of the results so far."""
+    changes: tuple[str, ...]
+    """What the next session does otherwise than the last one."""
+
+    @property
+    def next_file(self) -> Path | None:
+        return None if self.finished else self.folder / NEXT_FILE
+
+
+async def run_rounds(
+    base: SessionConfig,
+    where: sessions.Where,
+    rounds: int,
+    asked: Asked,
+    settings: Settings,
+    told: Callable[[bytes], None] | None = None,
+) -> Chain:
+    """So many sessions one after another, each by what the agents made of the last one's report.
+
+    The same request goes on with a chain that was interrupted. Raises MaestroError; what was finished is kept.
+    """
+    base.check()
+    wanted = hashlib.sha256(canonical(base) + canonical(asked) + str(rounds).encode()).hexdigest()[:6]
+    store = await workspace.open_workspace_store(settings)
+    try:
+        name = await _unfinished(f"rounds-{base.source}-{base.symbol.lower()}-{wanted}", store, settings)
+        if name in await store.campaigns():
+            config = await config_of(name, store)
+        else:
+            config = _config(name, base, rounds, asked, settings, _begins_ms(base, where))
+        return await _walk(config, base, where, rounds, store, settings, told)
+    finally:
+        await store.close()
+
+
+async def plan_after(run: Run, asked: Asked, settings: Settings) -> Chain:
+    """Let the agents look at a finished session; their config for the next one is left in the chain's folder.
+
+    A session that was planned itself goes on its chain. Raises MaestroError.
+    """
+    ended(run)
+    session = run.config()
+    name = run.name if session.run is None else session.run.campaign
+    number = 1 if session.run is None or session.run.window is None else session.run.window.index + 1
+    store = await workspace.open_workspace_store(settings)
+    try:
+        if name in await store.campaigns():
+            config, base = await config_of(name, store), read_base(settings, name)
+            told = [envelope.body async for envelope in store.journal(name)]
+            number = max(number, sum(isinstance(body, SegmentFinished) for body in told))
+        elif session.run is None:
+            base = session
+            config = _config(name, base, MOST_ROUNDS, asked, settings, began_ms(run.folder / "events.jsonl"))
+        else:
+            raise UsageError(f"session {run.name} was planned in chain {name}, which is not kept here")
+        given = run if session.run is None else None
+        return await _walk(config, base, sessions.Where(), number, store, settings, None, given, may_run=False)
+    finally:
+        await store.close()
+
+
+def read_base(settings: Settings, chain: str) -> SessionConfig:
+    """What the owner asked of *chain*'s sessions. Raises ConfigError."""
+    return read_yaml(settings.runs / chain / BASE_FILE, SessionConfig)
+
+
+def planned_as(settings: Settings, name: str) -> tuple[str, str] | None:
+    """Chain and run id of the session *name*; None where there is no such session."""
+    found = [run for run in sessions.all_runs(settings) if run.name == name]
+    if not found:
+        return None
+    run = found[0].config().run
+    return (name, "seg1_test001") if run is None else (run.campaign, run.run_id)
+
+
+async def _walk(
+    config: CampaignConfig,
+    base: SessionConfig,
+    where: sessions.Where,
+    rounds: int,
+    store: SqlStore,
+    settings: Settings,
+    told: Callable[[bytes], None] | None,
+    given: Run | None = None,
+    *,
+    may_run: bool = True,
+) -> Chain:
+    root = run_of(base, config.campaign, config.data.first_ms)
+    if root.data != config.data:
+        raise UsageError(f"{config.campaign}: {BASE_FILE} has changed since the chain began; restore it")
+    runner = LiveRunner.of(root, config.targets)
+    runner.base, runner.where, runner.settings, runner.told = base, where, settings, told
+    runner.given, runner.may_run = given, may_run
+    check_rules(config, runner.space(runner.methods()))
+    ends: list[Rounds] = []
+
+    async def path(desk: Desk) -> RunConfig:
+        desk.folder.write(BASE_FILE, _yaml(base))
+        conducted = Rounds(desk, root, lambda: runner.stopped)
+        ends.append(conducted)
+        with sessions.ending_on_signals(lambda reason: _stop(runner, reason)):
+            following = await conducted.run(rounds)
+        if not conducted.finished:
+            desk.folder.write(NEXT_FILE, _yaml(session_of(base, following)))
+        return following
+
+    market = Market(runner, EngineStatistics(), None)
+    await walk(config, market, store, settings, _watch if may_run else lambda progress: None, path)
+    folder = settings.runs / config.campaign
+    await asyncio.to_thread(write_report, folder)
+    [done] = ends
+    return Chain(
+        name=config.campaign,
+        folder=folder,
+        sessions=len(done.desk.tests),
+        finished=done.finished,
+        stopped=runner.stopped,
+        failed=runner.failed,
+        words=done.words,
+        changes=tuple(done.changes),
+    )
+
+
+def _stop(runner: LiveRunner, reason: str) -> None:
+    runner.stopped = reason
+    if runner.stop is not None:
+        runner.stop(reason)
+
+
+def _watch(progress: Progress) -> None:
+    gates.tell_on_stderr(f"session {progress.segment} of {progress.segments}: {progress.note or 'planned'}")
+
+
+async def _unfinished(name: str, store: SqlStore, settings: Settings) -> str:
+    """The newest chain of that name where it is not finished, else a name that is free."""
+    known = await store.campaigns()
+    mine = [each for each in known if each == name or each.startswith(f"{name}-")]
+    if not mine and not (settings.runs / name / "journal.jsonl").exists():
+        return name  # what may lie there is of an attempt that came to nothing
+    if mine:
+        ends = [envelope.body async for envelope in store.journal(mine[-1])]
+        if not any(isinstance(body, CampaignFinished) for body in ends):
+            return mine[-1]
+    return workspace.free_name(name, known, settings)
+
+
+def _config(
+    name: str, base: SessionConfig, rounds: int, asked: Asked, settings: Settings, begins_ms: int
+) -> CampaignConfig:
+    chosen = {choice.role: choice for choice in asked.brains}
+    rules, policies, gate_policy = workspace.read_rules(settings)
+    root = run_of(base, name, begins_ms)
+    return CampaignConfig(
+        campaign=name,
+        seed=base.seed,
+        tests=rounds,
+        segments=rounds,
+        policy=asked.policy,
+        engine="session",
+        data=root.data,
+        costs=base.costs,
+        sizing=root.sizing,
+        brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
+        budget=asked.budget,
+        rules=rules,
+        policies=policies,
+        gates=gate_policy,
+        versions=versions(),
+    )
+
+
+def _begins_ms(base: SessionConfig, where: sessions.Where) -> int:
+    _, _, begins_ms = sessions.source_of(base, where, None)
+    return SystemClock().now_ms() if begins_ms is None else begins_ms
+
+
+def _yaml(config: SessionConfig) -> bytes:
+    said = config.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=118).encode()

@@ -1,0 +1,316 @@
+"""outcome owns what agents read of a finished session: its trail as the trades, scores and report of any run.
+
+Bars are the candles that closed while the session ran; a fill belongs to the candle that closed after it. All of a
+session is train phase: what its configuration would have done on data that nobody has seen is the next session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from maestro_engine.backtest import EPISODE, SUMMARY, TRADE, BatchResult, ExitReason, Phase, Records, Regime, TestSpec
+from maestro_engine.backtest.features import Features
+from maestro_engine.backtest.kernel import BLUNDER_BARS, BLUNDER_RISK
+from maestro_engine.backtest.records import Chunk
+from maestro_engine.backtest.spec import Window
+from maestro_engine.backtest.trade import Span
+from maestro_engine.figures import Figures
+from maestro_engine.market.bars import Bars
+from maestro_engine.market.timeframes import TIMEFRAMES
+from maestro_engine.runner import BacktestRunner
+from maestro_engine.session.config import SessionConfig
+from maestro_protocol.base import MICRO
+from maestro_protocol.config import DataRef, RunConfig, Sizing, stretch_of
+from maestro_protocol.errors import DataError
+from maestro_protocol.ids import CampaignId, segment_run, test_run
+from maestro_protocol.messages.campaign import ORIGIN_TARGETS
+from maestro_protocol.messages.plan import Target
+from maestro_protocol.ports import TestOutcome
+from maestro_protocol.schema import canonical
+from maestro_protocol.values import as_params
+
+REASONS = {"stop": ExitReason.STOP, "target": ExitReason.TARGET, "timeout": ExitReason.TIMEOUT}
+"""Any other end (the session's, a restart's, a liquidation) is an end."""
+TRAIN = int(Phase.TRAIN)
+IDLE = (b'"event":"AsyncHeartbeat"', b'"event":"TickReceived"')
+"""Most lines of a trail, and none that a report is made of."""
+MOST_EPISODE, LEAST_EPISODE, EPISODES = 120, 10, 10
+"""Bars of an episode, and how many of them a session is cut into where it is long enough."""
+NOTIONAL = (Decimal(1), Decimal(200_000))
+
+
+class _Line(msgspec.Struct):
+    """What is read of a line of the trail; what a line does not have stays empty."""
+
+    event: str
+    client_order_id: str = ""
+    side: str = ""
+    reason: str = ""
+    price: Decimal | None = None
+    qty: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    pnl: Decimal = Decimal(0)
+    received: Decimal = Decimal(0)
+    methods: tuple[str, ...] = ()
+    loss: Decimal = Decimal(0)
+    cvd: float | None = None
+    imb: float | None = None
+    atrz: float | None = None
+    vhf: float | None = None
+    open_ms: int = 0
+    open: float = 0.0
+    high: float = 0.0
+    low: float = 0.0
+    close: float = 0.0
+    volume: float = 0.0
+
+
+@dataclass
+class _Trade:
+    """One trade from flat to flat, as the trail tells it. Bars count from the session's first candle."""
+
+    entry_bar: int
+    side: int
+    order: str
+    """Id of the entry that opened it."""
+    exit_bar: int = 0
+    entered: Decimal = Decimal(0)
+    bought: Decimal = Decimal(0)
+    """Quantity entered; ``entered`` and ``left`` are quantity times price."""
+    left: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    funding: Decimal = Decimal(0)
+    """Paid: negative when it was received."""
+    pnl: Decimal = Decimal(0)
+    reason: str = ""
+
+
+@dataclass
+class _Told:
+    """A trail, read."""
+
+    candles: list[_Line] = field(default_factory=list[_Line])
+    equity: list[Decimal] = field(default_factory=list[Decimal])
+    """Change since the start, at each candle's close."""
+    held: list[bool] = field(default_factory=list[bool])
+    trades: list[_Trade] = field(default_factory=list[_Trade])
+    cash: Decimal = Decimal(0)
+    position: Decimal = Decimal(0)
+    decided: dict[str, _Line] = field(default_factory=dict[str, _Line])
+
+    def hear(self, line: _Line) -> None:
+        match line.event:
+            case "CandleClosed":
+                self.candles.append(line)
+                self.equity.append(self.cash + self.position * Decimal(repr(line.close)))
+                self.held.append(bool(self.position))
+            case "EntryDecided":
+                self.decided[line.client_order_id] = line
+            case "ExecutionFill":
+                self._fill(line)
+            case "FundingPaid" if self.trades:
+                self.cash += line.received
+                self.trades[-1].funding -= line.received
+            case "ExecutionExit" if self.trades:
+                self.trades[-1].reason, self.trades[-1].pnl = line.reason, line.pnl
+            case _:
+                pass
+
+    def _fill(self, line: _Line) -> None:
+        assert line.price is not None, "a fill has a price"
+        sign = 1 if line.side == "buy" else -1
+        if not self.position:
+            self.trades.append(_Trade(len(self.candles), sign, line.client_order_id))
+        trade, amount = self.trades[-1], line.qty * line.price
+        trade.fees += line.fees
+        if sign == trade.side:
+            trade.entered, trade.bought = trade.entered + amount, trade.bought + line.qty
+        else:
+            trade.left += amount
+        trade.exit_bar = len(self.candles)
+        self.cash -= sign * amount + line.fees
+        self.position += sign * line.qty
+
+
+def _read(path: Path) -> _Told:
+    """The trail at *path*, read. Raises :class:`DataError`."""
+    told = _Told()
+    decode = msgspec.json.Decoder(_Line).decode
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if not any(idle in line for idle in IDLE):
+                    told.hear(decode(line))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); has the session run?") from None
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: is damaged ({error})") from None
+    if told.position:
+        told.trades.pop()  # what could not be closed is no trade yet
+    if told.equity and not told.position:
+        told.equity[-1] = told.cash  # the session's own end comes after its last candle
+    return told
+
+
+class _Stamp(msgspec.Struct):
+    ts: int
+
+
+class SessionReports(BacktestRunner):
+    """Reports of sessions of one kind; everything of the runner's port but the running."""
+
+    @classmethod
+    def of(cls, run: RunConfig, targets: Sequence[Target] = ORIGIN_TARGETS) -> Self:
+        """For runs of *run*'s data."""
+        step_ms = TIMEFRAMES[run.data.timeframe]
+        bars = _bars((), run.data.symbol, step_ms)
+        if run.data.has_taker_volume:
+            bars = replace(bars, taker_buy_volume=np.empty(0))
+        return cls(bars, run.data, [], Figures(targets, step_ms))
+
+    def outcome(self, run: RunConfig, trail: Path) -> TestOutcome:
+        """What the session that carried out *run* left in *trail*. Raises :class:`DataError`."""
+        told = _read(trail)
+        step_ms = TIMEFRAMES[self.data.timeframe]
+        bars = _bars(told.candles, self.data.symbol, step_ms)
+        reports = SessionReports(bars, self.data, self.windows, self._figures)
+        return reports._outcome(run, _result(run, told, bars), 0)
+
+
+def run_of(config: SessionConfig, campaign: CampaignId, begins_ms: int) -> RunConfig:
+    """The run that *config* asks for, as the root of a chain; *begins_ms* is when its first session begins."""
+    bars = max(1, int(config.duration_s * 1_000) // config.step_ms)
+    data = DataRef(
+        source=f"{config.source}:session",
+        symbol=config.symbol,
+        timeframe=config.interval,
+        bars=bars,
+        digest=hashlib.sha256(canonical(config)).hexdigest(),
+        first_ms=begins_ms,
+        last_ms=begins_ms + round(config.duration_s * 1_000),
+        simulated=config.source == "sim",
+        has_taker_volume=config.source != "bitunix",
+    )
+    return RunConfig(
+        run_id="root",
+        campaign=campaign,
+        engine="session",
+        seed=config.seed,
+        data=data,
+        methods=config.methods,
+        params=as_params(config.values()),
+        costs=config.costs,
+        sizing=Sizing(quantity=config.quantity, notional_usd=min(max(config.cash, NOTIONAL[0]), NOTIONAL[1])),
+        episode_bars=min(max(bars // EPISODES, LEAST_EPISODE), MOST_EPISODE),
+    )
+
+
+def first_round(root: RunConfig) -> RunConfig:
+    """What a chain of *root* would have called its first session."""
+    window = stretch_of(root.data, 1)
+    return root.model_copy(update={"run_id": test_run(1, 1), "parent_run": segment_run(1), "window": window})
+
+
+def began_ms(trail: Path) -> int:
+    """When the session's trail begins, UTC milliseconds. Raises :class:`DataError`."""
+    try:
+        with trail.open("rb") as file:
+            return msgspec.json.decode(file.readline(), type=_Stamp).ts
+    except (OSError, msgspec.DecodeError) as error:
+        raise DataError(f"{trail}: cannot be read ({error}); has the session run?") from None
+
+
+def leave_report(folder: Path, config: SessionConfig) -> TestOutcome:
+    """Write what agents read of the session in *folder*: ``report.json``, ``trades.jsonl``, ``scores.jsonl``."""
+    trail = folder / "events.jsonl"
+    run = config.run or first_round(run_of(config, folder.name, began_ms(trail)))
+    outcome = SessionReports.of(run).outcome(run, trail)
+    report = outcome.report.model_dump_json(indent=1).encode() + b"\n"
+    for name, content in (
+        ("trades.jsonl", outcome.trades_jsonl),
+        ("scores.jsonl", outcome.scores_jsonl),
+        ("report.json", report),
+    ):
+        (folder / name).write_bytes(content)
+    return outcome
+
+
+def _bars(candles: Sequence[_Line], symbol: str, step_ms: int) -> Bars:
+    rows = [(c.open, c.high, c.low, c.close, c.volume) for c in candles]
+    opened, high, low, close, volume = np.array(rows, np.float64).reshape(-1, 5).T.copy()
+    return Bars(symbol, step_ms, np.array([c.open_ms for c in candles], np.int64), opened, high, low, close, volume)
+
+
+def _result(run: RunConfig, told: _Told, bars: Bars) -> BatchResult:
+    """The kernel's rows, filled from what the session told."""
+    n = len(bars)
+    trades = np.zeros(len(told.trades) if n else 0, TRADE)
+    for row, trade in zip(trades, told.trades, strict=False):
+        _write_trade(row, trade, told.decided.get(trade.order), run, bars)
+    span = Span(0, 0, n, n, n, run.episode_bars)
+    episodes = Features(bars, 0).frame(span) if n else np.zeros(0, EPISODE)
+    equity = np.array([0.0, *(float(value * MICRO) for value in told.equity)])
+    total = np.zeros(1, SUMMARY)[0]
+    for row in episodes:
+        first, last = int(row["first"]), int(row["first"] + row["bars"])
+        mine = trades[trades["episode"] == row["episode"]]
+        _write_sums(row, mine, equity[first : last + 1], told.held[first:last])
+    _write_sums(total, trades, equity, told.held)
+    total["bars"], total["episodes"] = n, len(episodes)
+    total["high_vol"] = int((episodes["regime"] == Regime.HIGH).sum())
+    total["known_vol"] = int((episodes["regime"] != Regime.UNKNOWN).sum())
+    phases = np.zeros((1, len(Phase)), SUMMARY)
+    phases[0, TRAIN] = total
+    test = TestSpec(run.run_id, Window(0, 0, max(n, 1), max(n, 1), max(n, 1)), run.methods, run.values())
+    ends = np.array([0, len(trades)])
+    chunk = Chunk(np.array([0]), trades, ends, episodes[np.newaxis], phases, phases[:, TRAIN])
+    return BatchResult([test], [chunk], run.episode_bars, bars.step_ms, kept=True)
+
+
+def _write_trade(row: np.void, trade: _Trade, decided: _Line | None, run: RunConfig, bars: Bars) -> None:
+    last = len(bars) - 1
+    entry_bar, exit_bar = min(trade.entry_bar, last), min(trade.exit_bar, last)
+    entry, left = float(trade.entered / trade.bought), float(trade.left / trade.bought)
+    reason = REASONS.get(trade.reason, ExitReason.END)
+    within = slice(entry_bar, exit_bar + (reason is ExitReason.END))
+    high = max([entry, left, *bars.high[within].tolist()])
+    low = min([entry, left, *bars.low[within].tolist()])
+    qty, side, pnl = float(trade.bought), trade.side, float(trade.pnl)
+    best, worst = (high, low) if side > 0 else (low, high)
+    row["entry_bar"], row["exit_bar"], row["bars_held"] = entry_bar, exit_bar, exit_bar - entry_bar
+    row["episode"] = exit_bar // run.episode_bars
+    row["side"], row["reason"], row["phase"] = side, reason, TRAIN
+    row["qty"], row["entry"], row["exit"] = qty, entry, left
+    row["mfe"], row["mae"] = side * (best - entry) * qty, side * (worst - entry) * qty
+    for name, amount in (("pnl", trade.pnl), ("fees", trade.fees), ("funding", trade.funding)):
+        row[name], row[f"{name}_micros"] = float(amount), round(amount * MICRO)
+    risk = np.nan if decided is None else float(decided.loss)
+    row["risk"] = risk
+    hasty = reason is ExitReason.STOP and exit_bar - entry_bar <= BLUNDER_BARS
+    row["blunder"] = hasty or pnl < -BLUNDER_RISK * risk
+    named = () if decided is None else decided.methods
+    row["methods"] = sum(1 << bit for bit, name in enumerate(run.methods) if name in named)
+    for name in ("cvd", "imb", "atrz", "vhf"):
+        value = None if decided is None else getattr(decided, name)
+        row[name] = np.nan if value is None else value
+
+
+def _write_sums(row: np.void, trades: Records, equity: np.ndarray, held: Sequence[bool]) -> None:
+    """What *trades* come to, and the path of *equity* (micros), which begins before the row's first bar."""
+    pnl = trades["pnl_micros"]
+    row["n_trades"], row["blunders"] = len(trades), int(trades["blunder"].sum())
+    row["wins"], row["losses"] = int((pnl > 0).sum()), int((pnl < 0).sum())
+    row["win_micros"], row["loss_micros"] = int(pnl[pnl > 0].sum()), int(pnl[pnl < 0].sum())
+    for name in ("pnl_micros", "fees_micros", "funding_micros"):
+        row[name] = int(trades[name].sum())
+    row["held_bars"] = sum(held)
+    row["mtm_micros"] = round(equity[-1]) - round(equity[0])
+    row["maxdd_micros"] = round(float((equity - np.maximum.accumulate(equity)).min()))

@@ -1,0 +1,401 @@
+"""Agents on sessions: a report that they read, a config that they make, and a loop that no kill breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
+
+import rounds_support as support
+from rounds_support import bodies, chain, config, journal_of, left, lines, settings_in, trails
+from typer.testing import CliRunner
+
+from maestro.cli.main import app
+from maestro.clock import SystemClock
+from maestro.control import patcher
+from maestro.control.record.lineage import explain
+from maestro.settings import Settings
+from maestro.store.gates import Gates
+from maestro.wiring import gates as waiting
+from maestro.wiring import sessions, workspace
+from maestro.wiring.campaigns import resume_campaign
+from maestro.wiring.live import rounds
+from maestro.wiring.live.rounds import Asked, Chain
+from maestro.wiring.live.runner import session_of
+from maestro.wiring.replays import replay_campaign
+from maestro_engine import methods
+from maestro_engine.risk.limits import RiskLimits
+from maestro_engine.session.evidence.outcome import run_of
+from maestro_protocol.errors import ConfigError, ParameterError, UsageError
+from maestro_protocol.messages.campaign import CampaignFinished
+from maestro_protocol.messages.events import BatchFinished, ScoreEvent, TradeEvent
+from maestro_protocol.messages.gate import GateDecided, GateVote
+from maestro_protocol.messages.plan import PatchApplied, PlanEvent
+from maestro_protocol.messages.report import SegmentFinished, TestReport
+from maestro_protocol.values import Change
+
+PROGRAM = Path(__file__).with_name("killed_rounds.py")
+SCHEMAS = Path(__file__).parents[2] / "specs" / "schemas"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_in(tmp_path_factory.mktemp("rounds"))
+
+
+@pytest.fixture(scope="module")
+def done(settings: Settings) -> Chain:
+    """Three sessions that nobody disturbed, with patches between them."""
+    return chain(settings, 3)
+
+
+def fits(name: str, line: dict[str, Any]) -> None:
+    Draft202012Validator(json.loads((SCHEMAS / f"{name}.schema.json").read_text())).validate(line)
+
+
+def test_a_chain_is_kept_like_a_campaign(done, settings):
+    assert (done.sessions, done.finished, done.stopped, done.failed) == (3, True, None, False)
+    journal = journal_of(done.folder)
+    assert len(bodies(journal, BatchFinished)) == len(bodies(journal, SegmentFinished)) == 3
+    assert len(bodies(journal, PlanEvent)) >= 3, "the critic looks at every session"
+    finished = bodies(journal, CampaignFinished)[0]
+    assert finished.verdict is None
+    assert "not enough evidence" in finished.reason
+    summary = (done.folder / "summary.md").read_text()
+    assert finished.reason in summary
+    assert "in paper sessions, after all costs" in summary
+    assert set(trails(settings)) == {"seg1_test001", "seg2_test001", "seg3_test001"}
+
+
+def test_what_agents_read_is_what_the_trail_says(done, settings):
+    told = trails(settings)
+    for number in (1, 2, 3):
+        folder = done.folder / f"segment_{number}" / "test_001"
+        trades, scores = lines(folder / "trades.jsonl"), lines(folder / "scores.jsonl")
+        exits = [line for line in told[f"seg{number}_test001"] if line["event"] == "ExecutionExit"]
+        assert [trade["pnl"] for trade in trades] == [pytest.approx(float(line["pnl"]), abs=1e-6) for line in exits]
+        for line in trades:
+            TradeEvent.model_validate(line)
+            fits("TradeEvent", {"type": "TradeEvent"} | line)
+            assert line["reason"] == "ema_crossover"
+            assert None not in line["gates"].values()
+        for line in scores:
+            ScoreEvent.model_validate(line)
+            fits("ScoreEvent", {"type": "ScoreEvent"} | line)
+        assert sum(line["n_trades"] for line in scores) == len(trades)
+        assert sum(line["total_pnl"] for line in scores) == pytest.approx(sum(line["pnl"] for line in trades))
+        results = json.loads((folder.parent / "segment_results.json").read_text())
+        report = TestReport.model_validate(results["results"][0])
+        assert report.whole.n_trades == len(trades)
+        assert report.validation.n_trades == 0, "a session has no part that was kept apart"
+
+
+def test_a_chain_is_not_taken_for_a_campaign_over_bars(done, settings):
+    for again in (
+        resume_campaign(done.name, settings, lambda progress: None, 1),
+        replay_campaign(done.folder, settings, lambda progress: None, 1),
+    ):
+        with pytest.raises(UsageError, match="is a chain of sessions"):
+            asyncio.run(again)
+
+
+def test_a_sessions_own_folder_holds_the_same_report(done, settings):
+    runs = {run.config().run.run_id: run.folder for run in sessions.all_runs(settings)}
+    for name, folder in runs.items():
+        kept = done.folder / f"segment_{name[3]}" / "test_001"
+        for file in ("trades.jsonl", "scores.jsonl"):
+            assert (folder / file).read_bytes() == (kept / file).read_bytes()
+        assert TestReport.model_validate_json((folder / "report.json").read_bytes()).test_id == name
+
+
+def test_each_session_follows_the_last_in_time_and_has_a_market_of_its_own(done, settings):
+    told = trails(settings)
+    candles = [
+        [line for line in told[f"seg{number}_test001"] if line["event"] == "CandleClosed"] for number in (1, 2, 3)
+    ]
+    for before, after in pairwise(candles):
+        assert before[-1]["open_ms"] < after[0]["open_ms"]
+        assert [c["volume"] for c in before] != [c["volume"] for c in after]
+
+
+def test_patches_become_the_next_session_with_their_lineage(done, settings):
+    journal = journal_of(done.folder)
+    applied = [patch for patch in bodies(journal, PatchApplied) if patch.status == "applied"]
+    assert applied
+    for patch in applied:
+        session = next(
+            run.config() for run in sessions.all_runs(settings) if run.config().run.run_id == patch.applied_to
+        )
+        name = patch.patch.parameter
+        assert session.values()[name] == patch.patch.new_value
+        chain_of = explain(done.folder, journal, patch.applied_to, name)
+        assert chain_of.links[0].new == patch.patch.new_value
+        assert {said.sender for said in chain_of.links[0].said} == {"critic", "strategist"}
+
+
+def test_nothing_but_method_values_and_the_seed_changes_from_session_to_session(done, settings):
+    given = config().model_dump(exclude={"params", "seed", "run"})
+    for run in sessions.all_runs(settings):
+        assert run.config().model_dump(exclude={"params", "seed", "run"}) == given
+
+
+def test_the_same_request_again_begins_a_chain_of_its_own_once_the_first_is_finished(done, tmp_path):
+    there = settings_in(tmp_path)
+    one = chain(there, 1, config(minutes=2))
+    two = chain(there, 1, config(minutes=2))
+    assert (one.name, two.name) == (one.name, f"{one.name}-r2")
+    assert two.sessions == 1
+
+
+def test_rounds_over_a_recording_play_one_part_after_another(market_data, tmp_path):
+    there = settings_in(tmp_path)
+    capture = market_data / "ticks" / "binance_usdm_btcusdt_2024-08-08.ws.gz"
+    base = config(minutes=2, source="replay", outage_s=600)
+    where = sessions.Where(recording=capture, speed=0)
+    ended = asyncio.run(rounds.run_rounds(base, where, 2, Asked(policy="streak"), there))
+    assert (ended.sessions, ended.finished) == (2, True)
+    told = trails(there)
+    first, second = (
+        [line["open_ms"] for line in told[name] if line["event"] == "CandleClosed"]
+        for name in ("seg1_test001", "seg2_test001")
+    )
+    assert first
+    assert second
+    assert first[-1] < second[0] <= first[0] + 2 * 120_000
+    report = TestReport.model_validate_json((sessions.all_runs(there)[0].folder / "report.json").read_bytes())
+    assert report.whole.n_trades == sum(line["event"] == "ExecutionExit" for line in told["seg1_test001"])
+
+
+def killed(folder: Path, what: str, count: int) -> int:
+    command = [sys.executable, str(PROGRAM), str(folder), what, str(count)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr[-2_000:]
+    return ended.returncode
+
+
+@pytest.mark.timeout(400)
+def test_killed_between_sessions_it_ends_as_if_nothing_had_been(done, tmp_path):
+    kills = 0
+    for what, count in (
+        ("commit", 1),
+        ("committed", 1),
+        ("commit", 2),
+        ("committed", 3),
+        ("commit", 3),
+        ("committed", 2),
+    ):
+        kills += killed(tmp_path, what, count) == -signal.SIGKILL
+    assert kills >= 5
+    assert killed(tmp_path, "commit", 0) == 0
+    again = settings_in(tmp_path)
+    assert set(trails(again)) == {"seg1_test001", "seg2_test001", "seg3_test001"}, "none lost, none doubled"
+    mine, theirs = left(tmp_path / "runs" / done.name), left(done.folder)
+    assert sorted(mine) == sorted(theirs)
+    assert [name for name in mine if mine[name] != theirs[name] and not name.startswith("summary")] == []
+
+
+@pytest.mark.timeout(400)
+def test_killed_inside_a_session_it_goes_on_from_where_it_stood(done, tmp_path):
+    assert killed(tmp_path, "ExecutionFill", 2) == -signal.SIGKILL
+    assert killed(tmp_path, "ExecutionExit", 2) == -signal.SIGKILL
+    assert killed(tmp_path, "SYSTEM_SHUTDOWN", 1) == -signal.SIGKILL
+    assert killed(tmp_path, "commit", 0) == 0
+    there = settings_in(tmp_path)
+    told, folder = trails(there), tmp_path / "runs" / done.name
+    assert set(told) == {"seg1_test001", "seg2_test001", "seg3_test001"}
+    assert (
+        sum(line["event"] == "SYSTEM_STARTUP" and line["resumed"] for trail in told.values() for line in trail) == 3
+    )
+    for name, trail in told.items():
+        assert [line["seq"] for line in trail] == list(range(1, len(trail) + 1))
+        exits = [line for line in trail if line["event"] == "ExecutionExit"]
+        assert len(lines(folder / f"segment_{name[3]}" / "test_001" / "trades.jsonl")) == len(exits)
+    assert len(bodies(journal_of(folder), SegmentFinished)) == 3
+
+
+def test_a_signal_ends_the_session_in_order_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    there, begun = settings_in(tmp_path), threading.Event()
+    real = sessions.run_session
+
+    async def watched(asked, where, settings, told=None, beside=None):
+        def tell(line: bytes) -> None:
+            if json.loads(line)["event"] == "CandleClosed" and not begun.is_set():
+                begun.set()
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return await real(asked, where, settings, tell, beside)
+
+    monkeypatch.setattr(sessions, "run_session", watched)
+    stopped = chain(there, 2, config(minutes=200))
+    assert (stopped.sessions, stopped.finished, stopped.failed) == (1, False, False)
+    assert stopped.stopped == "signal:SIGINT"
+    report = TestReport.model_validate_json((sessions.all_runs(there)[0].folder / "report.json").read_bytes())
+    assert report.test_id == "seg1_test001"
+    assert stopped.next_file is not None
+    assert stopped.next_file.is_file()
+    monkeypatch.setattr(sessions, "run_session", real)
+
+
+# by hand, a session at a time
+
+
+@pytest.fixture
+def maestro(tmp_path, monkeypatch):
+    settings_in(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAESTRO_SPECS", str(tmp_path / "specs"))
+    monkeypatch.delenv("MAESTRO_KILL_SWITCH", raising=False)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+RUN = ["session", "run", "--speed", "0", "--duration", "60", "--on-breaker", "hold", "--quantity", "0.05"]
+RUN += ["--seed", str(support.LOSING)]
+RUN += [word for name, value in support.EAGER.items() for word in ("--param", f"{name}={value}")]
+
+
+def test_run_plan_run_plan_and_why(maestro, tmp_path):
+    assert maestro(*RUN).exit_code == 0
+    planned = json.loads(maestro("session", "plan", "last", "--policy", "streak", "--json").stdout)
+    assert planned["sessions"] == 1
+    assert planned["changes"], "the rules of this workspace speak after one bad session"
+    assert "not enough evidence" in planned["words"]
+    ran = maestro("session", "run", "--speed", "0", "--config", planned["next"])
+    assert ran.exit_code == 0, ran.output
+    second = tmp_path / "runs" / "sessions" / "paper" / "s0002-sim-btcusdt"
+    report = TestReport.model_validate_json((second / "report.json").read_bytes())
+    assert (report.test_id, report.parent_run) == ("seg2_test001", "seg2")
+    again = json.loads(maestro("session", "plan", "last", "--json").stdout)
+    assert (again["name"], again["sessions"]) == (planned["name"], 2)
+    name = planned["changes"][0].split()[0]
+    why = maestro("why", "s0002-sim-btcusdt", name)
+    assert why.exit_code == 0, why.output
+    assert "seg2 (from seg1)" in why.stdout
+    assert "strategist, PlanEvent" in why.stdout
+    told = maestro("why", "s0001-sim-btcusdt", name)
+    assert "declared default" in told.stdout
+
+
+def test_an_earlier_session_planned_again_leaves_the_newest_plan(maestro, tmp_path):
+    maestro(*RUN)
+    first = json.loads(maestro("session", "plan", "last", "--policy", "streak", "--json").stdout)
+    maestro("session", "run", "--speed", "0", "--config", first["next"])
+    newest = json.loads(maestro("session", "plan", "last", "--json").stdout)
+    again = json.loads(maestro("session", "plan", "s0001-sim-btcusdt", "--json").stdout)
+    assert again["sessions"] == newest["sessions"] == 2
+    assert yaml.safe_load(Path(again["next"]).read_text())["run"]["run_id"] == "seg3_test001"
+
+
+def test_a_session_that_has_not_ended_is_not_planned_on(maestro, tmp_path):
+    maestro(*RUN)
+    folder = tmp_path / "runs" / "sessions" / "paper" / "s0001-sim-btcusdt"
+    for name in ("state.json", "state.json.bak"):
+        (folder / name).unlink()
+    refused = maestro("session", "plan", "s0001-sim-btcusdt")
+    assert isinstance(refused.exception, UsageError)
+    assert "has not come to its end" in str(refused.exception)
+
+
+def test_a_planned_file_that_was_tampered_with_is_refused(maestro, tmp_path):
+    maestro(*RUN)
+    planned = json.loads(maestro("session", "plan", "last", "--json").stdout)
+    said = yaml.safe_load(Path(planned["next"]).read_text())
+    said["params"]["timeout_bars"] = 24
+    Path("other.yaml").write_text(yaml.safe_dump(said))
+    refused = maestro("session", "run", "--config", "other.yaml")
+    assert isinstance(refused.exception, ConfigError)
+    assert "run:" in str(refused.exception)
+
+
+# people, and what agents cannot touch
+
+
+@pytest.mark.parametrize(
+    ("approve", "answer", "status"), [(True, "approved", "applied"), (False, "rejected", "refused")]
+)
+def test_a_patch_of_high_risk_waits_for_a_person_and_a_no_leaves_the_config(
+    tmp_path, monkeypatch, approve, answer, status
+):
+    there = settings_in(tmp_path)
+    support.ask_about_everything(there)
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)
+    base = config(minutes=60, seed=support.LOSING)
+
+    async def attended() -> Chain:
+        store = await workspace.open_workspace_store(there)
+        people = Gates(store, SystemClock(), waiting.owner())
+
+        async def attend() -> None:
+            while True:
+                for state in await people.pending():
+                    asked = state.request
+                    vote = GateVote(
+                        gate_id=asked.gate_id, bound_to=asked.bound_to, approve=approve, who=waiting.owner(),
+                        where="test", at=1,
+                    )  # fmt: skip
+                    await people.vote(vote)
+                await asyncio.sleep(0.01)
+
+        task = asyncio.create_task(attend())
+        try:
+            return await rounds.run_rounds(base, sessions.Where(speed=0), 2, Asked(policy="streak"), there)
+        finally:
+            task.cancel()
+            await store.close()
+
+    ended = asyncio.run(attended())
+    journal = journal_of(ended.folder)
+    decided = bodies(journal, GateDecided)
+    assert decided[0].answer == answer
+    assert bodies(journal, PatchApplied)[0].status == status
+    first, second = (run.config() for run in sessions.all_runs(there))
+    assert (first.values() != second.values()) is approve
+
+
+NAMES = st.sampled_from([*(spec.name for spec in methods.space_for(("ema_crossover",)).specs), *RiskLimits.__slots__,
+                         "quantity", "leverage", "cash", "env", "limits", "duration_s"])  # fmt: skip
+VALUES = st.one_of(st.booleans(), st.integers(-10, 10**9), st.floats(-1e9, 1e9, allow_nan=False))
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), min_size=1, max_size=4, unique_by=lambda pair: pair[0]))
+def test_whatever_agents_ask_for_no_limit_size_or_account_moves(changes):
+    base = config(limits={"max_daily_loss_usd": Decimal(20)})
+    root = run_of(base, "c", 0)
+    space = methods.space_for(("ema_crossover",))
+    asked = [Change(parameter=name, new=value) for name, value in changes]
+    try:
+        patched = patcher.apply_changes(root, asked, space, "seg2", "m000001", "because")
+        following = session_of(base, patched)
+    except ParameterError:
+        return
+    assert following.risk() == base.risk()
+    outside = {"params", "run", "seed", "methods"}
+    assert following.model_dump(exclude=outside) == base.model_dump(exclude=outside)
+    for name, value in following.values().items():
+        assert space[name].check(value) == value
+
+
+def test_a_chain_whose_base_was_changed_is_not_gone_on_with(maestro, tmp_path):
+    maestro(*RUN)
+    planned = json.loads(maestro("session", "plan", "last", "--json").stdout)
+    path = Path(planned["folder"]) / "session.yaml"
+    said = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(said | {"quantity": "5"}))
+    refused = maestro("session", "plan", "last")
+    assert isinstance(refused.exception, UsageError)
+    assert "has changed since the chain began" in str(refused.exception)
