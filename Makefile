@@ -4,14 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help run test check format bench clean
+ROUNDS ?= 5
+
+.PHONY: help run test explore check format bench clean
 
 help:
-	@echo "make run    a whole campaign on the built-in simulated market, with offline agents"
-	@echo "make test   the tests"
-	@echo "make check  lint, types, layers"
-	@echo "make bench  speed, against named peers"
-	@echo "make clean  throw the environments away"
+	@echo "make run      a whole campaign on the built-in simulated market, with offline agents"
+	@echo "make test     the tests"
+	@echo "make explore  the property tests with new random examples, ROUNDS times"
+	@echo "make check    lint, types, layers"
+	@echo "make bench    speed, against named peers"
+	@echo "make clean    throw the environments away"
 
 $(VENV)/.runs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +31,11 @@ run: $(VENV)/.runs
 
 test: $(VENV)/.develops
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+explore: $(VENV)/.develops
+	for round in $$(seq $(ROUNDS)); do \
+		$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile explore || exit 1; \
+	done
 
 check: $(VENV)/.develops
 	$(BIN)/ruff check .

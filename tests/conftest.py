@@ -1,4 +1,4 @@
-"""conftest owns the one fixture every room shares: where the recorded market data lies."""
+"""conftest owns what every room shares: how property tests draw, and where the recorded market data lies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Loaded before any test module is imported, since `settings(...)` takes what it does not name from the profile of
+# that moment. In both, no example fails for being slow: that would measure who else uses the machine.
+_LOAD = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, database=None, **_LOAD)
+settings.register_profile("explore", derandomize=False, print_blob=True, **_LOAD)
+settings.load_profile("same")  # --hypothesis-profile explore replaces it
 
 
 @pytest.fixture(scope="session")

@@ -152,20 +152,19 @@ def run(url: str, examples: int, needs: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=12,
-            deadline=None,
-            derandomize=True,
-            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
+@pytest.mark.hypothesis
 @pytest.mark.slow
 @pytest.mark.parametrize("needs", [1, 2])
 def test_one_outcome_on_sqlite(tmp_path: Path, needs: int) -> None:
     run(f"sqlite:///{tmp_path}/gates.db", 40, needs)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.slow
 @pytest.mark.parametrize("needs", [1, 2])
 def test_one_outcome_on_postgresql(postgres: str, needs: int) -> None:
