@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated
+from itertools import pairwise
+from typing import Annotated, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 MICRO = 1_000_000
 """Minor units in one unit of quote currency: records keep money as whole millionths, so sums are exact."""
@@ -14,7 +29,31 @@ MICRO = 1_000_000
 class Frozen(BaseModel):
     """Base of every message and configuration: immutable, no unknown keys, no silent coercion of NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe properties by the docstrings below them.
+
+        pydantic can do so itself, but as it makes the class: it then reads the source of every message at every
+        start, for schemas that hardly a process asks for.
+        """
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, told in _told(cls):
+            if name in properties:
+                properties[name].setdefault("description", told)
+        return schema
+
+
+def _told(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Fields of *model* and of what it extends, each with the docstring below it."""
+    for each in model.__mro__:
+        if issubclass(each, Frozen) and each is not Frozen:
+            statements = cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(each))).body[0]).body
+            for field, text in pairwise(statements):
+                if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    yield ast.unparse(field.target), inspect.cleandoc(ast.literal_eval(text.value))
 
 
 def _as_number(value: Decimal) -> float:
