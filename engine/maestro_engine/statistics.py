@@ -19,9 +19,10 @@ class _Running:
         self._test = test
 
     def update(self, value: float) -> Look:
-        test = self._test = self._test.update(value)
-        mean = math.nan if test.mean is None else test.mean
-        return Look(test.n, mean, math.nan if test.bound is None else test.bound, test.rejects)
+        test = self._test
+        test.update(value)
+        mean, bound = test.mean, test.bound
+        return Look(test.n, math.nan if mean is None else mean, math.nan if bound is None else bound, test.rejects)
 
 
 class EngineStatistics:

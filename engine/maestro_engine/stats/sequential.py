@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from maestro_engine.stats.series import FLAT
 from maestro_protocol.errors import DataError, UsageError
@@ -36,12 +37,12 @@ class Direction(StrEnum):
     ABOVE = "above"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SequentialTest:
     """One-sided, anytime-valid test of "the mean is on ``target``", one value (episode) at a time.
 
-    Frozen: ``update`` returns the next state. All fields are plain numbers and strings, so
-    ``SequentialTest(**dataclasses.asdict(test))`` resumes exactly, also from JSON.
+    All fields are plain numbers and strings, so ``SequentialTest(**dataclasses.asdict(test))`` resumes exactly,
+    also from JSON.
     """
 
     target: float
@@ -62,7 +63,7 @@ class SequentialTest:
                 f"sequential test: needs 0 < alpha < 0.5, minimum >= 2 and a finite target, "
                 f"got {self.alpha}, {self.minimum}, {self.target}"
             )
-        object.__setattr__(self, "direction", Direction(self.direction))
+        self.direction = Direction(self.direction)
 
     @property
     def rejects(self) -> bool:
@@ -75,35 +76,44 @@ class SequentialTest:
 
         In their unit; None before ``minimum`` values or while they do not vary.
         """
-        if self.n < self.minimum or self.mean is None:
+        n, mean = self.n, self.mean
+        if n < self.minimum or mean is None:
             return None
-        scale = math.sqrt(self.second / self.n)
-        if scale <= FLAT * max(abs(self.mean), abs(self.target)):
+        scale = math.sqrt(self.second / n)
+        if scale <= FLAT * max(abs(mean), abs(self.target)):
             return None
         sign = 1.0 if self.direction is Direction.BELOW else -1.0
         # Deviations towards the claim count as positive, so a tail on the far side has skewness < 0 here.
-        skewness = -sign * self.third / self.n / scale / scale / scale  # the cube could underflow
-        width = max(_boundary(self.n, self.alpha), _hall(_boundary(self.n, self.alpha), skewness, self.n))
-        return self.mean + sign * width * math.sqrt(self.second / (self.n - 1))
+        skewness = -sign * self.third / n / scale / scale / scale  # the cube could underflow
+        straight = _boundary(n, self.alpha)
+        width = max(straight, _hall(straight, skewness, n))
+        return mean + sign * width * math.sqrt(self.second / (n - 1))
 
-    def update(self, value: float | None) -> SequentialTest:
-        """The state after one more value; None (an episode without the metric) changes nothing."""
+    def update(self, value: float | None) -> None:
+        """Take in one more value; None (an episode without the metric) changes nothing."""
         if value is None:
-            return self
+            return
         if not math.isfinite(value):
             raise DataError(f"sequential test: value {value} is not finite; pass None for what is undefined")
-        n, mean = self.n + 1, self.mean or 0.0
+        before, mean = self.n, self.mean or 0.0
+        n = self.n = before + 1
         step = (value - mean) / n
-        term = (value - mean) * step * self.n
-        third = self.third + term * step * (n - 2) - 3.0 * step * self.second
-        state = replace(self, n=n, mean=mean + step, second=self.second + term, third=third)
-        bound = state.bound
-        if self.rejects or bound is None:
-            return state
-        off = bound < self.target if self.direction is Direction.BELOW else bound > self.target
-        return replace(state, rejected_at=n) if off else state
+        term = (value - mean) * step * before
+        self.mean = mean + step
+        self.third += term * step * (n - 2) - 3.0 * step * self.second
+        self.second += term
+        if self.rejected_at is None and self._off:
+            self.rejected_at = n
+
+    @property
+    def _off(self) -> bool:
+        bound = self.bound
+        if bound is None:
+            return False
+        return bound < self.target if self.direction is Direction.BELOW else bound > self.target
 
 
+@lru_cache(maxsize=4_096)
 def _boundary(n: int, alpha: float) -> float:
     """Distance, in deviations of one value, that a mean of ``n`` may have from its expectation."""
     log = -2.0 * math.log(2.0 * alpha)

@@ -37,7 +37,7 @@ def fires(values: np.ndarray, target: float, direction: Direction) -> float:
     for row in values.tolist():
         test = SequentialTest(target, direction)
         for value in row:
-            test = test.update(value)
+            test.update(value)
             if test.rejects:
                 fired += 1
                 break
@@ -93,15 +93,15 @@ def test_streaks_by_hand() -> None:
 
 @given(st.lists(st.floats(-100, 100) | st.none(), max_size=60), st.integers(0, 60), st.sampled_from(list(Direction)))
 def test_a_state_resumes_to_the_bit_from_json(values: list[float | None], stop: int, direction: Direction) -> None:
-    whole = half = SequentialTest(5.0, direction, minimum=3)
+    whole, half = (SequentialTest(5.0, direction, minimum=3) for _ in range(2))
     for value in values:
-        whole = whole.update(value)
+        whole.update(value)
     for value in values[:stop]:
-        half = half.update(value)
+        half.update(value)
     resumed = SequentialTest(**json.loads(json.dumps(dataclasses.asdict(half))))
     assert resumed == half
     for value in values[stop:]:
-        resumed = resumed.update(value)
+        resumed.update(value)
     assert resumed == whole
 
 
@@ -109,7 +109,7 @@ def test_a_state_resumes_to_the_bit_from_json(values: list[float | None], stop: 
 def test_moments_are_those_of_the_values(values: list[float]) -> None:
     test = SequentialTest(0.0, alpha=0.01)
     for value in values:
-        test = test.update(value)
+        test.update(value)
     x = np.array(values)
     assert test.n == len(values)
     assert test.mean == pytest.approx(x.mean(), abs=1e-9)
@@ -120,7 +120,8 @@ def test_moments_are_those_of_the_values(values: list[float]) -> None:
 def test_mirrored_values_mirror_the_bound() -> None:
     below, above = SequentialTest(1.0), SequentialTest(-1.0, Direction.ABOVE)
     for value in np.random.default_rng(20).exponential(size=50).tolist():
-        below, above = below.update(value), above.update(-value)
+        below.update(value)
+        above.update(-value)
     assert below.bound is not None
     assert above.bound == pytest.approx(-below.bound)
     assert below.rejected_at == above.rejected_at
@@ -129,17 +130,17 @@ def test_mirrored_values_mirror_the_bound() -> None:
 def test_too_few_or_constant_values_prove_nothing_and_a_rejection_is_final() -> None:
     test = SequentialTest(10.0)
     for value in [1.0, 2.0] * 9 + [1.0]:
-        test = test.update(value)
+        test.update(value)
     assert test.bound is None
     assert not test.rejects
-    test = test.update(2.0)
+    test.update(2.0)
     assert test.rejected_at == 20
     for _ in range(30):
-        test = test.update(100.0)
+        test.update(100.0)
     assert test.rejected_at == 20
     constant = SequentialTest(10.0)
     for _ in range(50):
-        constant = constant.update(0.1)  # whose running mean rounds
+        constant.update(0.1)  # whose running mean rounds
     assert constant.bound is None
     with pytest.raises(DataError, match="not finite"):
         test.update(math.nan)
