@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from maestro_protocol import patch
 from maestro_protocol.config import ParameterChange, RunConfig, WindowRef
@@ -130,8 +131,13 @@ class Schedule:
     def window(self, test: int) -> tuple[WindowRef, int]:
         """The window of the *test*-th test (from 1), and how often the segment has been through all windows."""
         lap, place = divmod(test - 1, len(self.windows))
-        order = sorted(range(len(self.windows)), key=lambda w: draw(self.seed, self.segment, lap, w))
-        return self.windows[order[place]], lap
+        return self.windows[_shuffled(len(self.windows), self.seed, self.segment, lap)[place]], lap
+
+
+@lru_cache(maxsize=64)
+def _shuffled(count: int, *key: int) -> tuple[int, ...]:
+    """The numbers below *count* in an order that depends on *key* alone."""
+    return tuple(sorted(range(count), key=lambda each: draw(*key, each)))
 
 
 def for_test(

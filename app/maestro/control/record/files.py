@@ -1,4 +1,4 @@
-"""files owns the campaign's folder: every file of it, written whole, and durable a batch at a time."""
+"""files owns the campaign's folder: every file of it, written whole, and durable when the campaign is at its end."""
 
 from __future__ import annotations
 
@@ -53,12 +53,14 @@ class CampaignFolder:
         self.write(f"segment_{after_segment}/one_page_plan.json", _json(plan))
 
     def tests(self, segment: int, batch: Sequence[tuple[int, RunConfig, TestOutcome]]) -> None:
-        """A batch of tests: their numbers, configs and outcomes. Durable when it returns."""
+        """A batch of tests: their numbers, configs and outcomes.
+
+        The store has them already, durable: walked again after a crash, a campaign writes these files again.
+        """
         for number, config, outcome in batch:
             folder = self.path / f"segment_{segment}" / f"test_{number:03d}"
             lines = {"trades.jsonl": outcome.trades_jsonl, "scores.jsonl": outcome.scores_jsonl}
             self.fill(folder, {"run.yaml": _run_yaml(config)} | lines)
-        self.sync()
 
     def leaderboard(self, rows: Iterable[Mapping[str, object]]) -> None:
         text = io.StringIO(newline="")
@@ -88,7 +90,7 @@ class CampaignFolder:
         self.write("recordings.jsonl", b"".join(lines))
 
     def sync(self) -> None:
-        """Wait until everything written so far is on the disk: one call for the whole batch of files."""
+        """Wait until everything written so far is on the disk: one call for all files."""
         try:
             _sync_file_system(self.path)
         except OSError as error:
@@ -164,7 +166,7 @@ def _dump(data: Mapping[str, Any]) -> bytes:
 
 
 def _json(model: BaseModel) -> bytes:
-    return (json.dumps(model.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+    return model.model_dump_json(indent=1).encode() + b"\n"
 
 
 def _cell(value: object) -> object:
