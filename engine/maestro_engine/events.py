@@ -28,7 +28,7 @@ REGIMES: dict[int, str | None] = {
 _ENCODER = msgspec.json.Encoder()
 
 
-class GateLine(msgspec.Struct, frozen=True):
+class GateLine(msgspec.Struct, frozen=True, gc=False):
     """Readings of the gates; a NaN becomes null when it is encoded."""
 
     cvd: float
@@ -37,7 +37,7 @@ class GateLine(msgspec.Struct, frozen=True):
     vhf: float
 
 
-class TradeLine(msgspec.Struct, frozen=True):
+class TradeLine(msgspec.Struct, frozen=True, gc=False):
     """One line of trades.jsonl; amounts in USD, exact to a millionth."""
 
     ts: int
@@ -61,7 +61,7 @@ class TradeLine(msgspec.Struct, frozen=True):
     blunder: bool
 
 
-class ScoreLine(msgspec.Struct, frozen=True):
+class ScoreLine(msgspec.Struct, frozen=True, gc=False):
     """One line of scores.jsonl; amounts in USD, exact to a millionth."""
 
     test_id: str

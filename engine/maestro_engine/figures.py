@@ -20,7 +20,7 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from maestro_engine.backtest import BatchResult, Phase, Records
+from maestro_engine.backtest import SUMMARY, BatchResult, Phase, Records
 from maestro_protocol.base import MICRO, money
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics
@@ -123,18 +123,19 @@ class Figures:
 
     def of_row(self, row: np.void, pnl: Floats, per_year: float) -> Metrics:
         """Metrics of one SUMMARY row whose episodes changed equity by *pnl* USD, *per_year* of them a year."""
+        told = dict(zip(SUMMARY.names or (), row.item(), strict=True))
         return self._metrics(
-            n_trades=int(row["n_trades"]),
-            wins=int(row["wins"]),
-            losses=int(row["losses"]),
-            win=int(row["win_micros"]),
-            loss=int(row["loss_micros"]),
-            pnl=int(row["pnl_micros"]),
-            maxdd=int(row["maxdd_micros"]),
-            blunders=int(row["blunders"]),
-            high_vol_share=_quotient(float(row["high_vol"]), float(row["known_vol"])),
+            n_trades=told["n_trades"],
+            wins=told["wins"],
+            losses=told["losses"],
+            win=told["win_micros"],
+            loss=told["loss_micros"],
+            pnl=told["pnl_micros"],
+            maxdd=told["maxdd_micros"],
+            blunders=told["blunders"],
+            high_vol_share=_quotient(told["high_vol"], told["known_vol"]),
             sharpe=_sharpe(pnl, per_year),
-            exposure=_quotient(float(row["held_bars"]), float(row["bars"])),
+            exposure=_quotient(told["held_bars"], told["bars"]),
         )
 
     def pool(self, parts: Sequence[Metrics]) -> Metrics:
@@ -218,6 +219,9 @@ def _sharpe(pnl: Floats, per_year: float) -> float | None:
 
     No riskless rate is taken off: positions are open for hours and both sides are traded.
     """
-    if len(pnl) < 2 or float(np.ptp(pnl)) == 0.0:
+    n = len(pnl)
+    if n < 2 or pnl.max() == pnl.min():
         return None
-    return float(pnl.mean() / pnl.std(ddof=1)) * math.sqrt(per_year)
+    mean = float(pnl.sum()) / n
+    centred = pnl - mean
+    return mean / math.sqrt(float((centred * centred).sum()) / (n - 1)) * math.sqrt(per_year)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -56,19 +57,22 @@ class CampaignJudge:
 
     def weigh(self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int) -> Evidence:
         matrix = self._open.pnl(self._open.run(trials)) if trials else np.zeros((self._open.periods, 0))
-        effective = effective_trials(matrix, seed=self._seed) if trials else None
-        kept = Kept(
-            ran=len(trials),
-            counted=counted,
-            effective=effective,
-            expected_maximum=None,
-            overfitting=pbo(matrix) if len(trials) > 1 else None,
-            trial_sharpes=sharpes(matrix),
-            finalists=(),
-        )
-        best = _best_of_noise(len(matrix), kept.effective_count)
-        kept = replace(kept, expected_maximum=best)
-        weighed = tuple(self._deflate(item, kept) for item in self._weigh(self._open, finalists, self._seed))
+        with ThreadPoolExecutor(self._open.jobs) as pool:
+            independent = pool.submit(effective_trials, matrix, self._seed) if trials else None
+            overfitted = pool.submit(pbo, matrix) if len(trials) > 1 else None
+            weighing = self._weigh(self._open, finalists, self._seed, pool)
+            kept = Kept(
+                ran=len(trials),
+                counted=counted,
+                effective=None if independent is None else independent.result(),
+                expected_maximum=None,
+                overfitting=None if overfitted is None else overfitted.result(),
+                trial_sharpes=sharpes(matrix),
+                finalists=(),
+            )
+            best = _best_of_noise(len(matrix), kept.effective_count)
+            kept = replace(kept, expected_maximum=best)
+            weighed = tuple(self._deflate(item, kept) for item in weighing)
         return Evidence(trials=counted, finalists=tuple(finalists), kept=replace(kept, finalists=weighed))
 
     def open_and_rule(self, evidence: Evidence, opening: int) -> tuple[Verdict, Exhibits]:
@@ -76,7 +80,8 @@ class CampaignJudge:
             raise UsageError("judge: this evidence was weighed by another judge")
         kept = evidence.kept
         hidden = self._hidden if evidence.finalists else None
-        sealed = self._weigh(hidden, evidence.finalists, self._seed + opening) if hidden else []
+        with ThreadPoolExecutor(self._open.jobs) as pool:
+            sealed = list(self._weigh(hidden, evidence.finalists, self._seed + opening, pool)) if hidden else []
         research = [_evidence(item, sealed[place] if sealed else None) for place, item in enumerate(kept.finalists)]
         overfitting = kept.overfitting
         search = rules.Search(
@@ -85,12 +90,18 @@ class CampaignJudge:
         ruled = rules.decide(research, search)
         return self._verdict(kept, sealed, ruled), self._exhibits(kept, sealed)
 
-    def _weigh(self, stretch: Stretch, configs: Sequence[RunConfig], seed: int) -> list[Weighed]:
+    def _weigh(self, stretch: Stretch, configs: Sequence[RunConfig], seed: int, pool: Executor) -> Iterable[Weighed]:
+        """Each of *configs*, computed by *pool* in the meantime."""
         if not configs:
-            return []
+            return ()
         result = stretch.run(configs, keep_trades=True)
         pnl = stretch.pnl(result)
-        return [self._one(stretch, result, pnl[:, i], i, config, seed) for i, config in enumerate(configs)]
+        alone = replace(stretch, jobs=1)  # the finalists are what the threads share
+
+        def one(place: int) -> Weighed:
+            return self._one(alone, result, pnl[:, place], place, configs[place], seed)
+
+        return pool.map(one, range(len(configs)))
 
     def _one(
         self, stretch: Stretch, result: BatchResult, pnl: Floats, place: int, config: RunConfig, seed: int

@@ -12,7 +12,6 @@ import numpy as np
 from maestro_engine.backtest import BatchResult, Costs, Forced, Records, Sizing, TestSpec, Window, simulate_batch
 from maestro_engine.market.bars import Bars, Floats
 from maestro_engine.runner import sizing_of
-from maestro_engine.session.runs import entries_made, quantity_of
 from maestro_engine.stats.null import random_entries
 from maestro_protocol.config import RunConfig, WindowRef
 
@@ -65,6 +64,8 @@ class Stretch:
     def _made(self, config: RunConfig) -> Forced | None:
         if config.engine == "backtest":
             return None
+        from maestro_engine.session.runs import entries_made  # heavy, and most campaigns have no sessions
+
         with tempfile.TemporaryDirectory(prefix="maestro-session-") as passing:
             return entries_made(self._here(config), self.bars, Path(passing) / "run").entries
 
@@ -86,6 +87,8 @@ class Stretch:
     def _sizing(self, config: RunConfig) -> Sizing:
         if config.engine == "backtest":
             return sizing_of(config)
+        from maestro_engine.session.runs import quantity_of
+
         return Sizing.fixed(float(quantity_of(self._here(config), self.bars)))
 
     def _spec(self, config: RunConfig, forced: Forced | None = None) -> TestSpec:

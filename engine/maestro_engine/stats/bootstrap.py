@@ -94,7 +94,13 @@ def stationary_indices(rng: np.random.Generator, n: int, block: float, draws: in
     fresh[:, 0] = True
     place = np.arange(n)
     begun = np.maximum.accumulate(np.where(fresh, place, 0), axis=1)
-    return (np.take_along_axis(start, begun, axis=1) + place - begun) % n
+    begun += n * np.arange(draws)[:, None]
+    moved = start.ravel()[begun]
+    begun -= n * np.arange(draws)[:, None]
+    moved += place
+    moved -= begun
+    moved[moved >= n] -= n
+    return moved
 
 
 def block_length(values: npt.ArrayLike) -> float:
