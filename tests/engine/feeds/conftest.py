@@ -1,9 +1,8 @@
-"""Clocks and doubles for the feeds' tests."""
+"""The exchange's double for the feeds' tests, on an event loop whose time passes only while nothing is under way."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,9 +11,11 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from idle_loop import idle_clock, pytest_asyncio_loop_factories  # noqa: F401 - the latter is a hook
 
 from maestro_engine.feeds.binance.client import binance_feed
-from maestro_engine.feeds.clock import SuppliedClock
 from maestro_engine.feeds.exchange.faults import Fault
 from maestro_engine.feeds.exchange.server import Exchange, serve
 from maestro_engine.feeds.exchange.tape import SimTape, Tape
@@ -33,30 +34,19 @@ ALL = (
 OpenDouble = Callable[..., AbstractAsyncContextManager[tuple[Exchange, LiveFeed]]]
 
 
-def clock_of(speed: float) -> SuppliedClock:
-    return SuppliedClock(time.time_ns, time.monotonic_ns, speed)
-
-
-@pytest.fixture
-def fast_clock() -> Callable[[float], SuppliedClock]:
-    """Makes the machine's clock run so many times as fast, sleeping included."""
-    return clock_of
-
-
 @pytest.fixture
 def double() -> OpenDouble:
-    """The real client connected to the double; both live on one clock that runs *speed* times as fast."""
+    """The real client connected to the double; both live on the loop's clock."""
 
     @asynccontextmanager
     async def opened(
         *faults: Fault,
         tape: Tape | None = None,
-        speed: float = 50.0,
         subscriptions: tuple[Subscription, ...] = ALL,
         limits: WatchLimits | None = None,
         **options: object,
     ) -> AsyncIterator[tuple[Exchange, LiveFeed]]:
-        clock, rng = clock_of(speed), np.random.default_rng(5)
+        clock, rng = idle_clock(), np.random.default_rng(5)
         tape = tape or SimTape(SimSettings(seed=7))
         async with serve(tape, clock, rng, faults=faults) as exchange:
             feed = binance_feed(

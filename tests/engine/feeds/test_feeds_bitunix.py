@@ -10,6 +10,7 @@ import pytest
 
 from maestro_engine.feeds.bitunix.client import bitunix_feed
 from maestro_engine.feeds.bitunix.parser import BitunixParser
+from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.feeds.port import FeedStatus, Subscription
 from maestro_protocol.errors import ConfigError
 
@@ -102,6 +103,6 @@ def test_older_pushes_and_impossible_ones_are_left_out():
     assert take(parser, empty, START + 34_000) == [], "an empty book has no best price"
 
 
-def test_a_stream_that_there_is_none_of_is_refused(fast_clock):
+def test_a_stream_that_there_is_none_of_is_refused():
     with pytest.raises(ConfigError, match="no trade"):
-        bitunix_feed((Subscription("BTCUSDT", "trade"),), fast_clock(1), np.random.default_rng(1))
+        bitunix_feed((Subscription("BTCUSDT", "trade"),), VirtualClock(), np.random.default_rng(1))

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from feeds_support import assert_candles_complete, closed, states, until
+from idle_loop import idle_clock
 
 from maestro_engine.feeds.binance.client import binance_feed
 from maestro_engine.feeds.binance.parser import BinanceParser
@@ -29,7 +30,6 @@ from maestro_engine.feeds.replay import ReplayFeed
 from maestro_engine.feeds.sim import SimSettings
 from maestro_protocol.errors import DataError
 
-SPEED = 60.0
 LIMITS = WatchLimits(stale_s=8.0, ping_s=5.0, pong_s=20.0, grace_s=2.0)
 KLINE, QUOTE = Subscription("BTCUSDT", "kline", "1m"), Subscription("BTCUSDT", "book_ticker")
 PRICES = {"binance": Subscription("BTCUSDT", "trade"), "bitunix": Subscription("BTCUSDT", "ticker")}
@@ -37,9 +37,9 @@ ROUGH = ("frozen", "gap", "garbage", "disconnected", "unanswered", "stale")
 
 
 @asynccontextmanager
-async def live(venue: str, fast_clock, *faults: Fault, recorder: Recorder | None = None):
+async def live(venue: str, *faults: Fault, recorder: Recorder | None = None):
     """The real client of *venue* on the double, which plays the same market to each."""
-    clock, rng = fast_clock(SPEED), np.random.default_rng(5)
+    clock, rng = idle_clock(), np.random.default_rng(5)
     tape = SimTape(SimSettings(seed=7, start_ms=clock.now_ms() // 60_000 * 60_000))
     async with serve(tape, clock, rng, faults=faults) as exchange:
         wanted = (KLINE, QUOTE, PRICES[venue])
@@ -70,8 +70,8 @@ async def assert_as_rest_has_them(feed, events) -> None:
 pytestmark = pytest.mark.parametrize("venue", ["binance", "bitunix"])
 
 
-async def test_undisturbed_everything_comes_and_nothing_is_complained_about(venue, fast_clock):
-    async with live(venue, fast_clock) as (exchange, feed):
+async def test_undisturbed_everything_comes_and_nothing_is_complained_about(venue):
+    async with live(venue) as (exchange, feed):
         events = await until(exchange, feed, 190)
         assert len(closed(events)) >= 2
         await assert_as_rest_has_them(feed, events)
@@ -84,8 +84,8 @@ async def test_undisturbed_everything_comes_and_nothing_is_complained_about(venu
         assert isinstance(feed, Witnessed)
 
 
-async def test_witnesses_are_of_every_stream(venue, fast_clock):
-    async with live(venue, fast_clock) as (exchange, feed):
+async def test_witnesses_are_of_every_stream(venue):
+    async with live(venue) as (exchange, feed):
         seen = []
         async for _ in feed.events():
             seen = feed.witnesses()
@@ -97,8 +97,8 @@ async def test_witnesses_are_of_every_stream(venue, fast_clock):
         assert all(witness.pong_ms is not None for witness in seen)
 
 
-async def test_history_and_filters(venue, fast_clock):
-    async with live(venue, fast_clock) as (exchange, feed):
+async def test_history_and_filters(venue):
+    async with live(venue) as (exchange, feed):
         await until(exchange, feed, 5)
         history = await feed.history("BTCUSDT", "1m", 450)
         assert len(history) == 450, "more than a page"
@@ -125,8 +125,8 @@ DISTURBED = [
 
 
 @pytest.mark.parametrize(("fault", "told"), DISTURBED)
-async def test_candles_are_whole_after_each_fault_and_it_was_told(venue, fast_clock, fault, told):
-    async with live(venue, fast_clock, fault) as (exchange, feed):
+async def test_candles_are_whole_after_each_fault_and_it_was_told(venue, fault, told):
+    async with live(venue, fault) as (exchange, feed):
         events = await until(exchange, feed, 250)
         assert exchange.fired.get(fault.kind), "the fault has struck"
         assert len(closed(events)) >= 2
@@ -144,22 +144,22 @@ async def test_candles_are_whole_after_each_fault_and_it_was_told(venue, fast_cl
 @pytest.mark.parametrize(
     "fault", [Fault("http_429", count=2, seconds=1), Fault("http_5xx", count=2)], ids=lambda fault: fault.kind
 )
-async def test_rest_that_is_busy_or_broken_is_asked_again(venue, fast_clock, fault):
-    async with live(venue, fast_clock, fault) as (exchange, feed):
+async def test_rest_that_is_busy_or_broken_is_asked_again(venue, fault):
+    async with live(venue, fault) as (exchange, feed):
         assert len(await feed.history("BTCUSDT", "1m", 10)) >= 9, "this clock may be a minute ahead"
         assert exchange.fired == {fault.kind: 2}
 
 
-async def test_rest_that_stays_broken_is_one_clear_error(venue, fast_clock):
-    async with live(venue, fast_clock, Fault("http_5xx", count=1_000)) as (_, feed):
+async def test_rest_that_stays_broken_is_one_clear_error(venue):
+    async with live(venue, Fault("http_5xx", count=1_000)) as (_, feed):
         with pytest.raises(DataError, match="502"):
             await feed.history("BTCUSDT", "1m", 10)
 
 
-async def test_what_was_recorded_replays_to_the_same_events(venue, fast_clock, tmp_path):
+async def test_what_was_recorded_replays_to_the_same_events(venue, tmp_path):
     faults = (Fault("corrupt", after_s=10, count=5), Fault("duplicate", after_s=20, count=20))
     recorder = Recorder(tmp_path, venue)
-    async with live(venue, fast_clock, *faults, recorder=recorder) as (exchange, feed):
+    async with live(venue, *faults, recorder=recorder) as (exchange, feed):
         events = await until(exchange, feed, 130)
     recorder.close()
     parser = BinanceParser({"BTCUSDT"}) if venue == "binance" else BitunixParser({"BTCUSDT"})

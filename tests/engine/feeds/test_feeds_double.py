@@ -35,7 +35,7 @@ from maestro_protocol.errors import DataError
 
 
 async def test_the_client_hears_what_the_simulation_says(double):
-    async with double(speed=60.0) as (exchange, feed):
+    async with double() as (exchange, feed):
         events = await until(exchange, feed, 130)
     truth = itertools.islice(Simulation(SimSettings(seed=7)).events(), 5_000)
     expected = market(list(truth), Trade)
@@ -54,7 +54,7 @@ async def test_the_client_hears_what_the_simulation_says(double):
 @pytest.mark.parametrize("name", ["binance_usdm_btcusdt_2024-08-08", "binance_spot_btcusdt_2024-08-08"])
 async def test_a_recorded_market_is_heard_as_it_was(double, market_data, name):
     recording = Recording(market_data / "ticks" / f"{name}.ws.gz")
-    async with double(tape=RecordedTape(recording), speed=30.0) as (exchange, feed):
+    async with double(tape=RecordedTape(recording)) as (exchange, feed):
         events = await until(exchange, feed, 80)
         parser = BinanceParser()
         recorded = [e for ns, raw in itertools.islice(recording.lines(), 40_000) for e in parser.take(raw, ns)]
@@ -108,7 +108,7 @@ async def test_what_a_troubled_session_recorded_replays_to_the_same_events(doubl
         Fault("drop", after_s=70, seconds=5),
     )
     recorder = Recorder(tmp_path, "sim", rotate_bytes=20_000)
-    async with double(*faults, recorder=recorder, speed=60.0) as (exchange, feed):
+    async with double(*faults, recorder=recorder) as (exchange, feed):
         live = await until(exchange, feed, 200)
     recorder.close()
     assert len(recorder.paths) > 1, "rotated"
@@ -137,12 +137,12 @@ async def test_what_a_troubled_session_recorded_replays_to_the_same_events(doubl
 
 async def test_the_recorded_session_can_itself_be_served(double, tmp_path):
     recorder = Recorder(tmp_path, "sim")
-    async with double(recorder=recorder, speed=60.0) as (exchange, feed):
+    async with double(recorder=recorder) as (exchange, feed):
         await until(exchange, feed, 90)
     recorder.close()
     tape = RecordedTape(Recording(tmp_path))
     assert tape.usdm
-    async with double(tape=tape, speed=60.0) as (exchange, feed):
+    async with double(tape=tape) as (exchange, feed):
         events = await until(exchange, feed, 60)
     assert assert_book_agrees_with_quotes(events) > 100
     assert feed.counters.rejected == {}

@@ -28,7 +28,7 @@ from maestro_protocol.errors import DataError
 
 async def test_a_dropped_connection_comes_back_and_candles_are_made_whole(double):
     drop = Fault("drop", after_s=50, seconds=100)
-    async with double(drop, speed=60.0) as (exchange, feed):
+    async with double(drop) as (exchange, feed):
         events = await until(exchange, feed, 260)
     assert exchange.fired == {"drop": 1}
     said = states(events)
@@ -69,7 +69,7 @@ async def test_lost_depth_frames_rebuild_the_book(double):
 
 async def test_lost_candles_are_fetched_over_rest(double):
     fault = Fault("gap", after_s=50, count=60, match="kline")
-    async with double(fault, speed=60.0) as (exchange, feed):
+    async with double(fault) as (exchange, feed):
         events = await until(exchange, feed, 200)
     gap = next(e for e in events if isinstance(e, FeedStatus) and e.state == "gap")
     assert gap.stream == "kline_1m"
@@ -188,7 +188,7 @@ async def test_busy_and_broken_rest_is_asked_again(double):
 
 
 async def test_rest_that_stays_broken_is_one_clear_error(double):
-    async with double(Fault("http_5xx", count=1_000), speed=100.0) as (_, feed):
+    async with double(Fault("http_5xx", count=1_000)) as (_, feed):
         with pytest.raises(DataError, match=r"/fapi/v1/exchangeInfo: HTTP 502"):
             await feed.filters("BTCUSDT")
 

@@ -8,9 +8,11 @@ from contextlib import aclosing
 
 import numpy as np
 import pytest
+from idle_loop import idle_clock
 from websockets.asyncio.server import serve
 
 from maestro_engine.feeds.binance.client import Endpoints, binance_feed, stream_name
+from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.feeds.live.backoff import ReconnectPolicy
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import FeedStatus, Subscription, Trade
@@ -49,11 +51,11 @@ def count(told: list[FeedStatus], state: str) -> int:
     return sum(each.state == state for each in told)
 
 
-async def test_an_exchange_that_accepts_and_drops_is_not_hammered(fast_clock):
+async def test_an_exchange_that_accepts_and_drops_is_not_hammered():
     async def drop(socket) -> None:
         await socket.close()
 
-    clock = fast_clock(200.0)
+    clock = idle_clock()
     async with serve(drop, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         began = clock.monotonic_ns()
@@ -63,8 +65,8 @@ async def test_an_exchange_that_accepts_and_drops_is_not_hammered(fast_clock):
     assert count(told, "reconnecting") == 8
 
 
-async def test_ten_minutes_without_an_exchange_are_outlasted_and_then_it_is_lost(fast_clock):
-    clock = fast_clock(400.0)
+async def test_ten_minutes_without_an_exchange_are_outlasted_and_then_it_is_lost():
+    clock = idle_clock()
     policy = ReconnectPolicy(patience_s=600.0)
     began = clock.monotonic_ns()
     told = await said(feed_at(refused_port(), clock, policy=policy), lambda _: False)
@@ -74,7 +76,7 @@ async def test_ten_minutes_without_an_exchange_are_outlasted_and_then_it_is_lost
     assert all("Error" in each.detail or "refused" in each.detail for each in told if each.state == "disconnected")
 
 
-async def test_a_peer_that_answers_no_ping_is_dead_and_replaced(fast_clock):
+async def test_a_peer_that_answers_no_ping_is_dead_and_replaced():
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A WebSocket handshake by hand, and then nothing, not even pongs."""
         import base64
@@ -94,7 +96,7 @@ async def test_a_peer_that_answers_no_ping_is_dead_and_replaced(fast_clock):
     server = await asyncio.start_server(swallow, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     limits = WatchLimits(stale_s=4, ping_s=2, pong_s=6)
-    told = await said(feed_at(port, fast_clock(50.0), limits=limits), lambda told: count(told, "connected") == 2)
+    told = await said(feed_at(port, idle_clock(), limits=limits), lambda told: count(told, "connected") == 2)
     server.close()
     await server.wait_closed()
     states = [each.state for each in told]
@@ -117,13 +119,13 @@ def test_streams_that_do_not_exist_are_refused(market, subscription):
         stream_name(market, subscription)
 
 
-def test_an_unusable_proxy_is_refused_before_connecting(fast_clock):
+def test_an_unusable_proxy_is_refused_before_connecting():
     for proxy in ("localhost:1080", "ftp://localhost:21"):
         with pytest.raises(ConfigError, match="proxy"):
-            feed_at(1, fast_clock(1.0), proxy=proxy)
+            feed_at(1, VirtualClock(), proxy=proxy)
 
 
-async def test_an_http_proxy_is_used_for_rest_and_websocket(fast_clock):
+async def test_an_http_proxy_is_used_for_rest_and_websocket():
     asked: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,7 +136,7 @@ async def test_an_http_proxy_is_used_for_rest_and_websocket(fast_clock):
 
     server = await asyncio.start_server(proxy, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    feed = feed_at(9, fast_clock(200.0), proxy=address)
+    feed = feed_at(9, idle_clock(), proxy=address)
     told = await said(feed, lambda told: count(told, "disconnected") == 1)
     server.close()
     await server.wait_closed()
@@ -143,10 +145,10 @@ async def test_an_http_proxy_is_used_for_rest_and_websocket(fast_clock):
     assert count(told, "connected") == 0
 
 
-def test_socks_without_its_packages_says_what_to_install(fast_clock, monkeypatch):
+def test_socks_without_its_packages_says_what_to_install(monkeypatch):
     monkeypatch.setattr("maestro_engine.feeds.live.rest.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="python-socks"):
-        feed_at(1, fast_clock(1.0), proxy="socks5h://localhost:1080")
+        feed_at(1, VirtualClock(), proxy="socks5h://localhost:1080")
 
 
 async def test_a_socks_proxy_carries_rest_and_websocket(double):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,6 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # helper modules have no package: importmode is importlib
+
+from idle_loop import pytest_asyncio_loop_factories  # noqa: F401 - a hook
 
 from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.feeds.port import Event, Feed, Subscription
@@ -101,7 +106,7 @@ class Lab:
         return self.session
 
     async def run(self, config: SessionConfig | None = None) -> FinalReport:
-        return await asyncio.wait_for(self.open(config or self.config()).run(), 100)
+        return await self.open(config or self.config()).run()
 
     async def crash(self, config: SessionConfig | None = None, event: str = "ExecutionFill", count: int = 1) -> None:
         """Run until the *count*-th line of that name is told, then die; two seconds later it is now."""

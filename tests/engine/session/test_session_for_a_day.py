@@ -1,4 +1,4 @@
-"""A day at high speed: memory stays flat and every figure adds up; and speed itself changes no trade."""
+"""A day: memory stays flat and every figure adds up; and waiting for each event changes no trade."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from idle_loop import idle_clock
 
 from maestro_engine.feeds.binance.client import binance_replay
-from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
+from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.feeds.exchange.tape import invented_history
 from maestro_engine.feeds.recording import Recording
 from maestro_engine.session.evidence.verify import verify
@@ -58,7 +58,7 @@ def trades_of(lab) -> list[dict]:
 
 
 @pytest.mark.slow
-async def test_a_recording_makes_the_same_trades_at_any_speed(lab, market_data, tmp_path):
+async def test_a_recording_makes_the_same_trades_when_each_event_is_waited_for(lab, market_data, tmp_path):
     recording = Recording(market_data / "ticks" / "binance_usdm_btcusdt_2024-08-08.ws.gz")
     start_ms = recording.head().first_ns // 1_000_000
     config = lab.config(20.0, source="replay", outage_s=600)
@@ -68,9 +68,7 @@ async def test_a_recording_makes_the_same_trades_at_any_speed(lab, market_data, 
     assert first.trades >= 1
     fast, lab.root = trades_of(lab), tmp_path / "paced"
     lab.told.clear()
-    began = time.monotonic_ns()
-    paced = SuppliedClock(lambda: start_ms * 1_000_000 + time.monotonic_ns() - began, time.monotonic_ns, speed=60.0)
-    replayed(lab, recording, paced)
+    replayed(lab, recording, idle_clock(start_ms * 1_000_000))
     second = await lab.run(config)
     assert trades_of(lab) == fast
     assert (second.net_pnl, second.trades) == (first.net_pnl, first.trades)

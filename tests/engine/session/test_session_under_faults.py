@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from idle_loop import idle_clock
 from msgspec.structs import replace
 
 from maestro_engine.feeds.binance.client import binance_feed
-from maestro_engine.feeds.clock import SuppliedClock
 from maestro_engine.feeds.exchange.faults import Fault
 from maestro_engine.feeds.exchange.server import serve
 from maestro_engine.feeds.exchange.tape import SimTape
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Event, Kline, Subscription
 from maestro_engine.feeds.sim import SimSettings
-from maestro_engine.market.simulate import simulate_bars
-from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.verify import verify
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
-from maestro_engine.session.trading.strategy import Strategy
 from maestro_protocol.errors import DataError
 
 STREAMS = [
@@ -34,8 +30,6 @@ STREAMS = [
     Subscription("BTCUSDT", "kline", "1m"),
 ]
 
-PATIENT = WatchLimits(stale_s=6.0, pong_s=30.0)
-"""A machine that is busy with other tests answers pings late; so many times as late on a clock that runs fast."""
 EVERY_FAULT = (
     Fault("duplicate", 40, count=200),
     Fault("reorder", 70, count=100),
@@ -53,33 +47,27 @@ EVERY_FAULT = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_kernels() -> None:
-    """The double's clock stands still until a client connects: a minute of compiling would set it wrong by many."""
-    Strategy(SessionConfig()).intent(simulate_bars("noise", 1, 400, step_ms=60_000))
-
-
-async def against_the_double(lab, minutes: float, *faults: Fault, speed: float = 15.0, **over) -> FinalReport:
+async def against_the_double(lab, minutes: float, *faults: Fault, **over) -> FinalReport:
     """A session whose prices come over loopback; session, client and exchange share one clock."""
-    clock = SuppliedClock(time.time_ns, time.monotonic_ns, speed)
-    rng = np.random.default_rng(5)
+    clock, limits, rng = idle_clock(), WatchLimits(stale_s=6.0), np.random.default_rng(5)
     tape = SimTape(SimSettings(seed=7, start_ms=clock.now_ms() // 60_000 * 60_000))
     async with serve(tape, clock, rng, faults=faults) as exchange:
         around = Surroundings(
             clock=clock,
-            feed=lambda: binance_feed("usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=PATIENT),
-            monotonic=time.monotonic,
+            feed=lambda: binance_feed(
+                "usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=WatchLimits(stale_s=6.0)
+            ),
+            monotonic=asyncio.get_running_loop().time,
             frozen=lambda _: None,
             rss=lab.rss,  # the process of the tests has held many tests before
             told=lab.hear,
         )
         lab.session = Session(lab.config(minutes, source="binance", **over), lab.root, around)
-        report = await asyncio.wait_for(lab.session.run(), 100)
+        report = await lab.session.run()
         lab.fired = exchange.fired
     return report
 
 
-@pytest.mark.slow
 async def test_a_normal_run_over_loopback(lab):
     report = await against_the_double(lab, 6)
     assert (report.reason, report.exit_code, report.error_count) == ("duration", 0, 0)
@@ -89,7 +77,6 @@ async def test_a_normal_run_over_loopback(lab):
     assert opens == list(range(opens[0], opens[0] + 60_000 * len(opens), 60_000))
 
 
-@pytest.mark.slow
 async def test_ten_minutes_with_every_fault_in_turn_and_the_checklist_holds(lab):
     report = await against_the_double(lab, 10, *EVERY_FAULT, outage_s=60)
     assert set(lab.fired) == {fault.kind for fault in EVERY_FAULT}
@@ -102,7 +89,6 @@ async def test_ten_minutes_with_every_fault_in_turn_and_the_checklist_holds(lab)
     assert len(opens) + sum(line["missing_count"] - line["backfilled"] for line in holes) >= 9
 
 
-@pytest.mark.slow
 async def test_the_network_stays_cut(lab):
     report = await against_the_double(lab, 10, Fault("drop", 60, seconds=10_000))
     assert (report.reason, report.exit_code, report.position) == ("stale_data", 1, 0)
