@@ -63,7 +63,7 @@ def _segment_plan(plan: SegmentPlan, field: Field) -> Iterator[str]:
     for item in plan.ranges:
         at = f"ranges {item.parameter}"
         try:
-            spec = field.space[item.parameter]
+            spec = field.spec(item.parameter)
         except ParameterError as error:
             yield f"{at}: {error}"
             continue
@@ -80,7 +80,7 @@ def _segment_plan(plan: SegmentPlan, field: Field) -> Iterator[str]:
 
 def _crossed(given: Mapping[str, tuple[float, float]], field: Field, methods: int) -> Iterator[str]:
     """Ranges in which nothing coherent lies."""
-    spans = {spec.name: given.get(spec.name, (spec.low, spec.high)) for spec in field.space.specs}
+    spans = {spec.name: given.get(spec.name, (spec.low, spec.high)) for spec in field.briefing.space}
     for fast, slow in ordered_pairs(spans):
         if spans[fast][0] >= spans[slow][1]:
             yield f"ranges: no {fast} in them is below any {slow}"
@@ -124,9 +124,9 @@ def _draft(draft: RunConfigDraft, field: Field) -> Iterator[str]:
     yield from _runnable("params", draft.methods, draft.params, field)
     yield from _twice("jitter", [item.parameter for item in draft.jitter])
     for item in draft.jitter:
-        if item.parameter not in field.space:
+        if item.parameter not in field.specs:
             yield f"jitter: unknown parameter {item.parameter!r}"
-        elif field.space[item.parameter].kind == "bool":
+        elif field.spec(item.parameter).kind == "bool":
             yield f"jitter: {item.parameter} is a switch and cannot wander"
         elif item.steps and field.briefing.goal == "walk_forward":
             yield f"jitter: {item.parameter} must not wander in walk_forward; leave jitter empty"
@@ -156,7 +156,7 @@ def _plan_event(event: PlanEvent, field: Field) -> Iterator[str]:
         if event.change:
             yield "change: nothing is running that could be changed"
         return
-    current = {**field.space.defaults(), **as_mapping(field.briefing.current.params)}
+    current = {**field.defaults(), **as_mapping(field.briefing.current.params)}
     yield from _changes("change", event.change, current, field)
 
 
@@ -165,7 +165,7 @@ def _changes(at: str, changes: Sequence[Change], current: Mapping[str, Value], f
     for change in changes:
         here = f"{at} {change.parameter}"
         try:
-            spec = field.space[change.parameter]
+            spec = field.spec(change.parameter)
             new = spec.check(change.new)
         except ParameterError as error:
             yield f"{here}: {error}"
@@ -197,7 +197,7 @@ def _runnable(at: str, methods: Sequence[str], params: Sequence[NamedValue], fie
 
 def _one_value(item: NamedValue, methods: Sequence[str], field: Field) -> Iterator[str]:
     try:
-        spec = field.space[item.name]
+        spec = field.spec(item.name)
         value = spec.check(item.value)
     except ParameterError as error:
         yield str(error)
@@ -214,7 +214,7 @@ def _one_value(item: NamedValue, methods: Sequence[str], field: Field) -> Iterat
 
 def _lacks_data(name: str, value: Value, field: Field) -> bool:
     """Whether the value switches on something that the data cannot feed."""
-    spec = field.space[name]
+    spec = field.spec(name)
     return spec.needs == "taker_volume" and not field.briefing.data.has_taker_volume and value != spec.default
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from maestro_agents.answers import answer_schema
 from maestro_agents.brains.base import BrainRequest, Said
-from maestro_agents.brains.scrub import scrub
 from maestro_agents.questions import shown
 from maestro_agents.roles.base import Question, wanted
 from maestro_prompts.render import PromptFault, Prompts
@@ -39,8 +38,8 @@ class Conversation:
             raise ConfigError(str(error)) from None
         return BrainRequest(
             model=self.model,
-            system=scrub(system),
-            messages=(Said(role="user", text=scrub(turn)),),
+            system=system,
+            messages=(Said(role="user", text=turn),),
             answer=wants,
             json_schema=answer_schema(wants),
             max_tokens=self.max_tokens,
@@ -57,5 +56,5 @@ class Conversation:
         except PromptFault as error:
             raise ConfigError(str(error)) from None
         said = Said(role="assistant", text=answer[:ECHO].strip() or "(empty)")
-        mend = Said(role="user", text=scrub(told))
+        mend = Said(role="user", text=told)
         return request.model_copy(update={"messages": (*request.messages, said, mend)})

@@ -15,8 +15,7 @@ from maestro_prompts.blind import redacted
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Alert, Briefing, VariationReport
 from maestro_protocol.messages.work import TaskSpec
-from maestro_protocol.space import ParameterSpec
-from maestro_protocol.values import as_mapping
+from maestro_protocol.space import ParameterSpec, Value
 
 FIGURES = (
     "expectancy",
@@ -51,6 +50,8 @@ def shown(question: Question, role: Role, *, blind: bool) -> dict[str, Any]:
 
 def _campaign(briefing: Briefing, *, blind: bool) -> dict[str, Any]:
     cost = briefing.round_trip_cost_usd
+    ranges = {span.parameter: (span.low, span.high) for span in briefing.plan.ranges} if briefing.plan else {}
+    defaults = {spec.name: spec.default for spec in briefing.space}
     return {
         "segment": briefing.segment,
         "segments": briefing.segments,
@@ -63,9 +64,9 @@ def _campaign(briefing: Briefing, *, blind: bool) -> dict[str, Any]:
         "cost_multiple": f"{COST_MULTIPLE:g}",
         "cost_examples": [{"target": f"{k * cost:.0f}", "share": f"{1 / k:.0%}"} for k in (2, 3, 5, 10)],
         "targets": [_target(target) for target in briefing.targets],
-        "parameters": [_parameter(spec, briefing) for spec in briefing.space],
-        "history": [_report(report, briefing) for report in briefing.history],
-        "current": _report(briefing.current, briefing) if briefing.current else None,
+        "parameters": [_parameter(spec, briefing, ranges.get(spec.name)) for spec in briefing.space],
+        "history": [_report(report, defaults) for report in briefing.history],
+        "current": _report(briefing.current, defaults) if briefing.current else None,
         "alerts": [_alert(alert) for alert in briefing.alerts],
     }
 
@@ -102,28 +103,26 @@ def _target(target: Target) -> dict[str, str]:
     }
 
 
-def _parameter(spec: ParameterSpec, briefing: Briefing) -> dict[str, Any]:
-    low, high = spec.low, spec.high
-    for span in briefing.plan.ranges if briefing.plan else ():
-        if span.parameter == spec.name:
-            low, high = span.low, span.high
+def _parameter(spec: ParameterSpec, briefing: Briefing, narrowed: tuple[float, float] | None) -> dict[str, Any]:
+    bounds = (spec.low, spec.high)
+    allowed = narrowed or bounds
+    switch = spec.kind == "bool"
     usable = spec.needs is None or briefing.data.has_taker_volume
     return {
         "name": spec.name,
         "of": owner(spec.name, briefing.methods) or "all",
         "kind": spec.kind,
         "default": _value(spec.default),
-        "bounds": "false or true" if spec.kind == "bool" else f"{spec.low:g} .. {spec.high:g}",
-        "range": "" if spec.kind == "bool" or (low, high) == (spec.low, spec.high) else f"{low:g} .. {high:g}",
-        "step": "" if spec.kind == "bool" else f"{spec.step:g}",
+        "bounds": "false or true" if switch else _span(*bounds),
+        "range": "as bounds" if switch or allowed == bounds else _span(*allowed),
+        "step": "-" if switch else f"{spec.step:g}",
         "unit": spec.unit,
         "about": spec.about if usable else f"{spec.about} (not usable: the data lacks {spec.needs})",
     }
 
 
-def _report(report: VariationReport, briefing: Briefing) -> dict[str, Any]:
-    defaults: Mapping[str, object] = {spec.name: spec.default for spec in briefing.space}
-    changed = {k: v for k, v in as_mapping(report.params).items() if defaults.get(k) != v}
+def _report(report: VariationReport, defaults: Mapping[str, Value]) -> dict[str, Any]:
+    changed = {item.name: item.value for item in report.params if defaults.get(item.name) != item.value}
     return {
         "run_id": report.run_id,
         "segment": report.segment,
@@ -146,6 +145,10 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "episodes": alert.episodes,
         "changes": "; ".join(changes) or "none",
     }
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g} .. {high:g}"
 
 
 def _value(value: float | bool | None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 BUILT_IN = Path(__file__).parent / "templates"
 MAX_CHARS = 200_000
@@ -71,9 +72,33 @@ def _environment(folder: Path | None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["data"] = data
-    environment.filters["json"] = as_json
+    cast("dict[str, object]", environment.filters).update(data=data, json=as_json, rows=rows)
     return environment
+
+
+def rows(table: Iterable[Mapping[str, object]], names: str, trusted: str = "") -> Markup:
+    """A row of cells for each of *table*, its values under *names*; a mapping among them is as many cells.
+
+    What stands under *trusted* is the last cell, our own words, and not escaped. Tables are most of a prompt: cell by
+    cell in the template, each looked up and escaped by itself, they took half the time of writing a question.
+    """
+    from markupsafe import Markup, escape
+
+    columns = names.split()
+    lines: list[str] = []
+    for row in table:
+        last = f" {row[trusted]} |" if trusted else ""
+        lines.append(f"| {escape(' | '.join(_cells(row, columns)))} |{last}")
+    return Markup("\n".join(lines))  # noqa: S704 - escaped but for what is trusted
+
+
+def _cells(row: Mapping[str, object], columns: Sequence[str]) -> Iterator[str]:
+    for name in columns:
+        value = row[name]
+        if isinstance(value, dict):
+            yield from map(str, cast("dict[str, object]", value).values())
+        else:
+            yield str(value)
 
 
 def fenced(value: object) -> str:

@@ -14,6 +14,7 @@ import wire_formats
 from agents_support import NOW_MS, HandClock, MemoryLog, Waits, asked, briefing, plan
 from pydantic import SecretStr
 
+from maestro_agents.answers import answer_schema
 from maestro_agents.api import (
     Agent,
     Budget,
@@ -27,6 +28,7 @@ from maestro_agents.api import (
 from maestro_agents.brains.base import BrainReply, BrainRequest, Said, Usage
 from maestro_agents.brains.recording import read, request_json, request_key
 from maestro_agents.roles import rules_of
+from maestro_agents.roles.base import ANSWER_TYPES
 from maestro_protocol.errors import BrainError
 from maestro_protocol.messages.campaign import BrainChoice, Limits
 from maestro_protocol.messages.plan import ModelCalled
@@ -318,3 +320,35 @@ def test_the_default_models_have_prices() -> None:
             model = model_of(BrainChoice(role=role, brain=vendor))  # type: ignore[arg-type]
             assert model is not None
             assert Prices().known(vendor, model, NOW_MS)
+
+
+@pytest.mark.parametrize("wants", ANSWER_TYPES)
+@pytest.mark.parametrize("temperature", [None, 0.0, 0.7, 1e-5, 2.0])
+def test_a_request_is_filed_under_the_same_json_as_ever(wants: str, temperature: float | None) -> None:
+    words = 'quotes " \\ and \n\r\t\b\f\x00\x1f\x7f, ünï ☃ \u2028 \U0001f600 </data>'
+    request = REQUEST.model_copy(
+        update={
+            "system": words,
+            "messages": (Said(role="user", text=words), Said(role="assistant", text="{}")),
+            "json_schema": answer_schema(wants),
+            "temperature": temperature,
+        }
+    )
+    data = {"provider": "x", **request.model_dump(mode="json")}
+    assert request_json("x", request) == json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_what_is_recorded_is_what_is_sent_without_keys_on_any_line() -> None:
+    secret = f"a line\n{CANARY}\nanother"
+    request = BrainRequest(
+        model="m",
+        system=secret,
+        messages=(Said(role="user", text=secret), Said(role="assistant", text=secret)),
+        answer="Critique",
+        json_schema={},
+        max_tokens=1_000,
+    )
+    line = request_json("x", request)
+    assert CANARY not in line
+    assert CANARY not in request.model_dump_json()
+    assert json.loads(line) == {"provider": "x", **request.model_dump(mode="json")}

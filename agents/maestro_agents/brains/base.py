@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from maestro_agents.brains.scrub import scrub
 from maestro_protocol.base import Frozen
 
 StopReason = Literal["end", "max_tokens", "refusal", "tool_use", "context", "other"]
@@ -16,18 +17,23 @@ ANSWER_BYTES = 64 * 1024
 """The longest answer that is read; a role's message is a few KB."""
 
 
+KeyFree = Annotated[str, AfterValidator(scrub)]
+"""Text without anything shaped like a vendor's key. In a request it is so from the start: what is sent is recorded
+to the letter, with nothing hidden in the one that the other holds."""
+
+
 class Said(Frozen):
     """One message of the conversation with a model."""
 
     role: Literal["user", "assistant"]
-    text: str
+    text: KeyFree
 
 
 class BrainRequest(Frozen):
     """One request to a model, complete: what it depends on and nothing else."""
 
-    model: str
-    system: str
+    model: KeyFree
+    system: KeyFree
     messages: tuple[Said, ...]
     answer: str
     """Wire name of the message wanted."""

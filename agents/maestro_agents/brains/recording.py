@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Annotated
 
+import msgspec
 from pydantic import Field, ValidationError
 
 from maestro_agents.brains.base import BrainReply, BrainRequest
-from maestro_agents.brains.scrub import scrub
 from maestro_protocol.base import Frozen, Money, UtcMs
 from maestro_protocol.errors import BrainError
 
@@ -27,9 +26,11 @@ class Recorded(Frozen):
 
 
 def request_json(provider: str, request: BrainRequest) -> str:
-    """The request as canonical JSON, scrubbed: provider, model, messages, schema and settings, keys sorted."""
-    data = {"provider": provider, **request.model_dump(mode="json")}
-    return scrub(json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    """The request as canonical JSON: provider, model, messages, schema and settings, keys sorted."""
+    data = {"provider": provider, **request.model_dump(exclude={"json_schema"}), "json_schema": request.json_schema}
+    if request.temperature is not None:
+        data["temperature"] = msgspec.Raw(repr(request.temperature).encode())  # as ever, 1e-05 and not 1e-5
+    return msgspec.json.encode(data, order="sorted").decode()
 
 
 def request_key(request: str) -> str:

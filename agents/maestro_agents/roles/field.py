@@ -49,7 +49,8 @@ def _gates(names: tuple[str, ...]) -> Mapping[str, str | None]:
     return {**dict.fromkeys(gates), **whose}
 
 
-def owner(parameter: str, methods: Iterable[str]) -> str | None:
+@lru_cache(maxsize=1_024)
+def owner(parameter: str, methods: tuple[str, ...]) -> str | None:
     """The method whose name holds the parameter's first word (``ema_fast`` -> ``ema_crossover``), else null."""
     word = parameter.split("_", 1)[0]
     return next((method for method in methods if word in method.split("_")), None)
@@ -60,12 +61,19 @@ class Field:
 
     def __init__(self, briefing: Briefing) -> None:
         self.briefing = briefing
-        self.space = ParameterSpace(specs=briefing.space)
         self.specs = {spec.name: spec for spec in briefing.space}
         self.cost = briefing.round_trip_cost_usd
         self._ranges = {r.parameter: (r.low, r.high) for r in briefing.plan.ranges} if briefing.plan else {}
         self.owners = {spec.name: owner(spec.name, briefing.methods) for spec in briefing.space}
         self._own: dict[tuple[str, ...], list[ParameterSpec]] = {}
+
+    def spec(self, name: str) -> ParameterSpec:
+        """The parameter *name*. Raises :class:`ParameterError` naming the nearest one."""
+        found = self.specs.get(name)
+        return ParameterSpace(specs=self.briefing.space)[name] if found is None else found
+
+    def defaults(self) -> dict[str, Value]:
+        return {spec.name: spec.default for spec in self.briefing.space}
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -147,7 +155,7 @@ class Field:
 
     def variation(self, name: str, idea: Idea, rationale: str) -> Variation:
         """*idea* as it is proposed: only what differs from the defaults."""
-        defaults = self.space.defaults()
+        defaults = self.defaults()
         changed = {key: value for key, value in idea.values.items() if value != defaults[key]}
         return Variation(
             name=name[:300], methods=idea.methods, params=as_params(changed), rationale=rationale[:4_000]
