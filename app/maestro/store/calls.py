@@ -15,13 +15,16 @@ from maestro_protocol.messages.plan import ModelCalled
 from maestro_protocol.ports import Amount, Exchange, Hold, Taken
 
 _ANSWER = "SELECT reply FROM calls WHERE campaign = :of AND key = :by AND state = 'answered' ORDER BY number LIMIT 1"
-_SETTLE = (
-    "UPDATE calls SET state = :now, reply = :said, reason = :why"
-    " WHERE number = (SELECT max(number) FROM calls WHERE campaign = :of AND key = :by AND state = 'open')"
+_SETTLE = "UPDATE calls SET state = :now, reply = :said, reason = :why WHERE number = :call"
+_OPEN = inserting("calls", ("campaign", "key", "role", "state", "reason"))
+_OPENED = "SELECT max(number) FROM calls WHERE campaign = :of AND key = :by AND state = 'open'"
+_ASKED = inserting("requests", ("call", "request"))
+_TOLD = (
+    "SELECT c.key, c.role, r.request, c.reply, c.state, c.reason"
+    " FROM calls AS c JOIN requests AS r ON r.call = c.number WHERE c.campaign = :of"
 )
-_OPEN = inserting("calls", ("campaign", "key", "role", "state", "reason", "request"))
-_EXCHANGES = "SELECT key, role, request, reply, state, reason FROM calls WHERE campaign = :of ORDER BY number"
-_FLYING = "SELECT key, role, request FROM calls WHERE campaign = :of AND state = 'open' ORDER BY number"
+_EXCHANGES = f"{_TOLD} ORDER BY c.number"
+_FLYING = f"{_TOLD} AND c.state = 'open' ORDER BY c.number"
 _LOST = "UPDATE calls SET state = 'unknown', reason = :why WHERE campaign = :of AND state = 'open'"
 _COSTS = (
     "SELECT role, model, count(*), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),"
@@ -33,24 +36,19 @@ _PRICE = (
     " cache_read_tokens = :from_cache, cache_write_tokens = :to_cache, cost_micros = :cost"
     " WHERE campaign = :of AND key = :by AND state = 'answered'"
 )
-_HOLD = (
-    "INSERT INTO spending (call, campaign, role, day, usd_micros, tokens, requests, ms) VALUES"
-    " ((SELECT max(number) FROM calls WHERE campaign = :of AND key = :by AND state = 'open'),"
-    " :of, :role, :day, :usd_micros, :tokens, :requests, :ms)"
-)
-_HELD = (
-    "SELECT call, campaign, role, day, usd_micros, tokens, requests, ms FROM spending"
-    " WHERE call = (SELECT max(number) FROM calls WHERE campaign = :of AND key = :by AND state = 'open')"
-)
+_SPENDING = ("call", "campaign", "role", "day", "usd_micros", "tokens", "requests", "ms")
+_HOLD = inserting("spending", _SPENDING)
+_HELD = f"SELECT {', '.join(_SPENDING)} FROM spending WHERE call = :call"  # noqa: S608 - our own names
 _TOOK = (
     "UPDATE spending SET usd_micros = :usd_micros, tokens = :tokens, requests = :requests, ms = :ms"
     " WHERE call = :call"
 )
 _WAITING = (
-    "SELECT call, campaign, role, day, usd_micros, tokens, requests, ms FROM spending"
+    f"SELECT {', '.join(_SPENDING)} FROM spending"  # noqa: S608 - our own names
     " WHERE call IN (SELECT number FROM calls WHERE campaign = :of AND state = 'open')"
 )
-_SUMS = "SELECT scope, usd_micros, tokens, requests, ms FROM budgets WHERE scope IN (:campaign, :role, :day)"
+_SUM = "SELECT scope, usd_micros, tokens, requests, ms FROM budgets WHERE scope ="
+_SUMS = f"{_SUM} :campaign UNION ALL {_SUM} :role UNION ALL {_SUM} :day"  # an IN would build a table to look in
 _ADD = (
     "INSERT INTO budgets (scope, usd_micros, tokens, requests, ms)"
     " VALUES (:scope, :usd_micros, :tokens, :requests, :ms) ON CONFLICT (scope) DO UPDATE SET"
@@ -94,11 +92,13 @@ class SqlCallLog:
             if known is not None:
                 return known
             granted = NOTHING if hold is None else hold.grant(_taken(connection, campaign, role, hold.day))
-            row = {"campaign": campaign, "key": key, "role": role, "state": "open", "reason": "", "request": request}
+            row = {"campaign": campaign, "key": key, "role": role, "state": "open", "reason": ""}
             connection.run(_OPEN, row)
+            call: int = connection.value(_OPENED, {"of": campaign, "by": key})
+            connection.run(_ASKED, {"call": call, "request": request})
             if hold is not None:
                 counted = _counted(granted)
-                connection.run(_HOLD, {"of": campaign, "by": key, "role": role, "day": hold.day, **counted})
+                connection.run(_HOLD, {"call": call, "campaign": campaign, "role": role, "day": hold.day, **counted})
                 _add(connection, _scopes(campaign, role, hold.day), counted)
             return granted
 
@@ -135,7 +135,7 @@ class SqlCallLog:
             for held in connection.rows(_WAITING, {"of": campaign}):
                 _count(connection, _Held(*held), {**_Held(*held).counted(), "ms": 0})
             connection.run(_LOST, {"of": campaign, "why": why})
-            return [Exchange(key, role, request, None, "unknown", why) for key, role, request in flying]
+            return [Exchange(*row)._replace(state="unknown", reason=why) for row in flying]
 
         return await self._database.write(work)
 
@@ -147,7 +147,7 @@ class SqlCallLog:
 
 
 class _Held(NamedTuple):
-    """A row of ``spending``."""
+    """A row of ``spending``, in the order of ``_SPENDING``."""
 
     call: int
     campaign: CampaignId
@@ -238,9 +238,10 @@ def _settle(
     connection: Connection,
 ) -> None:
     """Settle the request's open attempt, and what it counts for; a second time finds none open."""
-    if took is not None:
-        for held in connection.rows(_HELD, {"of": campaign, "by": key}):
-            _count(connection, _Held(*held), _counted(took))
-    outcome = {"of": campaign, "by": key, "now": state, "said": reply, "why": reason}
-    if connection.run(_SETTLE, outcome) != 1:
+    call: int | None = connection.value(_OPENED, {"of": campaign, "by": key})
+    if call is None:
         raise StoreError(f"campaign {campaign}: request {key[:12]} is not open, so it cannot be {state}")
+    connection.run(_SETTLE, {"call": call, "now": state, "said": reply, "why": reason})
+    if took is not None:
+        for held in connection.rows(_HELD, {"call": call}):
+            _count(connection, _Held(*held), _counted(took))

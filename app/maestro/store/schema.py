@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib import resources
 
-HEAD = "0003"
+HEAD = "0004"
 """What an up-to-date database is stamped with."""
-TABLES = ("campaigns", "journal", "runs", "results", "calls", "spending", "budgets", "gates", "votes")
+TABLES = ("campaigns", "journal", "runs", "results", "calls", "requests", "spending", "budgets", "gates", "votes")
 EXTRAS = "0001"
 """The revision that last changed what tables cannot say."""
 

@@ -20,7 +20,6 @@ CREATE TABLE calls (
     cache_write_tokens INTEGER,
     cost_micros BIGINT,
     reason TEXT NOT NULL,
-    request TEXT NOT NULL,
     reply TEXT,
     PRIMARY KEY (number)
 );
@@ -54,6 +53,12 @@ CREATE TABLE journal (
     json_text TEXT NOT NULL,
     PRIMARY KEY (campaign, seq),
     UNIQUE (campaign, id)
+);
+
+CREATE TABLE requests (
+    call INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    PRIMARY KEY (call)
 );
 
 CREATE TABLE results (

@@ -84,8 +84,14 @@ class Calls(Row, table=True):
     cache_write_tokens: int | None
     cost_micros: int | None = Field(sa_type=BigInteger)
     reason: str = Field(sa_type=Text)
-    request: str = Field(sa_type=Text)
     reply: str | None = Field(sa_type=Text)
+
+
+class Requests(Row, table=True):
+    """What each call asked. By itself, since SQLite writes a whole row where a word of it changes: this is 18 KB."""
+
+    call: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    request: str = Field(sa_type=Text)
 
 
 class Spending(Row, table=True):
