@@ -7,6 +7,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,45 @@ async def test_a_lock_that_is_let_go_in_time_is_no_error(file: Path, opened: Any
     other.execute("ROLLBACK")
     other.close()
     await commit
+    assert await seqs(store) == [1]
+
+
+async def test_small_work_overtakes_nothing_even_where_nobody_waits_for_it(
+    file: Path, opened: Any, make: Any
+) -> None:
+    store = await opened(f"sqlite:///{file}", patience=20)
+    began, go_on, order = threading.Event(), threading.Event(), list[str]()
+
+    def large(_: object) -> None:
+        began.set()
+        go_on.wait(20)
+        order.append("large")
+
+    left = asyncio.create_task(store.database.write(large))
+    await asyncio.to_thread(began.wait, 20)
+    left.cancel()  # what is written goes on
+    small = asyncio.create_task(store.database.write(lambda _: order.append("small"), small=True))
+    done, _ = await asyncio.wait([small], timeout=0.05)
+    assert not done
+    go_on.set()
+    await small
+    assert order == ["large", "small"]
+    await store.database.write(lambda _: order.append("at once"), small=True)
+    await store.commit("c1", [make.trial(1)])
+    assert order[-1] == "at once"
+
+
+async def test_small_work_that_fails_leaves_nothing_and_the_next_one_works(
+    file: Path, opened: Any, make: Any
+) -> None:
+    store = await opened(f"sqlite:///{file}")
+    for small in (True, False, True):
+        with pytest.raises(ZeroDivisionError):
+            await store.database.write(
+                lambda connection: connection.run("INSERT INTO requests VALUES (1, '')") / 0, small=small
+            )
+    assert await store.database.read(lambda connection: connection.rows("SELECT * FROM requests")) == []
+    await store.commit("c1", [make.trial(1)])
     assert await seqs(store) == [1]
 
 

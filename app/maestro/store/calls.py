@@ -102,14 +102,14 @@ class SqlCallLog:
                 _add(connection, _scopes(campaign, role, hold.day), counted)
             return granted
 
-        return await self._database.write(work)
+        return await self._database.write(work, small=True)
 
     async def answered(self, campaign: CampaignId, key: str, reply: str, took: Amount | None = None) -> None:
-        await self._database.write(partial(_settle, campaign, key, "answered", reply, "", took))
+        await self._database.write(partial(_settle, campaign, key, "answered", reply, "", took), small=True)
 
     async def failed(self, campaign: CampaignId, key: str, reason: str, took: Amount | None = None) -> None:
         told = reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL takes no NUL
-        await self._database.write(partial(_settle, campaign, key, "failed", None, told, took or NOTHING))
+        await self._database.write(partial(_settle, campaign, key, "failed", None, told, took or NOTHING), small=True)
 
     async def recall(self, campaign: CampaignId, key: str) -> str | None:
         """The reply of an answered request, or null."""

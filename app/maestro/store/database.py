@@ -54,8 +54,11 @@ class Database(Protocol):
         """Run *work* on one consistent view of the data."""
         ...
 
-    async def write(self, work: Work[T]) -> T:
-        """Run *work* in one transaction: durable when this returns, undone when it raises."""
+    async def write(self, work: Work[T], *, small: bool = False) -> T:
+        """Run *work* in one transaction: durable when this returns, undone when it raises.
+
+        *small* work is a few rows of some KB: there is no need to do it aside, where the database can do it at once.
+        """
         ...
 
     async def alter(self, work: Callable[[SqlAlchemy], T]) -> T:

@@ -67,7 +67,7 @@ class PostgresDatabase:
     async def read(self, work: Work[T]) -> T:
         return await self.write(work)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, small: bool = False) -> T:
         return await self.alter(lambda line: work(PostgresConnection(line)))
 
     async def alter(self, work: Callable[[SqlAlchemy], T]) -> T:

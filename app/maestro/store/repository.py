@@ -22,6 +22,9 @@ from maestro_protocol.ports import Record, Stored
 PAGE = 2_000
 """Envelopes read at a time while a journal is walked."""
 
+FEW = 10
+"""Envelopes that are committed without going to another thread."""
+
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,95}")
 
 _LAST = "SELECT last_seq FROM campaigns WHERE campaign = :of"
@@ -61,7 +64,8 @@ class SqlStore:
         (another process writes this campaign), a test is stored already, or a template as another run.
         """
         _follow_each_other(campaign, entries)
-        await self.database.write(partial(_commit, campaign, entries, results, runs))
+        work = partial(_commit, campaign, entries, results, runs)
+        await self.database.write(work, small=not results and len(entries) <= FEW)
 
     async def journal(self, campaign: CampaignId, after: int = 0) -> AsyncIterator[Envelope]:
         """The campaign's envelopes with ``seq`` greater than *after*, in order, each validated."""
