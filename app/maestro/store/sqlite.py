@@ -95,8 +95,8 @@ class SqliteConnection:
 class SqliteDatabase:
     """One SQLite file. Its work is done by a thread of its own: a transaction is one hop, not one per statement.
 
-    Small work need not even hop. It takes a tenth of a millisecond, no longer than to wake a thread and to be woken by
-    it, and less than that on a busy machine; so it is done at once where nobody would have to be waited for.
+    Small work need not even hop. It takes a tenth of a millisecond, which is what it takes to wake a thread and to be
+    woken by it on an idle machine; so it is done at once where nobody would have to be waited for.
     """
 
     def __init__(self, path: str, patience: float) -> None:
