@@ -54,9 +54,7 @@ async def against_the_double(lab, minutes: float, *faults: Fault, **over) -> Fin
     async with serve(tape, clock, rng, faults=faults) as exchange:
         around = Surroundings(
             clock=clock,
-            feed=lambda: binance_feed(
-                "usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=WatchLimits(stale_s=6.0)
-            ),
+            feed=lambda: binance_feed("usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=limits),
             monotonic=asyncio.get_running_loop().time,
             frozen=lambda _: None,
             rss=lab.rss,  # the process of the tests has held many tests before
