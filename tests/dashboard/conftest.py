@@ -43,6 +43,7 @@ class Shown:
     root: Path
     clock: Clock
     minutes: float = 60.0
+    limits: dict[str, Any] = field(default_factory=dict)
     board: Board = field(default_factory=lambda: Board(time.monotonic))
     on_line: Callable[[dict[str, Any]], None] = lambda line: None
     monotonic: Callable[[], float] = time.monotonic
@@ -60,6 +61,7 @@ class Shown:
             checkpoint_s=60,
             outage_s=3_600,
             on_breaker="hold",
+            limits=self.limits,
         )
         wanted = [*STREAMS, Subscription("BTCUSDT", "kline", "1m")]
         around = Surroundings(
@@ -94,6 +96,9 @@ class Shown:
             assert not self._thread.is_alive()
         assert self.report is not None
         return self.report
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.told if line["event"] == name]
 
     @property
     def token(self) -> str:

@@ -18,14 +18,16 @@ from maestro_protocol.errors import Refused, UsageError
 
 
 def ask(
-    shown: Any, path: str, method: str = "GET", token: str | None = "", **headers: str
+    shown: Any, path: str, method: str = "GET", token: str | None = "", body: Any = None, **headers: str
 ) -> tuple[int, str, dict[str, str]]:
     """Status, body and headers; with the session's token unless another (or none) is given."""
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(shown.url).port, timeout=30)
     if token is not None:
         headers = {"Authorization": f"Bearer {token or shown.token}", **headers}
     try:
-        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        said = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, said, headers=named)
         answer = connection.getresponse()
         return answer.status, answer.read().decode(), dict(answer.getheaders())
     finally:
@@ -82,6 +84,32 @@ async def test_stop_by_the_page_ends_in_order_and_then_there_is_nothing_to_comma
     assert not (virtual.root / "KILL").exists()
 
 
+async def test_a_breaker_is_cleared_by_the_page_with_a_name_and_a_reason(virtual):
+    virtual.limits = {"max_losing_streak": 1}
+    answers: list[int] = []
+
+    def at_the_first_trip(line: dict[str, Any]) -> None:
+        if line["event"] == "CircuitBreakerTripped" and not answers:
+            asked = {"breaker": "losing_streak", "tripped_ms": line["ts"], "why": "one loss is no streak"}
+            for body in (b"", b"{", {**asked, "who": "somebody else"}, {**asked, "why": ""}):
+                answers.append(ask(virtual, "/clear", "POST", body=body)[0])
+            answers.append(ask(virtual, "/clear", "POST", body={**asked, "breaker": "daily_loss"})[0])
+            answers.append(ask(virtual, "/clear", "POST", "wrong", body=asked)[0])
+            answers.append(ask(virtual, "/clear", "POST", body=asked)[0])
+
+    virtual.on_line = at_the_first_trip
+    report = await virtual.run()
+    assert answers == [400, 400, 400, 409, 409, 403, 202]
+    [cleared] = report.cleared
+    assert (cleared.breaker, cleared.why) == ("losing_streak", "one loss is no streak")
+    assert cleared.who.startswith("dashboard:")
+    standing = json.loads(ask(virtual, "/state.json")[1])["standing"]
+    lights = {light["name"]: light["clearable_ms"] for light in standing["breakers"]}
+    assert lights["daily_loss"] is None
+    trips = [line["ts"] for line in virtual.told if line["event"] == "CircuitBreakerTripped"]
+    assert lights["losing_streak"] == (trips[-1] if len(trips) > 1 else None)
+
+
 @pytest.mark.parametrize("path", ["/", "/state.json", "/nothing"])
 @pytest.mark.parametrize(
     ("token", "headers"),
@@ -102,7 +130,7 @@ def test_strangers_are_told_nothing(shown, path, token, headers):
     assert shown.token not in said
 
 
-@pytest.mark.parametrize("command", ["/stop", "/kill"])
+@pytest.mark.parametrize("command", ["/stop", "/kill", "/clear"])
 @pytest.mark.parametrize(("token", "headers"), [(None, {}), ("wrong", {}), ("", {"Origin": "https://evil.example"})])
 async def test_strangers_end_nothing(virtual, command, token, headers):
     answers: list[int] = []

@@ -88,6 +88,25 @@ def test_kill_after_asking_back_and_the_page_stays_with_the_last_figures(shown, 
     } | {"data:,"}
 
 
+def test_a_tripped_breaker_is_cleared_by_who_says_why(shown, open_page):
+    shown.limits = {"max_losing_streak": 1}
+    shown.minutes = 600.0
+    shown.start()
+    page = open_page(shown.url)
+    page.locator("#clear-losing_streak").click(timeout=PATIENCE_MS)
+    assert "1 losing trades in a row" in page.locator("#ask-text").inner_text()
+    assert page.locator("#ask-yes").is_disabled(), "without a reason nothing is cleared"
+    page.click("#ask-no")
+    assert not shown.events("CircuitBreakerCleared")
+    page.locator("#clear-losing_streak").click()
+    page.fill("#ask-why", "<b>looked at it</b>")
+    page.click("#ask-yes")
+    sync_api.expect(page.locator("#events")).to_contain_text("<b>looked at it</b>", timeout=PATIENCE_MS)
+    sync_api.expect(page.locator("#clear-losing_streak")).to_be_hidden(timeout=PATIENCE_MS)
+    assert page.locator("#clear-drawdown").is_hidden()
+    assert page.said == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 820, 1280])
 def test_it_fits_any_screen_and_every_part_is_filled(shown, open_page, width, scheme):

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from typer.testing import CliRunner
 
 from maestro.cli.main import app
 from maestro.wiring import sessions
+from maestro_engine.session.safety.lock import SessionLock
 from maestro_protocol.errors import ConfigError, GateRefused, ParameterError, Refused, UnknownKey, UsageError
+from maestro_protocol.messages.plan import PlanEvent
 
 QUICK = ["session", "run", "--speed", "0", "--duration", "3", "--param", "ema_fast=2", "--param", "ema_slow=5"]
 MAESTRO = [sys.executable, "-c", "import sys; sys.argv[0] = 'maestro'; from maestro.cli.main import run; run()"]
@@ -166,6 +169,78 @@ def test_no_secret_is_written_even_when_it_is_the_symbol(maestro, monkeypatch, t
     folder = tmp_path / "runs" / "sessions" / "paper" / "s0001-sim-btcusdt"
     for name in ("events.jsonl", "final_report.json", "summary.html", "session.log"):
         assert "BTCUSDT" not in (folder / name).read_text(), name
+
+
+@pytest.fixture
+def tripped(maestro, tmp_path) -> Path:
+    """A session whose losing streak has tripped, of a source whose account goes on in the next one."""
+    specs = tmp_path / "specs" / "sessions" / "paper"
+    specs.mkdir(parents=True)
+    (specs / "session.yaml").write_text("limits: {max_losing_streak: 1}\n")
+    ran = maestro(*QUICK, "--duration", "120", "--json")
+    assert json.loads(ran.stdout)["reason"] == "breaker:losing_streak"
+    folder = tmp_path / "runs" / "sessions" / "paper"
+    return (folder / "s0001-sim-btcusdt").rename(folder / "s0001-binance-btcusdt")
+
+
+def test_the_owner_clears_a_breaker_and_it_is_kept_who_did_and_why(maestro, tripped):
+    assert "losing_streak is tripped" in maestro("session", "status").stdout
+    done = maestro("session", "clear", "losing_streak", "--why", "looked at \x1b[2J it", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["run"], said["breaker"], said["done"]) == (tripped.name, "losing_streak", True)
+    assert said["who"].startswith("cli:")
+    line = json.loads((tripped / "events.jsonl").read_text().splitlines()[-1])
+    assert (line["event"], line["who"], line["why"]) == ("CircuitBreakerCleared", said["who"], said["why"])
+    [row] = json.loads(maestro("session", "status", "--json").stdout)["sessions"]
+    assert (row["tripped"], row["cleared"][0]["who"]) == ([], said["who"])
+    for words in (["status"], ["verify"]):
+        shown = maestro("session", *words).stdout
+        assert f"losing_streak was cleared by {said['who']}" in shown
+        assert "\x1b" not in shown, "a reason commands no terminal"
+    again = maestro("session", "clear", "losing_streak", "--why", "again").exception
+    assert "has not tripped" in str(again)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["losing_streak"], 2),
+        (["losing_streak", "--why", " "], 2),
+        (["daily_loss", "--why", "please"], 3),
+        (["errors", "--why", "please"], 3),
+        (["drawdown", "--why", "please"], 2),
+        (["losing_streak", "s0009", "--why", "please"], 2),
+    ],
+)
+def test_what_may_not_be_cleared_is_not(maestro, tripped, words, code):
+    before = (tripped / "state.json").read_bytes(), (tripped / "events.jsonl").read_bytes()
+    refused = maestro("session", "clear", *words).exception
+    assert refused.exit_code == code
+    assert "\n" not in str(refused)
+    assert ((tripped / "state.json").read_bytes(), (tripped / "events.jsonl").read_bytes()) == before
+
+
+def test_a_session_that_runs_is_asked_to_clear_itself_and_no_other_is(maestro, tripped):
+    with SessionLock(tripped.parents[1]) as lock:
+        lock.name(tripped.name)
+        asked = maestro("session", "clear", "losing_streak", "--why", "looked at it")
+        assert (asked.exit_code, "was asked to clear" in asked.stdout) == (0, True)
+        assert json.loads((tripped / "commands" / "clear-losing_streak").read_text())["why"] == "looked at it"
+        lock.name("s0002-binance-btcusdt")
+        refused = maestro("session", "clear", "losing_streak", "--why", "looked at it").exception
+        assert isinstance(refused, Refused)
+        assert "s0002-binance-btcusdt is running" in str(refused)
+
+
+def test_no_agent_has_a_way_to_clear_a_breaker():
+    """Whoever imports what clears stands on the roof or the landing; agents and what patches for them do not."""
+    rooms = Path(__file__).parents[2]
+    for room in ("agents/maestro_agents", "app/maestro/control", "protocol/maestro_protocol", "prompts"):
+        for path in (rooms / room).rglob("*.py"):
+            assert "clearing" not in path.read_text(encoding="utf-8").casefold(), path
+    actions = get_args(get_type_hints(PlanEvent)["action"])
+    assert not {action for action in actions if "clear" in action or "reset" in action}
 
 
 @pytest.mark.slow

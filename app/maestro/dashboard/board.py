@@ -10,11 +10,13 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from maestro_engine.session.safety.controls import send
+from maestro.wiring.live import clearing
+from maestro_engine.session.safety.controls import send, send_clearing
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.watching.history import History, Past
 from maestro_engine.session.watching.standing import Standing
@@ -109,7 +111,14 @@ class Board:
 
     def command(self, command: str) -> None:
         """Send ``stop`` or ``kill``, which needs no event loop that turns. Raises :class:`Refused`."""
+        send(self._folder(command), command)
+
+    def clear(self, breaker: str, tripped_ms: int, why: str) -> None:
+        """Ask that the trip which was seen be cleared. Raises :class:`UsageError` and :class:`Refused`."""
+        send_clearing(self._folder("clear"), clearing.word(breaker, tripped_ms, why, "dashboard"))
+
+    def _folder(self, command: str) -> Path:
         folder = self._session.run_folder if self._session is not None else None
         if folder is None or self._over:
             raise Refused(f"{command}: no session is running here")
-        send(folder, command)
+        return folder

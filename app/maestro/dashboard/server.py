@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+from msgspec import Struct
+
 from maestro.dashboard.board import Board
 from maestro_protocol.errors import MaestroError, UsageError
 
@@ -27,7 +30,16 @@ SOCKET_S = 10.0
 """A browser that does not take its answer, or does not finish its question, is left after so long."""
 MOST_CONNECTIONS = 24
 LARGEST_BODY = 4_096
+COMMANDS = ("stop", "kill", "clear")
 _PAGE = Path(__file__).with_name("page")
+
+
+class _Clear(Struct, forbid_unknown_fields=True):
+    """Body of a request to clear a breaker."""
+
+    breaker: str
+    tripped_ms: int
+    why: str
 
 
 class Dashboard:
@@ -117,20 +129,29 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if self._refused():
             return
-        command = {"/stop": "stop", "/kill": "kill"}.get(urlsplit(self.path).path)
+        command = urlsplit(self.path).path[1:]
         length = self.headers.get("Content-Length", "0")
-        if command is None:
-            self._say(HTTPStatus.NOT_FOUND, "there is /stop and /kill")
+        if command not in COMMANDS:
+            self._say(HTTPStatus.NOT_FOUND, "there is /stop, /kill and /clear")
         elif not length.isdecimal() or int(length) > LARGEST_BODY:
-            self._say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a command has no body")
+            self._say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a command has a small body, or none")
         else:
-            self.rfile.read(int(length))
+            body = self.rfile.read(int(length))
             try:
-                self.board.command(command)
+                self._do(command, body)
+            except msgspec.DecodeError as error:
+                self._say(HTTPStatus.BAD_REQUEST, f"clear: {error}")
             except MaestroError as error:
                 self._say(HTTPStatus.CONFLICT, str(error))
             else:
                 self._say(HTTPStatus.ACCEPTED, command)
+
+    def _do(self, command: str, body: bytes) -> None:
+        if command == "clear":
+            asked = msgspec.json.decode(body, type=_Clear)
+            self.board.clear(asked.breaker, asked.tripped_ms, asked.why)
+        else:
+            self.board.command(command)
 
     def _refused(self) -> bool:
         """Whether this request comes from where none may; it is answered then."""

@@ -25,16 +25,16 @@ from maestro_protocol.printing import printable
 POLL_SECONDS = 0.5
 
 
-def owner() -> str:
+def owner(where: str = "cli") -> str:
     """Who sits at this machine, as a voter's name: by the system's word, since a variable says what anybody sets."""
     try:
         import pwd
     except ImportError:
-        return f"cli:{getpass.getuser()}"
+        return f"{where}:{getpass.getuser()}"
     try:
-        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+        return f"{where}:{pwd.getpwuid(os.getuid()).pw_name}"
     except KeyError:
-        return f"cli:uid-{os.getuid()}"
+        return f"{where}:uid-{os.getuid()}"
 
 
 class StoreGate:

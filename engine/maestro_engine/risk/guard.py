@@ -24,6 +24,8 @@ DAILY_LOSS = "daily_loss"
 DRAWDOWN = "drawdown"
 LOSING_STREAK = "losing_streak"
 ERRORS = "errors"
+CLEARABLE = (DRAWDOWN, LOSING_STREAK)
+"""Breakers that a person may clear. All others end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class RiskGuard:
         """
         if breaker not in self._trips:
             raise UnknownKey("tripped breakers", breaker, self._trips)
-        if breaker not in (DRAWDOWN, LOSING_STREAK):
+        if breaker not in CLEARABLE:
             raise LimitExceeded(f"{breaker}: a hard limit is not reset; wait for the next day or session")
         del self._trips[breaker]
         self._streak = Streak() if breaker == LOSING_STREAK else self._streak

@@ -144,4 +144,5 @@ def _figures(
         order_to_fill=metrics.fill.figures(),
         feed=asdict(feed),
         digest=config.digest,
+        cleared=tuple(opened.trader.cleared),
     )

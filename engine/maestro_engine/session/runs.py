@@ -33,7 +33,7 @@ from maestro_engine.figures import Figures
 from maestro_engine.market.bars import Bars
 from maestro_engine.market.timeframes import name_of
 from maestro_engine.risk.breakers import DAY_MS
-from maestro_engine.risk.guard import DRAWDOWN, LOSING_STREAK
+from maestro_engine.risk.guard import CLEARABLE
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence.audit import Audit
@@ -200,7 +200,7 @@ def _clear(trader: Trader) -> None:
     """What a person may clear; a day's loss and errors nobody does."""
     guard = trader.desk.guard
     for trip in guard.trips:
-        if trip.breaker in (DRAWDOWN, LOSING_STREAK):
+        if trip.breaker in CLEARABLE:
             guard.reset(trip.breaker)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from maestro_engine.feeds.clock import ReceiveStamps
 from maestro_engine.feeds.port import Feed
+from maestro_engine.session.clearing import mend
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
 from maestro_engine.session.evidence import records
@@ -99,7 +100,7 @@ class Session:
         self.onlooker = onlooker = Onlooker(self.config, opened, feed, metrics, self._around)
         try:
             await self._live(opened, feed, controls, metrics, log, lambda: onlooker.leave(run.folder, scrub))
-            report = await self._end(opened, feed, metrics)
+            report = await self._end(opened, feed, metrics, controls)
             export(run.folder, report, metrics, scrub)
             leave_report(run.folder, self.config)
             opened.complete()
@@ -123,6 +124,8 @@ class Session:
         begins_ms = self._around.begins_ms
         now = self._now_ms() if begins_ms is None else begins_ms
         before = predecessor(self.workspace, run, self.config.env)
+        if before is not None:
+            mend(before)
         opened = open_trader(run, self.config, instrument, audit, before, now, brackets=self._around.brackets)
         trader = opened.trader
         guard = trader.desk.guard
@@ -133,6 +136,8 @@ class Session:
         trader.say(records.SystemStartup(run.name, self.config.env, config, opened.resumed, opened.down_ms))
         trader.say(records.SystemState("INITIALIZING", opened.fell_back or ""))
         trader.say(opened.margin)
+        for trip in guard.trips:
+            trader.say(records.CircuitBreakerRestored(trip.breaker, trip.detail, trip.at))
         trader.save()
         trader.finish()
         if opened.resumed:
@@ -199,8 +204,9 @@ class Session:
         trader.cancel_all()
         await self._ending.settle(trader)
 
-    async def _end(self, opened: Opened, feed: Feed, metrics: Metrics) -> FinalReport:
+    async def _end(self, opened: Opened, feed: Feed, metrics: Metrics, controls: Controls) -> FinalReport:
         trader = opened.trader
         if not trader.desk.flat:
             await self._ending.close(trader)
+        controls.clear(trader.clear)  # what was asked while it ended
         return self._ending.report(self.config, opened, metrics, feed.counters)

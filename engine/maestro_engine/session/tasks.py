@@ -141,6 +141,7 @@ class Tasks:
     async def kill_switch(self) -> None:
         while not self._ending.asked.is_set():
             self._now()
+            self._controls.clear(self._trader.clear)
             source = self._trader.kill(self._controls.kill_sources())
             if source is not None:
                 self._ending.begin(f"kill_switch:{source.value}")

@@ -9,6 +9,7 @@ const LIMITS = {
   drawdown: ["Drawdown", "USD"], max_loss_per_trade_usd: ["Risk of the open trade", "USD"],
   max_orders_per_minute: ["Orders a minute", ""], losing_streak: ["Losing streak", ""], errors: ["Errors", ""],
 };
+const CLEARABLE = ["losing_streak", "drawdown"];
 let view = null, heardAt = 0, version = 0, gone = false;
 
 function make(tag, text, kind) {
@@ -106,7 +107,7 @@ function feed(s, beat) {
     [row("frame to decision", s.decision), row("deciding", s.processing), row("order to fill", s.fill)], "");
 }
 function events(p) {
-  const kinds = { KillSwitchActivated: "bad", CircuitBreakerTripped: "bad", ErrorCounted: "bad", ORDER_BOOK_STALE: "warn", GapDetected: "warn", OrderRejected: "warn", ExecutionFill: "good", ExecutionExit: "good" };
+  const kinds = { KillSwitchActivated: "bad", CircuitBreakerTripped: "bad", CircuitBreakerRestored: "bad", CircuitBreakerCleared: "warn", ErrorCounted: "bad", ORDER_BOOK_STALE: "warn", GapDetected: "warn", OrderRejected: "warn", ExecutionFill: "good", ExecutionExit: "good" };
   const list = $("events"), newest = p.events.length ? p.events[p.events.length - 1].seq : 0;
   if (list.dataset.newest === String(newest)) return;
   list.dataset.newest = newest;
@@ -250,6 +251,7 @@ function draw() {
   table("lots", [["Lot opened", ""], ["quantity", "n"], ["price", "n"]], s.lots.map((l) => [clock(l.at), plain(l.qty), plain(l.price)]), "");
   limits(s);
   lights("breakers", s.breakers.map((b) => [b.state === "closed" ? "good" : "bad", readable(b.name), b.detail || (b.state === "closed" ? "" : b.state)]).concat([[s.kill_switch ? "bad" : "good", "kill switch", s.kill_switch ? "on by " + s.kill_switch : ""]]));
+  for (const name of CLEARABLE) $("clear-" + name).hidden = $("stop").disabled || !s.breakers.some((b) => b.name === name && b.clearable_ms !== null);
   witnesses(s);
   table("orders", [["Order", ""], ["side", ""], ["type", ""], ["quantity", "n"], ["filled", "n"], ["price", "n"], ["status", ""]],
     s.orders.map((o) => [o.id, o.side, readable(o.type), plain(o.qty), plain(o.filled), plain(o.price), readable(o.status)]), "No order is working.");
@@ -278,28 +280,37 @@ async function listen() {
   }
 }
 const QUESTIONS = {
-  stop: ["Stop this session?", "Orders are taken back, the position is closed at the market, and the report is written.", "Stop"],
-  kill: ["Kill?", "Everything is closed at once, the session ends, and no other starts until somebody releases the kill switch (maestro session release).", "Kill now"],
+  stop: ["Stop this session?", "Orders are taken back, the position is closed at the market, and the report is written.", "Stop", "Go on trading", "Sent: the session ends."],
+  kill: ["Kill?", "Everything is closed at once, the session ends, and no other starts until somebody releases the kill switch (maestro session release).", "Kill now", "Go on trading", "Sent: the session ends."],
+  clear: ["Clear this breaker?", "The session may enter again. Your name and the reason are kept in its trail; hard limits stay as they are.", "Clear", "Leave it", "Sent: the breaker is cleared in a moment."],
 };
-function door(command) {
-  $(command).addEventListener("click", () => {
-    const [title, text, yes] = QUESTIONS[command], dialog = $("ask");
+function door(id, command, breaker) {
+  $(id).addEventListener("click", () => {
+    const [title, text, yes, no, sent] = QUESTIONS[command], dialog = $("ask");
+    const tripped = breaker ? view.standing.breakers.find((b) => b.name === breaker) : null;
     $("ask-title").textContent = title;
-    $("ask-text").textContent = text;
+    $("ask-text").textContent = tripped ? readable(breaker) + ": " + tripped.detail + ". " + text : text;
     $("ask-yes").textContent = yes;
+    $("ask-no").textContent = no;
+    $("ask-reason").hidden = !tripped;
+    $("ask-why").value = "";
+    $("ask-yes").disabled = Boolean(tripped);
     dialog.returnValue = "no";
     dialog.onclose = async () => {
       if (dialog.returnValue !== "yes") return;
+      const body = tripped ? JSON.stringify({ breaker, tripped_ms: tripped.clearable_ms, why: $("ask-why").value }) : undefined;
       try {
-        const answer = await ask("/" + command, { method: "POST" });
-        if (answer.ok) tell("Sent: the session ends.", "warn", "command");
+        const answer = await ask("/" + command, { method: "POST", body });
+        if (answer.ok) tell(sent, "warn", "command");
         else tell("Refused: " + (await answer.text()), "bad", "command");
       } catch (error) { tell("The session was not reached.", "bad", "command"); }
     };
     dialog.showModal();
   });
 }
-door("stop");
-door("kill");
+door("stop", "stop");
+door("kill", "kill");
+for (const breaker of CLEARABLE) door("clear-" + breaker, "clear", breaker);
+$("ask-why").addEventListener("input", () => { $("ask-yes").disabled = !$("ask-why").value.trim(); });
 addEventListener("resize", draw);
 listen();

@@ -50,9 +50,8 @@ class Audit:
     def flush(self) -> None:
         """Write what is staged."""
         if self._staged:
-            self._append(self._staged)
-            self._staged = []
-            self.binding = False
+            staged, self._staged, self.binding = self._staged, [], False
+            self._append(staged)
 
     def recover(self, saved_seq: int, pending: Sequence[str]) -> int:
         """Write the saved lines that the file does not have; gives how many told lines are lost (0 but for damage).

@@ -7,8 +7,12 @@ Money, prices and quantities are decimals written as text, so that sums over a t
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Self
 
 from msgspec import Struct
+
+from maestro_engine.risk.guard import Trip
+from maestro_engine.session.safety.controls import Clearing
 
 
 class Record(Struct, frozen=True, tag_field="event"):
@@ -166,6 +170,37 @@ class CircuitBreakerTripped(Record, frozen=True):
     detail: str
 
 
+class CircuitBreakerRestored(Record, frozen=True):
+    """Tripped before this start, since *tripped_ms*, and still tripped."""
+
+    reason: str
+    detail: str
+    tripped_ms: int
+
+
+class CircuitBreakerCleared(Record, frozen=True):
+    """A person allows entries again after *detail*, which is since *tripped_ms*; he asked at *asked_ms*."""
+
+    reason: str
+    detail: str
+    tripped_ms: int
+    who: str
+    why: str
+    asked_ms: int
+
+    @classmethod
+    def of(cls, asked: Clearing, trip: Trip) -> Self:
+        return cls(trip.breaker, trip.detail, trip.at, asked.who, asked.why, asked.asked_ms)
+
+
+class ClearingRefused(Record, frozen=True):
+    """Somebody wanted to clear what is not, or not any more, as he saw it."""
+
+    reason: str
+    who: str
+    detail: str
+
+
 class KillSwitchActivated(Record, frozen=True):
     source: str
 
@@ -192,6 +227,7 @@ BINDING = (
     ExecutionExit,
     FundingPaid,
     CircuitBreakerTripped,
+    CircuitBreakerCleared,
     KillSwitchActivated,
     PositionAdopted,
 )

@@ -13,6 +13,7 @@ from msgspec import Struct
 from maestro_engine.session.evidence.metrics import LatencyFigures, Metrics, Sample
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.evidence.summary import summary_page
+from maestro_engine.session.safety.controls import Clearing
 
 ARTIFACTS = ("events.jsonl", "metrics.json", "metrics.csv", "summary.html", "final_report.json", "state.json")
 Status = Literal["completed", "failed"]
@@ -47,6 +48,7 @@ class FinalReport(Struct, frozen=True):
     fills: int
     rejects: int
     breakers: tuple[str, ...]
+    """Those that were tripped at the end."""
     flat_ms: int | None
     """From the decision to end until flat; None when nothing was held then."""
     rss_mb_peak: float
@@ -60,6 +62,8 @@ class FinalReport(Struct, frozen=True):
     """The feed's own counters."""
     digest: str
     """SHA-256 of the configuration without its duration."""
+    cleared: tuple[Clearing, ...] = ()
+    """What people cleared while it ran."""
 
 
 class _MetricsFile(Struct, frozen=True):

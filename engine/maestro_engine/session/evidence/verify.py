@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
+from maestro_engine.risk.guard import CLEARABLE
 from maestro_engine.session.evidence.report import ARTIFACTS, FinalReport, read_report
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.safety.state import StateFile
@@ -44,6 +45,12 @@ class _Line(Struct):
     side: str | None = None
     fees: Decimal | None = None
     received: Decimal | None = None
+    who: str = ""
+    why: str = ""
+
+
+class _Guard(Struct):
+    trips: dict[str, object] = {}
 
 
 class _Trail(Struct):
@@ -58,6 +65,9 @@ class _Trail(Struct):
     """What fills, fees and funding brought in all."""
     fees: Decimal = Decimal(0)
     damage: str = ""
+    tripped: set[str] = field(default_factory=set[str])
+    """Breakers that only a person clears, and nobody has."""
+    cleared: list[str] = field(default_factory=list[str])
 
 
 def verify(folder: Path, secrets: Sequence[str] = ()) -> list[Check]:
@@ -117,7 +127,13 @@ def _state(folder: Path, trail: _Trail) -> tuple[bool, str]:
         return False, f"only the backup is whole: {loaded.fell_back}"
     phase, seq = loaded.state.get("phase"), loaded.state.get("seq")
     known = isinstance(seq, int) and seq <= trail.lines
-    return phase == "done" and known, f"phase {phase}, saved at line {seq} of {trail.lines}, backup whole"
+    guard = loaded.state.get("guard")
+    stands = msgspec.convert(guard, _Guard).trips if isinstance(guard, dict) else {}
+    gone = sorted(trail.tripped - stands.keys())
+    if gone:
+        return False, f"{', '.join(gone)}: tripped, and gone from the state though nobody cleared it"
+    cleared = "".join(f"; {each}" for each in trail.cleared)
+    return phase == "done" and known, f"phase {phase}, saved at line {seq} of {trail.lines}, backup whole{cleared}"
 
 
 def _shutdown(trail: _Trail) -> tuple[bool, str]:
@@ -189,6 +205,11 @@ def _add(trail: _Trail, line: _Line) -> None:
         trail.gap_s = max(trail.gap_s, (line.down_ms or 0) / 1_000)
     elif line.event == "SYSTEM_SHUTDOWN":
         trail.shutdown = f"{line.reason}, exit code {line.exit_code}"
+    elif line.event in ("CircuitBreakerTripped", "CircuitBreakerRestored") and line.reason in CLEARABLE:
+        trail.tripped.add(line.reason)
+    elif line.event == "CircuitBreakerCleared" and line.reason is not None:
+        trail.tripped.discard(line.reason)
+        trail.cleared.append(f"{line.reason} was cleared by {line.who}: {line.why}")
     elif line.event == "FundingPaid" and line.received is not None:
         trail.cash += line.received
     elif line.event == "ExecutionFill" and line.qty is not None and line.price is not None:

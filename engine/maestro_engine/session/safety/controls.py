@@ -6,14 +6,51 @@ webhook): it survives that the session is not there, and needs no port.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+from msgspec import Struct
+
+from maestro_engine.risk.guard import CLEARABLE, RiskGuard, Trip
 from maestro_engine.risk.killswitch import KillSource
-from maestro_protocol.errors import StoreError, UnknownKey
+from maestro_protocol.errors import Refused, StoreError, UnknownKey, UsageError
 
 KILL_FILE = "KILL"
 COMMANDS = ("kill", "stop")
+CLEAR = "clear-"
+"""Begins the name of a file that asks to clear a breaker; its content is the :class:`Clearing`."""
+LONGEST = 500
+"""Characters of who asks, and of why."""
+
+
+class Clearing(Struct, frozen=True, forbid_unknown_fields=True):
+    """A person's word that a breaker be cleared: the very trip that he saw, and no later one.
+
+    ``tripped_ms`` is the session's time, ``asked_ms`` that of who asks; UTC milliseconds.
+    """
+
+    breaker: str
+    tripped_ms: int
+    who: str
+    why: str
+    asked_ms: int
+
+    def check(self) -> None:
+        """Raise :class:`UsageError` where it does not say who and why."""
+        for name, said in (("who", self.who), ("why", self.why)):
+            if not said.strip() or len(said) > LONGEST:
+                raise UsageError(f"{self.breaker}: is cleared by somebody who says {name}, in {LONGEST} characters")
+
+    def apply(self, guard: RiskGuard) -> Trip:
+        """Clear the trip; gives it. Raises as :meth:`~RiskGuard.reset`, and where it has tripped anew since."""
+        trip = next((trip for trip in guard.trips if trip.breaker == self.breaker), None)
+        if trip is not None and trip.at != self.tripped_ms:
+            raise Refused(f"{self.breaker}: has tripped again since; look at it, then clear that")
+        guard.reset(self.breaker)
+        assert trip is not None, "what is not tripped is not reset"
+        return trip
 
 
 class Controls:
@@ -40,6 +77,20 @@ class Controls:
         sent.unlink(missing_ok=True)
         return True
 
+    def clear(self, do: Callable[[Clearing], None]) -> None:
+        """Have *do* done with what is asked to be cleared; only then is it taken away, so that no crash loses it."""
+        for breaker in CLEARABLE:
+            path = self._inbox / f"{CLEAR}{breaker}"
+            if path.exists():
+                try:
+                    asked = msgspec.json.decode(path.read_bytes(), type=Clearing)
+                    asked.check()
+                except (OSError, msgspec.DecodeError, UsageError):
+                    pass  # no word of a person
+                else:
+                    do(asked)
+                path.unlink(missing_ok=True)
+
 
 def send(run: Path, command: str) -> None:
     """Send *command* to the session whose folder is *run*. Raises :class:`UnknownKey` and :class:`StoreError`."""
@@ -48,5 +99,23 @@ def send(run: Path, command: str) -> None:
     try:
         (run / "commands").mkdir(exist_ok=True)
         (run / "commands" / command).touch()
+    except OSError as error:
+        raise StoreError(f"{run}: no command can be left there ({error.strerror})") from None
+
+
+def send_clearing(run: Path, asked: Clearing) -> None:
+    """Ask the session whose folder is *run* to clear a breaker.
+
+    Raises :class:`UsageError`, :class:`UnknownKey`, :class:`StoreError`.
+    """
+    asked.check()
+    if asked.breaker not in CLEARABLE:
+        raise UnknownKey("breakers that a person clears", asked.breaker, CLEARABLE)
+    path = run / "commands" / f"{CLEAR}{asked.breaker}"
+    new = path.with_name(f"new-{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        new.write_bytes(msgspec.json.encode(asked))
+        new.replace(path)
     except OSError as error:
         raise StoreError(f"{run}: no command can be left there ({error.strerror})") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,7 +14,8 @@ import msgspec
 
 from maestro_protocol.errors import Refused
 
-NAME = "session.lock"
+NAME, DOOR = "session.lock", "session.door"
+"""The lock itself, and what everyone holds who takes it or only looks: so no look is ever taken for a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +33,25 @@ class AlreadyRunning(Refused):
 class SessionLock:
     """Held from entering to leaving the context, or until the process dies, however it dies.
 
-    The file stays behind and means nothing: what counts is the lock on it (POSIX flock). Raises
-    :class:`AlreadyRunning`.
+    The file stays behind and means nothing: what counts is the lock on it (POSIX flock). *brief*: for work of
+    milliseconds, which a session that wants to start waits for. Raises :class:`AlreadyRunning`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
+    def __init__(self, folder: Path, *, brief: bool = False) -> None:
+        self._path, self._brief = folder / NAME, brief
         self._file = -1
+        self._way = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as way:
+            way.enter_context(_door(self._path.parent))
+            self._take()
+            if self._brief:
+                self._way = way.pop_all()
+        return self
+
+    def _take(self) -> None:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +61,6 @@ class SessionLock:
             who = f"session {other.run} (process {other.pid})" if other else "a session"
             raise AlreadyRunning(f"already_running: {who} holds {self._path.parent}; stop it first") from None
         self.name("starting")
-        return self
 
     def name(self, run: str) -> None:
         """Leave word who holds it."""
@@ -59,6 +70,7 @@ class SessionLock:
     def __exit__(self, *_: object) -> None:
         os.ftruncate(self._file, 0)
         os.close(self._file)  # which gives the lock back
+        self._way.close()
 
 
 def holder(folder: Path) -> Holder | None:
@@ -66,13 +78,24 @@ def holder(folder: Path) -> Holder | None:
     path = folder / NAME
     if not path.exists():
         return None
-    file = os.open(path, os.O_RDWR)
+    with _door(folder):
+        file = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read(path) or Holder("unknown", 0)
+        else:
+            return None
+        finally:
+            os.close(file)
+
+
+@contextlib.contextmanager
+def _door(folder: Path) -> Generator[None]:
+    file = os.open(folder / DOOR, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(path) or Holder("unknown", 0)
-    else:
-        return None
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(file)
 

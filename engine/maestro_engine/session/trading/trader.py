@@ -16,6 +16,7 @@ from maestro_engine.risk.killswitch import KillSource
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.audit import Audit
+from maestro_engine.session.safety.controls import Clearing
 from maestro_engine.session.safety.state import StateFile
 from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
@@ -41,6 +42,7 @@ class _Saved(Struct):
     funding: Funding
     last_candle_ms: int | None
     elapsed_s: float
+    cleared: list[Clearing] = []
 
 
 class Trader:
@@ -66,6 +68,8 @@ class Trader:
         self._venue_ms = 0
         """The exchange's time as its newest stamp tells, whatever this machine's clock shows."""
         self._config, self._strategy, self._audit, self._state = config, strategy, audit, state
+        self.cleared: list[Clearing] = []
+        """What people have cleared in this session."""
         self.header = dict(header)
         """What a saved state begins with."""
         self._funding = Funding()
@@ -141,6 +145,19 @@ class Trader:
             self.finish()
         return switch.source
 
+    def clear(self, asked: Clearing) -> None:
+        """Allow entries again after what tripped, as a person asks; once, however often the asking is read."""
+        if asked in self.cleared:
+            return
+        try:
+            trip = asked.apply(self.desk.guard)
+        except MaestroError as error:
+            self.say(records.ClearingRefused(asked.breaker, asked.who, str(error)))
+        else:
+            self.cleared.append(asked)
+            self.say(records.CircuitBreakerCleared.of(asked, trip))
+        self.finish()
+
     def cancel_all(self) -> None:
         self.desk.cancel_all(self.now)
         self.finish()
@@ -194,7 +211,12 @@ class Trader:
 
     def save(self, *, durable: bool = True) -> None:
         """Everything a restart needs, with the lines that are not yet in the trail."""
-        own = _Saved(self._funding, self.candles.last_ms, self.elapsed_s)
+        own = _Saved(
+            self._funding,
+            self.candles.last_ms,
+            self.elapsed_s,
+            self.cleared,
+        )
         state: dict[str, object] = {
             **self.header,
             "saved_ms": self.now,
@@ -217,7 +239,7 @@ class Trader:
             self.desk.restore(state)
         except (KeyError, msgspec.ValidationError) as error:
             raise DataError(f"saved state cannot be read: {error}") from None
-        self._funding, self.elapsed_s = own.funding, own.elapsed_s
+        self._funding, self.elapsed_s, self.cleared = own.funding, own.elapsed_s, own.cleared
         if lost:
             self.say(records.TrailTorn(lost))
 

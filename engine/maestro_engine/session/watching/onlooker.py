@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from maestro_engine.feeds.port import Feed, Witnessed
-from maestro_engine.risk.guard import DRAWDOWN, ERRORS, LOSING_STREAK, RiskGuard
+from maestro_engine.risk.guard import CLEARABLE, DAILY_LOSS, DRAWDOWN, ERRORS, LOSING_STREAK, RiskGuard
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.metrics import Metrics
 from maestro_engine.session.evidence.scrub import Scrubber
@@ -155,9 +155,13 @@ class Onlooker:
 
 
 def _breakers(guard: RiskGuard) -> Iterator[Breaker]:
-    tripped = {trip.breaker: trip.detail for trip in guard.trips}
-    for name in ("daily_loss", DRAWDOWN, LOSING_STREAK, ERRORS):
-        yield Breaker(name, "tripped" if name in tripped else "closed", tripped.get(name, ""))
+    tripped = {trip.breaker: trip for trip in guard.trips}
+    for name in (DAILY_LOSS, DRAWDOWN, LOSING_STREAK, ERRORS):
+        trip = tripped.get(name)
+        if trip is None:
+            yield Breaker(name, "closed")
+        else:
+            yield Breaker(name, "tripped", trip.detail, trip.at if name in CLEARABLE else None)
     for name, breaker in sorted(guard.dependencies.items()):
         failures = f"{breaker.failures} failures in a row" if breaker.failures else ""
         yield Breaker(name, "closed" if breaker.closed else "open", failures)

@@ -78,6 +78,8 @@ class Breaker(Struct, frozen=True):
     name: str
     state: str
     detail: str = ""
+    clearable_ms: int | None = None
+    """Since when it is tripped, where a person may clear it."""
 
 
 class Traffic(Struct, frozen=True):

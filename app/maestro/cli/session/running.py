@@ -1,4 +1,4 @@
-"""session owns the commands that run an unattended paper session, ask about it, end it, and check its evidence."""
+"""running owns the commands by which sessions come to run: one, a chain of them, or the config of the next one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli.show import emit, table
+from maestro.cli.session.options import Json, Out, RunArg, settings_with
+from maestro.cli.show import emit
 from maestro.cli.thinking import Brains, Budget
 from maestro_protocol.errors import UsageError
 
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
     from maestro.wiring.sessions import Ended, Where
     from maestro_engine.session.config import SessionConfig
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Run an unattended paper session, and check its evidence."
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Where runs are kept.  [default: runs]")]
-RunArg = Annotated[str, typer.Argument(help="Id of the session, its folder, or last.")]
 Port = Annotated[
     int | None, typer.Option(min=0, max=65_535, help="Port of that page; 0: a free one.  [default: 8765]")
 ]
@@ -41,12 +35,17 @@ RoundCount = Annotated[
     int | None, typer.Option(min=1, max=100, help="So many sessions, each planned on the last one's report.")
 ]
 Policy = Annotated[str, typer.Option(help="When a rule speaks: sequential or streak.")]
-TAIL = 1 << 16
 PORT = 8765
-WATCH_S = 0.5
+TOLD = (
+    "SystemState",
+    "CircuitBreakerTripped",
+    "CircuitBreakerRestored",
+    "CircuitBreakerCleared",
+    "KillSwitchActivated",
+    "ORDER_BOOK_STALE",
+)
 
 
-@app.command("run")
 def run(
     duration: Annotated[float, typer.Option(min=0.01, max=44_640, help="Minutes.")] = 10.0,
     source: Annotated[str, typer.Option(help="Prices: sim, replay, binance or bitunix.")] = "sim",
@@ -127,7 +126,6 @@ def _run_one(config: SessionConfig, where: Where, settings: Settings, port: int 
         raise typer.Exit(ended.report.exit_code)
 
 
-@app.command("plan")
 def plan(
     run: RunArg = "last",
     brain: Brains = None,
@@ -180,99 +178,6 @@ def _show_chain(chain: Chain, as_json: bool) -> None:
     )
 
 
-@app.command("status")
-def status(out: Out = None, as_json: Json = False) -> None:
-    """Say which session runs, and how it stands."""
-    from maestro.wiring import sessions
-    from maestro_engine.session.safety.lock import holder
-
-    settings = settings_with(out)
-    held = holder(sessions.workspace_of(settings))
-    rows = [_standing(run.folder) for run in sessions.all_runs(settings)[-10:]]
-    if as_json:
-        emit({"running": None if held is None else {"run": held.run, "pid": held.pid}, "sessions": rows})
-        return
-    sys.stdout.write(f"Running: {held.run} (process {held.pid})\n" if held else "No session is running.\n")
-    if rows:
-        table("Sessions", ["run", "status", "reason", "seconds", "position", "equity", "net_pnl"], rows)
-
-
-@app.command("watch")
-def watch(
-    run: RunArg = "last",
-    once: Annotated[bool, typer.Option("--once", help="Draw it once, and end.")] = False,
-    out: Out = None,
-) -> None:
-    """Watch a session in the terminal, from another process and without any effect on it, until it ends."""
-    from rich.console import Console
-    from rich.live import Live
-
-    from maestro.clock import SystemClock
-    from maestro.dashboard.terminal import Watcher, screen
-    from maestro.wiring import sessions
-
-    watcher = Watcher(sessions.run_called(settings_with(out), run).folder, lambda: SystemClock().now_ms() / 1_000)
-    console, seen = Console(), watcher.look()
-    if once or seen.over or not console.is_terminal:
-        console.print(screen(seen, console.width))
-        return
-    with Live(screen(seen, console.width), console=console, screen=True, auto_refresh=False) as live:
-        while not seen.over:
-            time.sleep(WATCH_S)
-            seen = watcher.look()
-            live.update(screen(seen, console.width), refresh=True)
-    console.print(screen(seen, console.width))
-
-
-@app.command("stop")
-def stop(
-    kill: Annotated[bool, typer.Option("--kill", help="Switch the kill switch on: nothing starts after it.")] = False,
-    out: Out = None,
-) -> None:
-    """Ask the running session to end in order; with --kill, to get flat at once and stay off."""
-    from maestro.wiring import sessions
-    from maestro_engine.session.safety.controls import send
-    from maestro_engine.session.safety.lock import holder
-
-    settings = settings_with(out)
-    held = holder(sessions.workspace_of(settings))
-    if held is None:
-        raise UsageError("no session is running here; to keep any from starting, create the file KILL in its folder")
-    send(sessions.run_called(settings, held.run).folder, "kill" if kill else "stop")
-    sys.stdout.write(f"{held.run} was asked to end\n")
-
-
-@app.command("release")
-def release(out: Out = None) -> None:
-    """Switch the kill switch off again, by taking away its file."""
-    from maestro.wiring import sessions
-    from maestro_engine.session.safety.controls import KILL_FILE
-
-    (sessions.workspace_of(settings_with(out)) / KILL_FILE).unlink(missing_ok=True)
-    sys.stdout.write("the kill file is gone; the environment may still say MAESTRO_KILL_SWITCH\n")
-
-
-@app.command("verify")
-def verify(run: RunArg = "last", out: Out = None, as_json: Json = False) -> None:
-    """Check a session's evidence, ten points; exit with 1 unless all hold."""
-    from maestro.wiring import sessions
-    from maestro_engine.session.evidence.verify import verify as check
-
-    settings = settings_with(out)
-    folder = sessions.run_called(settings, run).folder
-    checks = check(folder, settings.secrets())
-    passed = all(each.passed for each in checks)
-    if as_json:
-        points = [{"number": c.number, "name": c.name, "passed": c.passed, "evidence": c.evidence} for c in checks]
-        emit({"run": folder.name, "passed": passed, "checks": points})
-    else:
-        for c in checks:
-            sys.stdout.write(f"{c.number:>2}. {'pass' if c.passed else 'FAIL'}  {c.name}: {c.evidence}\n")
-        sys.stdout.write(f"{folder.name}: {sum(c.passed for c in checks)} of {len(checks)} points hold\n")
-    if not passed:
-        raise typer.Exit(1)
-
-
 def _run(config: SessionConfig, where: Where, settings: Settings, port: int | None) -> Ended:
     """Run a session, with its page on *port* beside it unless that is None."""
     from maestro.wiring.sessions import run_session
@@ -296,15 +201,11 @@ def _run(config: SessionConfig, where: Where, settings: Settings, port: int | No
 def _tell(line: bytes) -> None:
     """On standard error: what changes in a session, not each of its breaths."""
     said = json.loads(line)
-    if said["event"] in ("SystemState", "CircuitBreakerTripped", "KillSwitchActivated", "ORDER_BOOK_STALE"):
+    if said["event"] in TOLD:
         detail = said.get("detail") or said.get("source") or ""
         sys.stderr.write(f"{said.get('state', said['event'])} {detail}".rstrip() + "\n")
-
-
-def settings_with(out: Path | None) -> Settings:
-    from maestro.cli.campaign import settings_with as campaigns
-
-    return campaigns(out)
+    if said["event"] == "CircuitBreakerRestored":
+        sys.stderr.write(f"Nothing is entered until you clear it: maestro session clear {said['reason']} --why ...\n")
 
 
 def parse_param(text: str) -> tuple[str, object]:
@@ -317,44 +218,6 @@ def parse_param(text: str) -> tuple[str, object]:
     if not equals or not isinstance(read, int | float):
         raise UsageError(f"--param {text[:80]!r}: write NAME=VALUE with a number, true or false")
     return name, read
-
-
-def _standing(folder: Path) -> dict[str, Any]:
-    """One row about the session in *folder*: its report, or its last heartbeat."""
-    from maestro_engine.session.evidence.report import read_report
-
-    report = read_report(folder)
-    if report is not None:
-        return {
-            "run": folder.name,
-            "status": report.status,
-            "reason": report.reason,
-            "seconds": report.duration_seconds,
-            "position": str(report.position),
-            "equity": str(report.ending_equity),
-            "net_pnl": str(report.net_pnl),
-        }
-    beat = _last_heartbeat(folder / "events.jsonl")
-    return {
-        "run": folder.name,
-        "status": "open",
-        "reason": None,
-        "seconds": beat.get("elapsed"),
-        "position": beat.get("pos"),
-        "equity": beat.get("equity"),
-        "net_pnl": None,
-    }
-
-
-def _last_heartbeat(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
-            lines = file.read().splitlines()
-    except OSError:
-        return {}
-    beats = [line for line in lines if b'"event":"AsyncHeartbeat"' in line and line.endswith(b"}")]
-    return json.loads(beats[-1][beats[-1].index(b"{") :]) if beats else {}
 
 
 def _show_end(ended: Ended, as_json: bool) -> None:

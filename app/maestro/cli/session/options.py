@@ -1,0 +1,21 @@
+"""options owns what several of a session's commands are given, and where they look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from maestro.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where runs are kept.  [default: runs]")]
+RunArg = Annotated[str, typer.Argument(help="Id of the session, its folder, or last.")]
+
+
+def settings_with(out: Path | None) -> Settings:
+    from maestro.cli.campaign import settings_with as campaigns
+
+    return campaigns(out)

@@ -1,0 +1,63 @@
+"""steering owns the commands by which a session's owner ends it, or lets it trade again."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from maestro.cli.session.options import Json, Out, RunArg, settings_with
+from maestro.cli.show import emit, plain
+from maestro_protocol.errors import UsageError
+
+
+def stop(
+    kill: Annotated[bool, typer.Option("--kill", help="Switch the kill switch on: nothing starts after it.")] = False,
+    out: Out = None,
+) -> None:
+    """Ask the running session to end in order; with --kill, to get flat at once and stay off."""
+    from maestro.wiring import sessions
+    from maestro_engine.session.safety.controls import send
+    from maestro_engine.session.safety.lock import holder
+
+    settings = settings_with(out)
+    held = holder(sessions.workspace_of(settings))
+    if held is None:
+        raise UsageError("no session is running here; to keep any from starting, create the file KILL in its folder")
+    send(sessions.run_called(settings, held.run).folder, "kill" if kill else "stop")
+    sys.stdout.write(f"{held.run} was asked to end\n")
+
+
+def release(out: Out = None) -> None:
+    """Switch the kill switch off again, by taking away its file."""
+    from maestro.wiring import sessions
+    from maestro_engine.session.safety.controls import KILL_FILE
+
+    (sessions.workspace_of(settings_with(out)) / KILL_FILE).unlink(missing_ok=True)
+    sys.stdout.write("the kill file is gone; the environment may still say MAESTRO_KILL_SWITCH\n")
+
+
+def clear(
+    breaker: Annotated[str, typer.Argument(help="What has tripped: losing_streak or drawdown.")],
+    run: RunArg = "last",
+    why: Annotated[str, typer.Option(help="Why it may trade again; kept in the trail with your name.")] = "",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Let a session enter again after a losing streak or a drawdown. Hard limits nobody clears."""
+    from maestro.wiring import sessions
+    from maestro.wiring.live import clearing
+
+    if not why.strip():
+        raise UsageError("--why: say why it may trade again; it is kept in the trail")
+    settings = settings_with(out)
+    done = clearing.clear(settings, sessions.run_called(settings, run), breaker, why)
+    asked = done.asked
+    if as_json:
+        said = {"run": done.run, "breaker": asked.breaker, "done": done.done, "who": asked.who, "why": asked.why}
+        emit({**said, "at": asked.asked_ms, "tripped": asked.tripped_ms, "detail": done.detail})
+    elif done.done:
+        sys.stdout.write(f"{asked.breaker} of {done.run} is cleared by {plain(asked.who)} ({plain(done.detail)})\n")
+    else:
+        sys.stdout.write(f"{done.run} was asked to clear {asked.breaker}; maestro session status shows it\n")
