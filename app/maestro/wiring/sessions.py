@@ -197,13 +197,11 @@ def _simulated(config: SessionConfig, where: Where, stood: Stood | None) -> Sour
 
     settings = SimSettings(config.seed, config.symbol)
     settings = replace(settings, start_ms=settings.start_ms + round(where.after_s / 60) * MINUTE_MS)
-    if stood is not None:
-        start_ms = stood.saved_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
-        price = settings.price if stood.price is None else float(stood.price)
-        settings = replace(settings, start_ms=start_ms, price=price)
-    clock = _clock_from(settings.start_ms, where.speed)
+    after = None if stood is None else stood.place
+    begins_ms = settings.start_ms if after is None else max(settings.start_ms, after.ms)
+    clock = _clock_from(begins_ms, where.speed)
     wanted = _subscriptions(config, "trade", "book_ticker", "mark_price")
-    return clock, lambda: SimFeed(settings, wanted, clock), settings.start_ms
+    return clock, lambda: SimFeed(settings, wanted, clock, after=after), begins_ms
 
 
 def _replayed(config: SessionConfig, where: Where, stood: Stood | None) -> Source:

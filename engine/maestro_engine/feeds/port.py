@@ -256,6 +256,18 @@ class Witnessed(Protocol):
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
+class Place(Struct):
+    """Where a listener is in a feed's events: he has heard *count* of those of the moment *ms* (UTC milliseconds)."""
+
+    ms: int = 0
+    count: int = 0
+
+    def hear(self, ms: int) -> None:
+        """One event on, which is of the moment *ms*."""
+        self.count = self.count + 1 if ms == self.ms else 1
+        self.ms = ms
+
+
 def interval_ms(interval: str) -> int:
     """Length of ``1s``, ``1m``, ``4h``, ``1d`` ... in milliseconds. Raises :class:`ParameterError`."""
     number, unit = interval[:-1], interval[-1:]

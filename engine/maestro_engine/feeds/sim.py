@@ -1,7 +1,8 @@
 """sim owns the simulated source: a seeded market that speaks the same events. It proves plumbing, never an edge.
 
 Prices follow a random walk whose volatility itself wanders (its logarithm is an AR(1) by minute); trades arrive as
-a Poisson process and take the best bid or ask of a book one tick wide. Same seed, same events.
+a Poisson process and take the best bid or ask of a book one tick wide. Same seed, same events, wherever one begins to
+listen: what came before is drawn again, and left out.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from maestro_engine.feeds.candles import CandleStream, fold
 from maestro_engine.feeds.clock import stride
@@ -29,8 +32,10 @@ from maestro_engine.feeds.port import (
     Kline,
     Level,
     MarkPrice,
+    Place,
     Subscription,
     Trade,
+    interval_ms,
 )
 from maestro_engine.feeds.recording import split_symbol
 from maestro_protocol.errors import DataError
@@ -60,6 +65,45 @@ class SimSettings:
     funding_rate: float = 0.0001
 
 
+class _Minute(NamedTuple):
+    """What a minute's trades are drawn as, one entry a trade, and the market at its end."""
+
+    offsets: NDArray[np.int64]
+    """Milliseconds since the minute's begin."""
+    path: NDArray[np.float64]
+    """Middle of the book after each, ticks."""
+    sold: NDArray[np.bool_]
+    sizes: NDArray[np.int64]
+    """Lots."""
+    best: NDArray[np.int64]
+    """Sizes of the best bid and ask, lots."""
+
+
+class _Walk:
+    """The randomness of all minutes, one after the other."""
+
+    def __init__(self, settings: SimSettings) -> None:
+        self._settings, self._rng = settings, np.random.default_rng([settings.seed, 1])
+        self.start_ms, self.mid_ticks, self._log_vol = settings.start_ms, settings.price / float(settings.tick), 0.0
+        self.trades = 0
+
+    def minute(self) -> _Minute:
+        """The next minute, which began at ``start_ms``; afterwards that is where it ended."""
+        s, rng = self._settings, self._rng
+        self._log_vol = 0.97 * self._log_vol + 0.1 * float(rng.standard_normal())
+        count = int(rng.poisson(s.trades_per_s * 60))
+        offsets = np.sort(rng.integers(0, MINUTE_MS, count))
+        per_trade = s.volatility * math.exp(self._log_vol) / math.sqrt(SECONDS_A_YEAR * s.trades_per_s)
+        path = self.mid_ticks * np.exp(np.cumsum(per_trade * rng.standard_normal(count)))
+        sold = rng.random(count) < 0.5
+        sizes = np.maximum(1, np.rint(rng.lognormal(3.0, 1.2, count))).astype(np.int64)
+        best = rng.integers(1, 5_000, (2, count))
+        self.start_ms += MINUTE_MS
+        self.trades += count
+        self.mid_ticks = float(path[-1]) if count else self.mid_ticks
+        return _Minute(offsets, path, sold, sizes, best)
+
+
 class Simulation:
     """The market itself: ``events`` is endless; every iteration starts anew and gives the same."""
 
@@ -74,23 +118,26 @@ class Simulation:
         base, quote = split_symbol(s.symbol)
         return Filters(s.symbol, base, quote, s.tick, s.lot, s.lot, Decimal(5))
 
-    def events(self, *, depth: bool = True) -> Iterator[Event]:
+    def events(self, *, depth: bool = True, from_ms: int | None = None) -> Iterator[Event]:
         """A book, then trades, quotes, depth updates and mark prices in the order of time.
 
-        Without *depth* the same, faster, less the book and its updates.
+        Without *depth* the same, faster, less the book and its updates; then *from_ms*, a whole minute, may say where
+        to begin to tell.
         """
         s = self.settings
-        rng = np.random.default_rng([s.seed, 1])
-        mid_ticks, log_vol, trade_id, last_id = s.price / float(s.tick), 0.0, 1, IDS_A_MOVE
+        walk = _Walk(s)
+        while not depth and from_ms is not None and walk.start_ms < from_ms:
+            walk.minute()
+        trade_id, last_id = 1 + walk.trades, IDS_A_MOVE * (1 + walk.trades)
         ladder = _Ladder(self) if depth else None
         if ladder is not None:
-            yield ladder.snapshot(s.start_ms, round(mid_ticks), last_id)
-        start_ms = s.start_ms
+            yield ladder.snapshot(s.start_ms, round(walk.mid_ticks), last_id)
         while True:
-            log_vol = 0.97 * log_vol + 0.1 * float(rng.standard_normal())
-            minute = self._draw(rng, mid_ticks, log_vol)
+            start_ms, mid_ticks = walk.start_ms, walk.mid_ticks
+            minute = walk.minute()
             marks = deque(range(start_ms, start_ms + MINUTE_MS, 1_000))
-            for offset, ticks, sold, size, bid_lots, ask_lots in minute:
+            columns = (minute.offsets, minute.path, minute.sold, minute.sizes, *minute.best)
+            for offset, ticks, sold, size, bid_lots, ask_lots in zip(*(c.tolist() for c in columns), strict=True):
                 now_ms = start_ms + offset
                 while marks and marks[0] <= now_ms:
                     yield self._mark(marks.popleft(), mid_ticks)
@@ -105,7 +152,22 @@ class Simulation:
                 trade_id += 1
             while marks:
                 yield self._mark(marks.popleft(), mid_ticks)
-            start_ms += MINUTE_MS
+
+    def lived(self, until_ms: int) -> list[Kline]:
+        """The closed minutes of ``events`` up to *until_ms*, oldest first: the candles that their trades make."""
+        walk, out = _Walk(self.settings), list[Kline]()
+        last = self.price(round(self.settings.price / self._tick))
+        while walk.start_ms + MINUTE_MS <= until_ms:
+            open_ms = walk.start_ms
+            minute = walk.minute()
+            ticks = np.floor(minute.path) + ~minute.sold
+            ends = (ticks[0], ticks.max(), ticks.min(), ticks[-1]) if len(ticks) else ()
+            opened, high, low, last = [self.price(float(end)) for end in ends] or [last] * 4
+            lots, bought = int(minute.sizes.sum()), int(minute.sizes[~minute.sold].sum())
+            volume, taken = (round(count * self._lot, 8) for count in (lots, bought))
+            trades = len(ticks)
+            out.append(self._closed(open_ms, (opened, high, low, last), volume, taken, trades))
+        return out
 
     def history(self, minutes: int = HISTORY_MINUTES) -> list[Kline]:
         """Closed minutes that end where ``events`` starts, oldest first; made from the same seed."""
@@ -127,21 +189,6 @@ class Simulation:
 
     def qty(self, lots: float) -> float:
         return round(lots * self._lot, self._qty_places)
-
-    def _draw(
-        self, rng: np.random.Generator, mid_ticks: float, log_vol: float
-    ) -> Iterator[tuple[int, float, bool, int, int, int]]:
-        """A minute's trades: offset (ms), mid (ticks), taker sold, size, and the best bid's and ask's size (lots)."""
-        s = self.settings
-        count = int(rng.poisson(s.trades_per_s * 60))
-        offsets = np.sort(rng.integers(0, MINUTE_MS, count))
-        per_trade = s.volatility * math.exp(log_vol) / math.sqrt(SECONDS_A_YEAR * s.trades_per_s)
-        path = mid_ticks * np.exp(np.cumsum(per_trade * rng.standard_normal(count)))
-        sold = rng.random(count) < 0.5
-        sizes = np.maximum(1, np.rint(rng.lognormal(3.0, 1.2, count))).astype(np.int64)
-        best = rng.integers(1, 5_000, (2, count))
-        columns = (offsets, path, sold, sizes, best[0], best[1])
-        return zip(*(column.tolist() for column in columns), strict=True)
 
     def _quote(self, now_ms: int, bid: int, sizes: tuple[float, float], last_id: int) -> BookTicker:
         bid_price, ask_price = self.price(bid), self.price(bid + 1)
@@ -165,6 +212,13 @@ class Simulation:
         high = self.price(math.ceil(max(first, last) * float(reach[0]) / tick))
         low = self.price(math.floor(min(first, last) / float(reach[1]) / tick))
         traded = self.qty(round(float(volume) / self._lot))
+        count = round(self.settings.trades_per_s * 60)
+        return self._closed(open_ms, (first, high, low, last), traded, traded * float(taken), count)
+
+    def _closed(
+        self, open_ms: int, prices: tuple[float, float, float, float], volume: float, taken: float, trades: int
+    ) -> Kline:
+        opened, high, low, close = prices
         return Kline(
             symbol=self.settings.symbol,
             time_ms=open_ms + MINUTE_MS,
@@ -172,14 +226,14 @@ class Simulation:
             interval="1m",
             open_ms=open_ms,
             close_ms=open_ms + MINUTE_MS - 1,
-            open=first,
+            open=opened,
             high=high,
             low=low,
-            close=last,
-            volume=traded,
-            quote_volume=traded * (first + last) / 2,
-            trades=round(self.settings.trades_per_s * 60),
-            taker_buy_volume=traded * float(taken),
+            close=close,
+            volume=volume,
+            quote_volume=volume * (opened + close) / 2,
+            trades=trades,
+            taker_buy_volume=taken,
             closed=True,
         )
 
@@ -224,7 +278,8 @@ class _Ladder:
 class SimFeed:
     """A simulation as a feed. It waits on *clock* for each event's time; without a clock it never waits.
 
-    *until_ms*: where it ends (UTC milliseconds); None goes on for ever.
+    *until_ms*: where it ends (UTC milliseconds); None goes on for ever. *after*: who has heard it up to there is told
+    what follows, and has the history that he would have.
     """
 
     def __init__(
@@ -234,6 +289,7 @@ class SimFeed:
         clock: Clock | None = None,
         *,
         until_ms: int | None = None,
+        after: Place | None = None,
     ) -> None:
         self.name = f"sim-{settings.seed}"
         self.counters = Counters()
@@ -244,15 +300,21 @@ class SimFeed:
             for each in subscriptions
             if each.stream == "kline" and each.symbol == settings.symbol
         }
+        self._after = after
+        self._begins_ms = settings.start_ms if after is None else after.ms
+        self._minutes: list[Kline] | None = None
 
     async def events(self) -> AsyncIterator[Event]:
         began_ns = self._clock.monotonic_ns() if self._clock is not None else 0
-        start_ns = ns(self._sim.settings.start_ms)
-        self._seed_candles()
-        for count, event in enumerate(self._sim.events(depth="depth" in self._streams)):
+        start_ns = ns(self._begins_ms)
+        heard, before = Place(), self._after or Place()
+        for count, event in enumerate(self._played()):
             now_ns = event.local_ns
             if self._until_ms is not None and now_ns >= ns(self._until_ms):
                 return
+            if now_ns < start_ns:
+                self._told(event)  # candles are made of it, and who listens knows it
+                continue
             if self._clock is not None:
                 ahead_ns = now_ns - start_ns - (self._clock.monotonic_ns() - began_ns)
                 if ahead_ns > 0:
@@ -260,13 +322,32 @@ class SimFeed:
             elif count % 256 == 0:
                 await asyncio.sleep(0)
             for told in self._told(event):
-                self.counters.events += 1
-                yield told
+                heard.hear(now_ns // 1_000_000)
+                if heard.ms != before.ms or heard.count > before.count:
+                    self.counters.events += 1
+                    yield told
 
     async def history(self, symbol: str, interval: str, limit: int) -> list[Kline]:
         if symbol != self._sim.settings.symbol:
             return []
-        return [kline for kline in fold(self._sim.history(), interval) if kline.closed][-limit:]
+        return [kline for kline in fold(self._known(), interval) if kline.closed][-limit:]
+
+    def _known(self) -> list[Kline]:
+        """All minutes that are closed where it begins."""
+        if self._minutes is None:
+            self._minutes = [*self._sim.history(), *self._sim.lived(self._begins_ms)]
+        return self._minutes
+
+    def _played(self) -> Iterator[Event]:
+        """From the beginning of the longest candle that is open where it begins, and a minute before at the least."""
+        start_ms, steps = self._sim.settings.start_ms, [interval_ms(interval) for interval in self._candles]
+        from_ms = min([self._begins_ms // step * step for step in steps] + [self._begins_ms - MINUTE_MS])
+        from_ms = max(start_ms, from_ms // MINUTE_MS * MINUTE_MS)
+        for interval, candles in self._candles.items():
+            folded = fold([minute for minute in self._known() if minute.open_ms < from_ms], interval)
+            if folded:
+                candles.seed(folded[-1])
+        return self._sim.events(depth="depth" in self._streams, from_ms=from_ms)
 
     async def filters(self, symbol: str) -> Filters:
         if symbol != self._sim.settings.symbol:
@@ -275,13 +356,6 @@ class SimFeed:
 
     async def aclose(self) -> None:
         """Nothing is held open."""
-
-    def _seed_candles(self) -> None:
-        history = self._sim.history()
-        for interval, candles in self._candles.items():
-            folded = fold(history, interval)
-            if folded:
-                candles.seed(folded[-1])
 
     def _told(self, event: Event) -> list[Event]:
         """The event if it is subscribed to, behind the candles it moves or closes."""

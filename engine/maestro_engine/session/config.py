@@ -71,6 +71,11 @@ class SessionConfig(Frozen):
         return interval_ms(self.interval)
 
     @property
+    def own_time(self) -> bool:
+        """Whether prices come with a time of their own, which stands still while nobody listens."""
+        return self.source in ("sim", "replay")
+
+    @property
     def digest(self) -> str:
         """SHA-256 of everything but the duration: two sessions of one digest trade alike."""
         return hashlib.sha256(canonical(self.model_copy(update={"duration_s": 1.0}))).hexdigest()

@@ -11,6 +11,7 @@ import msgspec
 
 from maestro_engine.account.margin import MarginTable, table_for
 from maestro_engine.account.perpetual import PerpetualAccount
+from maestro_engine.feeds.port import Place
 from maestro_engine.risk.guard import RiskGuard
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.audit import Audit
@@ -68,10 +69,10 @@ def read_state(run: Run, config: SessionConfig) -> tuple[Loaded, Header] | None:
 
 
 class Stood(msgspec.Struct):
-    """Where an interrupted run stood: time (UTC milliseconds) and price."""
+    """Where an interrupted run stood: time (UTC milliseconds), and how far it had heard its source."""
 
     saved_ms: int
-    price: Decimal | None
+    place: Place
 
 
 def where_it_stood(run: Run) -> Stood:
@@ -79,8 +80,9 @@ def where_it_stood(run: Run) -> Stood:
     loaded = StateFile(run.folder).load()
     if loaded is None:
         raise DataError(f"{run.folder}: no state was ever saved there")
-    price = msgspec.convert(loaded.state["exchange"], Plain).get("last_price")
-    return Stood(msgspec.convert(loaded.state["saved_ms"], int), msgspec.convert(price, Decimal | None))
+    saved_ms = msgspec.convert(loaded.state["saved_ms"], int)
+    place = msgspec.convert(msgspec.convert(loaded.state["trader"], Plain).get("place"), Place | None)
+    return Stood(saved_ms, place if place is not None and place.count else Place(saved_ms))
 
 
 def open_trader(

@@ -55,7 +55,6 @@ class Tasks:
         self._against, self._stream = (Kline, "kline") if config.fills == "bars" else (BookTicker, "book")
         self._live = around.begins_ms is None
         """Whether time is the machine's. A simulation or a recording has its own, at whatever speed it is played."""
-        self._until_ms: int | None = None
         self._to_flatten = opened.resumed and config.restart == "flatten"
         self._down = self._stale = False
 
@@ -215,9 +214,11 @@ class Tasks:
         if self._live:
             self._trader.advance(max(event_ms, self._stamps.now_ns() // 1_000_000))
             return False
-        if self._until_ms is None:
-            self._until_ms = event_ms + round((self._config.duration_s - self._elapsed_before) * 1_000)
-        if event_ms > self._until_ms:
+        trader, planned_s = self._trader, self._config.duration_s
+        if trader.until_ms is None:
+            trader.until_ms = event_ms + round((planned_s - self._elapsed_before) * 1_000)
+        trader.elapsed_s = max(trader.elapsed_s, planned_s - (trader.until_ms - event_ms) / 1_000)
+        if event_ms > trader.until_ms:
             self._now()
             self._ending.begin("duration")
         if self._ending.asked.is_set() and (self._trader.desk.priced or not self._trader.desk.position):

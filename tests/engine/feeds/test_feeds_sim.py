@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 import pytest
 from feeds_support import (
@@ -18,6 +19,8 @@ from maestro_engine.feeds.exchange.faults import Fault, read_plan
 from maestro_engine.feeds.port import (
     DepthSnapshot,
     DepthUpdate,
+    Kline,
+    Place,
     Subscription,
 )
 from maestro_engine.feeds.sim import SimFeed, SimSettings, Simulation
@@ -37,6 +40,47 @@ async def test_simulated_feed_is_the_same_every_time_and_at_every_pace():
     history = await SimFeed(settings, wanted).history("BTCUSDT", "1m", 50)
     bars = history + closed(at_once)
     assert [b.open_ms - a.open_ms for a, b in itertools.pairwise(bars)] == [60_000] * (len(bars) - 1)
+
+
+async def heard(feed: SimFeed, count: int) -> list:
+    events = feed.events()
+    told = [await anext(events) for _ in range(count)]
+    await events.aclose()
+    return told
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    count=st.integers(1, 12_000),
+    how=st.sampled_from([("1m", 5.0), ("5m", 5.0), ("15m", 5.0), ("1m", 0.02)]),
+)
+def test_who_stopped_listening_anywhere_goes_on_with_the_very_path_and_its_history(count, how):
+    """Whatever was heard, what follows and what one knows by then are those of who never stopped."""
+    interval, rate = how
+    made = SimSettings(seed=count % 5, trades_per_s=rate)
+    wanted = [Subscription("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
+    wanted.append(Subscription("BTCUSDT", "kline", interval))
+    whole = asyncio.run(heard(SimFeed(made, wanted), count + 400))
+    place = Place()
+    for event in whole[:count]:
+        place.hear(event.local_ns // 1_000_000)
+    again = SimFeed(made, wanted, after=place)
+    assert asyncio.run(heard(again, 400)) == whole[count:]
+    known = asyncio.run(SimFeed(made, wanted).history("BTCUSDT", interval, 500))
+    lived = [event for event in whole[:count] if isinstance(event, Kline) and event.closed]
+    rows = [(k.open_ms, k.open, k.high, k.low, k.close, k.volume, k.taker_buy_volume) for k in (*known, *lived)]
+    history = asyncio.run(again.history("BTCUSDT", interval, len(rows)))
+    mine = [(k.open_ms, k.open, k.high, k.low, k.close, k.volume, k.taker_buy_volume) for k in history]
+    assert mine[-min(500, len(mine)) :] == rows[-min(500, len(mine)) :]
+
+
+async def test_going_on_after_days_takes_a_second_at_most_and_the_memory_of_its_candles():
+    made, days = SimSettings(seed=3), 3
+    place = Place(made.start_ms + days * 86_400_000 + 1_234, 1)
+    began = time.process_time()
+    told = await heard(SimFeed(made, [Subscription("BTCUSDT", "kline", "1m")], after=place), 50)
+    assert time.process_time() - began < 5
+    assert told[0].local_ns // 1_000_000 >= place.ms
 
 
 def test_simulated_trades_and_quotes_do_not_depend_on_who_wants_the_book():

@@ -108,6 +108,8 @@ class _Told:
 
     def hear(self, line: _Line) -> None:
         match line.event:
+            case "CandleClosed" if self.candles and line.open_ms <= self.candles[-1].open_ms:
+                pass  # told before an interruption, and again by who went on from what was saved before that
             case "CandleClosed":
                 self.candles.append(line)
                 self.equity.append(self.cash + self.position * Decimal(repr(line.close)))

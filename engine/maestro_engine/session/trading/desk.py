@@ -23,8 +23,9 @@ from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.records import Record
 from maestro_engine.session.trading.venue import fee_rates, market_of, venue_of
 from maestro_engine.venue import events
+from maestro_engine.venue.book_matching import BookMatching
 from maestro_engine.venue.lifecycle import OrderState
-from maestro_engine.venue.market import Bar
+from maestro_engine.venue.market import Bar, BookSnapshot, Levels
 from maestro_engine.venue.orders import ZERO, Instrument, Order, OrderType, Side
 from maestro_engine.venue.tracker import OrderTracker
 from maestro_protocol.errors import DataError
@@ -63,6 +64,10 @@ class _Saved(Struct):
     trade: OpenTrade | None
     counts: Counts
     last_number: int
+    price: Decimal | None = None
+    ticker: BookTicker | None = None
+    bids: Levels = ()
+    asks: Levels = ()
 
 
 class Desk:
@@ -90,7 +95,7 @@ class Desk:
         """Is told the milliseconds from sending a market order to hearing of its fill."""
         self._symbol, self._run, self._say = config.symbol, run, say
         self._rates = fee_rates(config)
-        self._in_bars = config.fills == "bars"
+        self._in_bars, self._own_time = config.fills == "bars", config.own_time
         self._ticker: BookTicker | None = None
         self._number = 0
 
@@ -353,8 +358,10 @@ class Desk:
     # state
 
     def to_dict(self) -> dict[str, object]:
-        """Orders, venue, account, guard and what is under way: everything but the market."""
-        own = _Saved(self.trade, self.counts, self._number)
+        """Orders, venue, account, guard, what is under way, and the market as it was seen last."""
+        own = _Saved(self.trade, self.counts, self._number, self.price, self._ticker)
+        if isinstance(self.exchange.matching, BookMatching):
+            own.bids, own.asks = (self.exchange.matching.book.walk(side) for side in Side)
         return {
             "account": self.account.to_dict(),
             "tracker": self.tracker.to_dict(),
@@ -373,6 +380,10 @@ class Desk:
         own = msgspec.convert(plain["desk"], _Saved)
         self.trade, self.counts, self._number = own.trade, own.counts, own.last_number
         self.price = self.exchange.last_price
+        if self._own_time:  # else the market has gone on without us
+            self.price, self._ticker = own.price or self.price, own.ticker
+            if isinstance(self.exchange.matching, BookMatching):
+                self.exchange.matching.book.update(BookSnapshot(0, own.bids, own.asks))
         if self._heard_all() and self.exchange.net != self.position:
             raise DataError(
                 f"saved state: the venue holds {self.exchange.net} {self._symbol}, the account {self.position}"

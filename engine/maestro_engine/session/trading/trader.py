@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from maestro_engine.feeds.port import BookTicker, Event, FeedStatus, Kline, MarkPrice, Ticker, Trade
+from maestro_engine.feeds.port import BookTicker, Event, FeedStatus, Kline, MarkPrice, Place, Ticker, Trade
 from maestro_engine.risk.killswitch import KillSource
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
@@ -43,6 +43,9 @@ class _Saved(Struct):
     last_candle_ms: int | None
     elapsed_s: float
     cleared: list[Clearing] = []
+    place: Place | None = None
+    until_ms: int | None = None
+    tick_told_ms: int = 0
 
 
 class Trader:
@@ -65,6 +68,10 @@ class Trader:
         self.now = 0
         """The session's time, UTC milliseconds; never goes back."""
         self.ticks = 0
+        self.place = Place()
+        """How far it has heard its source."""
+        self.until_ms: int | None = None
+        """Where a simulation or recording reaches the planned end, in its own time; None until it is known."""
         self._venue_ms = 0
         """The exchange's time as its newest stamp tells, whatever this machine's clock shows."""
         self._config, self._strategy, self._audit, self._state = config, strategy, audit, state
@@ -82,7 +89,9 @@ class Trader:
         """A market event. Its own receive time is the session's time. Raises :class:`DataError` for an absurd one."""
         if isinstance(event, FeedStatus):
             return
-        self.at(event.local_ns // 1_000_000)
+        now = event.local_ns // 1_000_000
+        self.at(now)
+        self.place.hear(now)
         self._venue_ms = max(self._venue_ms, event.time_ms or 0)
         match event:
             case BookTicker():
@@ -216,6 +225,9 @@ class Trader:
             self.candles.last_ms,
             self.elapsed_s,
             self.cleared,
+            self.place,
+            self.until_ms,
+            self._tick_told_ms,
         )
         state: dict[str, object] = {
             **self.header,
@@ -240,6 +252,7 @@ class Trader:
         except (KeyError, msgspec.ValidationError) as error:
             raise DataError(f"saved state cannot be read: {error}") from None
         self._funding, self.elapsed_s, self.cleared = own.funding, own.elapsed_s, own.cleared
+        self.place, self.until_ms, self._tick_told_ms = own.place or self.place, own.until_ms, own.tick_told_ms
         if lost:
             self.say(records.TrailTorn(lost))
 

@@ -1,0 +1,87 @@
+"""A simulated session that is killed and goes on ends as one that nobody disturbed: same path, trades and money."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KILLED = """
+    import json, os, signal, sys
+    from maestro.cli.main import app
+    from maestro.wiring import sessions
+    event, left, run = sys.argv[1], int(sys.argv[2]), sessions.run_session
+    async def running(config, where, settings, told=None, beside=None):
+        def counted(line):
+            global left
+            left -= json.loads(line)["event"] == event
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return await run(config, where, settings, counted, beside)
+    sessions.run_session = running
+    app(sys.argv[3:], standalone_mode=False)
+"""
+RUN = ["session", "run", "--speed", "0", "--duration", "60", "--quantity", "0.05", "--on-breaker", "hold"]
+RUN += [word for pair in ("ema_fast=2", "ema_slow=5", "timeout_bars=12") for word in ("--param", pair)]
+TRADES = ("EntryDecided", "OrderSubmitted", "OrderRejected", "OrderClosed", "ExecutionFill", "ExecutionExit")
+END = ("status", "reason", "exit_code", "starting_equity", "ending_equity", "net_pnl", "fees_total", "funding_total")
+END += ("trades", "wins", "losses", "orders", "fills", "rejects", "breakers")
+
+
+def run(root: Path, *words: str, event: str = "", count: int = 10**9) -> int:
+    code = "\n".join(line[4:] for line in KILLED.splitlines())
+    command = [sys.executable, "-c", code, event, str(count), *words, "--out", str(root)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=110, env=os.environ, check=False)
+    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
+    return ended.returncode
+
+
+def folder_in(root: Path) -> Path:
+    [folder] = (root / "sessions" / "paper").iterdir()
+    return folder
+
+
+def trades(root: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder_in(root) / "events.jsonl").read_text().splitlines()]
+    return [{**line, "seq": 0} for line in lines if line["event"] in TRADES]
+
+
+def end(root: Path) -> dict:
+    report = json.loads((folder_in(root) / "final_report.json").read_text())
+    return {name: report[name] for name in END}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("undisturbed")
+    assert run(root, *RUN, "--seed", "8") == 0
+    assert end(root)["trades"] >= 4
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [("ExecutionFill", 3)],
+        [("OrderSubmitted", 4), ("ExecutionExit", 1)],
+        [("CandleClosed", 17), ("TickReceived", 400), ("AsyncHeartbeat", 777)],
+    ],
+)
+def test_killed_midway_it_ends_as_if_nothing_had_been(undisturbed, tmp_path, kills):
+    words = [*RUN, "--seed", "8"]
+    for event, count in kills:
+        assert run(tmp_path, *words, event=event, count=count) == -signal.SIGKILL
+        words = ["session", "run", "--speed", "0", "--resume", folder_in(tmp_path).name]
+    assert run(tmp_path, *words) == 0
+    assert trades(tmp_path) == trades(undisturbed)
+    assert end(tmp_path) == end(undisturbed)
+    report, other = ((folder_in(root) / "report.json").read_text() for root in (tmp_path, undisturbed))
+    told, wanted = json.loads(report), json.loads(other)
+    assert told["whole"] == wanted["whole"], "what agents read of it"
+    assert run(tmp_path, "session", "verify") == 0
