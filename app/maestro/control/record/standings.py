@@ -30,6 +30,8 @@ class Entry:
     segment: int
     tests: list[TestReport] = field(default_factory=list[TestReport])
     fate: str = "finished"
+    pooled: dict[Phase, tuple[int, Metrics]] = field(default_factory=dict[Phase, tuple[int, Metrics]])
+    """Figures of each phase, and of how many tests: they are asked for far more often than a test is added."""
 
 
 class Standings:
@@ -54,6 +56,13 @@ class Standings:
     def config(self, run_id: str) -> RunConfig:
         return self._entries[run_id].config
 
+    def _figures(self, entry: Entry, phase: Phase) -> Metrics:
+        count, figures = entry.pooled.get(phase, (0, None))
+        if figures is None or count != len(entry.tests):
+            figures = self._pool([getattr(test, phase) for test in entry.tests])
+            entry.pooled[phase] = len(entry.tests), figures
+        return figures
+
     def report(self, run_id: str, phase: Phase = "train") -> VariationReport:
         entry = self._entries[run_id]
         return VariationReport(
@@ -63,7 +72,7 @@ class Standings:
             params=entry.config.params,
             tests=len(entry.tests),
             phase=phase,
-            metrics=self._pool([getattr(test, phase) for test in entry.tests]),
+            metrics=self._figures(entry, phase),
             fate=entry.fate,  # pyright: ignore[reportArgumentType] # a closed set, checked by the model
         )
 
