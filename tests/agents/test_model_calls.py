@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +24,7 @@ from maestro_agents.api import (
     ClientOptions,
     Price,
     Prices,
+    PromptOptions,
     ScriptedBrain,
     build_agent,
 )
@@ -128,6 +131,36 @@ async def test_a_recording_holds_no_key_even_when_the_model_says_it(vendors: res
     assert "hidden key" in everything
     assert CANARY not in everything
     assert "sk-other" not in everything
+
+
+async def test_the_record_is_of_the_words_that_were_sent_whatever_becomes_of_the_prompt_files(
+    vendors: respx.MockRouter, tmp_path: Path
+) -> None:
+    template = tmp_path / "turn_Proposal.md.j2"
+    answers = [f"a key of mine:\n{CANARY}", TEXT, TEXT, TEXT]  # the first is no answer, and is shown again
+    route = vendors.post(MESSAGES).mock(side_effect=[sse(wire_formats.anthropic_stream(text)) for text in answers])
+    desk = Desk()
+    called: list[ModelCalled] = []
+    for words in ("one", "two"):
+        template.write_text(f"{words}, turn {{{{ turn }}}}")
+        agent = desk.agent(prompts=PromptOptions(folder=tmp_path))
+        for turn in (3, 4) if words == "one" else (4,):
+            said = await agent.handle(asked(QUESTION.model_copy(update={"turn": turn})))
+            called += [one for one in said if isinstance(one, ModelCalled)]
+            template.write_text("while its process runs")
+    sent = [json.loads(call.request.content) for call in route.calls]
+    assert [body["messages"][0]["content"].strip() for body in sent] == [
+        *["one, turn 3"] * 2,
+        "one, turn 4",
+        "two, turn 4",
+    ]
+    recorded = [row.request for row in desk.log.rows.values()]
+    assert [call.request_key for call in called] == [hashlib.sha256(row.encode()).hexdigest() for row in recorded]
+    for body, row in zip(sent, map(json.loads, recorded), strict=True):
+        assert (body["model"], body["system"], body["max_tokens"]) == (row["model"], row["system"], row["max_tokens"])
+        assert body["messages"] == [{"role": said["role"], "content": said["text"]} for said in row["messages"]]
+        assert body["output_config"]["format"]["schema"] == row["json_schema"]
+    assert CANARY not in "".join(recorded)
 
 
 async def test_the_request_is_on_record_before_it_leaves() -> None:
