@@ -10,7 +10,7 @@ from maestro_agents.brains.base import Brain, BrainReply, BrainRequest, ClientOp
 from maestro_agents.brains.replay import Replay
 from maestro_agents.brains.retry import Sleep
 from maestro_agents.brains.scripted import ScriptedBrain
-from maestro_agents.budget import Budget, BudgetLimits
+from maestro_agents.budget import DAY_MS, Budget, BudgetLimits, DayLimits, scoped_day
 from maestro_agents.calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.conversation import Conversation
 from maestro_agents.prices import Price, Prices
@@ -26,6 +26,7 @@ from maestro_protocol.ports import CallLog, Clock
 
 __all__ = [
     "CONTROL",
+    "DAY_MS",
     "NO_ANSWER",
     "ROLES",
     "Agent",
@@ -35,6 +36,7 @@ __all__ = [
     "Budget",
     "BudgetLimits",
     "ClientOptions",
+    "DayLimits",
     "Price",
     "Prices",
     "PromptOptions",
@@ -44,6 +46,7 @@ __all__ = [
     "build_agent",
     "knowledge_cutoff",
     "model_of",
+    "scoped_day",
     "serve",
     "topic_of",
 ]

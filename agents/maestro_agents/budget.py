@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from decimal import Decimal
 
 from maestro_protocol.base import Frozen
@@ -12,6 +12,14 @@ from maestro_protocol.messages.campaign import EACH_ROLE, ONE_CAMPAIGN, ONE_DAY,
 from maestro_protocol.ports import Amount, Clock, Hold, Taken
 
 DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1)
+
+
+class DayLimits(Limits):
+    """Limits of one UTC day's own: what its owner has allowed for that day, and for no other."""
+
+    day: int
+    """Since the epoch."""
 
 
 class BudgetLimits(Frozen):
@@ -22,13 +30,19 @@ class BudgetLimits(Frozen):
     roles: tuple[RoleLimits, ...] = ()
     """Of the roles that have limits of their own."""
     day: Limits = ONE_DAY
+    days: tuple[DayLimits, ...] = ()
+    """Of the days that have limits of their own."""
 
     def of(self, role: str) -> Limits:
         return next((own for own in self.roles if own.role == role), self.role)
 
+    def on(self, day: int) -> Limits:
+        return next((own for own in self.days if own.day == day), self.day)
+
     def in_usd(self) -> bool:
         """Whether any limit is in USD, so that a call without a known price must be refused."""
-        return any(limits.usd is not None for limits in (self.campaign, self.role, self.day, *self.roles))
+        scopes = (self.campaign, self.role, self.day, *self.roles, *self.days)
+        return any(limits.usd is not None for limits in scopes)
 
 
 class Budget:
@@ -54,7 +68,7 @@ class Budget:
             for name, whose, limits, used in (
                 ("", f"campaign {campaign}", self.limits.campaign, taken.campaign),
                 (f"{role}.", f"role {role} of {campaign}", self.limits.of(role), taken.role),
-                ("day.", _day_in_words(day), self.limits.day, taken.day),
+                (f"{day_scope(day)}.", _in_words(day), self.limits.on(day), taken.day),
             ):
                 granted = _inside(limits, used, granted, name, whose)
             return granted
@@ -62,8 +76,26 @@ class Budget:
         return Hold(day, grant)
 
 
-def _day_in_words(day: int) -> str:
-    return f"the UTC day {datetime.fromtimestamp(day * DAY_MS / 1_000, UTC):%Y-%m-%d}, all campaigns of the workspace"
+def day_scope(day: int) -> str:
+    """What the limits of the UTC day *day* since the epoch are called: ``day-2026-11-20``."""
+    return f"day-{_date(day)}"
+
+
+def scoped_day(scope: str) -> int | None:
+    """The day that ``day-2026-11-20`` names; null for anything else."""
+    try:
+        day = (date.fromisoformat(scope.removeprefix("day-")) - _EPOCH).days
+    except ValueError:
+        return None
+    return day if scope == day_scope(day) else None
+
+
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()
+
+
+def _in_words(day: int) -> str:
+    return f"the UTC day {_date(day)}, all campaigns of the workspace"
 
 
 def _inside(limits: Limits, taken: Amount, worst: Amount, name: str, whose: str) -> Amount:

@@ -109,7 +109,7 @@ class LimitExceeded(Refused):
 
 
 class BudgetExceeded(Refused):
-    """The money, tokens, requests or time allowed are used up; ``limit`` names which: ``usd``, ``day.tokens``."""
+    """The money, tokens, requests or time allowed are used up; ``limit`` names which: ``usd``, ``critic.tokens``."""
 
     def __init__(self, message: str, *, limit: str = "") -> None:
         super().__init__(message)

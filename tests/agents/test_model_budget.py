@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from maestro_agents.budget import DAY_MS, Budget, BudgetLimits
+from maestro_agents.budget import DAY_MS, Budget, BudgetLimits, DayLimits, day_scope, scoped_day
 from maestro_protocol.errors import BudgetExceeded
 from maestro_protocol.messages.campaign import Limits, RoleLimits
 from maestro_protocol.ports import Amount, Taken
@@ -110,7 +110,8 @@ class Spending(RuleBasedStateMachine):
 
     @invariant()
     def refusals_name_a_limit(self) -> None:
-        assert self.refusals <= {"", "day", "critic", "strategist", "maestro"}
+        named = {"day" if scoped_day(scope) is not None else scope for scope in self.refusals}
+        assert named <= {"", "day", "critic", "strategist", "maestro"}
 
     @invariant()
     def no_limit_is_passed(self) -> None:
@@ -167,10 +168,38 @@ def test_a_day_that_is_used_up_is_named_and_is_the_day_of_the_clock_in_utc() -> 
     budget = Budget(LIMITS, clock)
     with pytest.raises(BudgetExceeded, match=r"the UTC day 2026-11-19, all campaigns") as refused:
         granted(budget, Amount(requests=1), day=Amount(requests=12))
-    assert refused.value.limit == "day.requests"
+    assert refused.value.limit == "day-2026-11-19.requests"
     before = budget.hold("c1", "critic", NONE).day
     clock.ms += 1
     assert budget.hold("c1", "critic", NONE).day == before + 1
+
+
+def test_what_is_allowed_for_a_day_is_not_for_the_next_one() -> None:
+    clock = HandClock(ms=1_795_132_799_999)
+    today = clock.now_ms() // DAY_MS
+    more = DayLimits(day=today, usd=Decimal(30), tokens=3_000, requests=24, seconds=180)
+    budget = Budget(LIMITS.model_copy(update={"days": (more,)}), clock)
+    used = Amount(requests=12)
+    assert granted(budget, Amount(requests=1), day=used).requests == 1
+    yesterdays = budget.hold("c1", "critic", Amount(requests=1))
+    clock.ms += 1
+    with pytest.raises(BudgetExceeded, match=r"2026-11-20.*0 of 12 requests") as refused:
+        granted(budget, Amount(requests=1), day=used)
+    assert refused.value.limit == "day-2026-11-20.requests"
+    assert yesterdays.grant(Taken(NONE, NONE, used)).requests == 1, "a call counts in the day it was asked for"
+
+
+@pytest.mark.parametrize(
+    "scope", ["", "day", "day-", "day-2026-13-01", "day-20261120", "2026-11-20", "day-2026-W47-5", "critic"]
+)
+def test_only_a_day_is_a_day(scope: str) -> None:
+    assert scoped_day(scope) is None
+
+
+def test_a_day_is_named_as_people_name_it() -> None:
+    for day in (0, 59, 20_412, 100_000):
+        assert scoped_day(day_scope(day)) == day
+    assert day_scope(1_795_132_800_000 // DAY_MS) == "day-2026-11-20"
 
 
 def test_raising_the_limits_lets_work_go_on() -> None:

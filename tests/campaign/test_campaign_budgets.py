@@ -12,9 +12,10 @@ from campaign_support import CAMPAIGN, ROLES, bodies, conducted, journal_of, set
 from gate_support import attended, gone_on_with, no, yes
 from vendor_server import VendorServer
 
+from maestro.clock import SystemClock
 from maestro.settings import Settings
+from maestro.wiring import campaigns, workspace
 from maestro.wiring import gates as waiting
-from maestro.wiring import workspace
 from maestro.wiring.replays import replay_campaign
 from maestro_agents import budget as limits
 from maestro_protocol.errors import BudgetExceeded, ConfigError, GateRefused
@@ -62,8 +63,6 @@ async def taken(settings: Settings, campaign: str, role: str = "critic", day: in
 
 
 def today() -> int:
-    from maestro.clock import SystemClock
-
     return SystemClock().now_ms() // limits.DAY_MS
 
 
@@ -112,10 +111,76 @@ async def test_a_days_limit_counts_every_campaign_of_the_workspace(
         await attended(second.model_copy(update={"campaign": "second"}), settings, no)
     assert len(vendor_server.requests) == limit
     run, seen = await gone_on_with("second", settings, yes)
-    assert seen == ["second.budget2-day"], "the day's limit doubles, and that is enough"
+    named = limits.day_scope(today())
+    assert seen == [f"second.budget2-{named}"], "the day's limit doubles, and that is enough"
     stops = bodies(journal_of(run.folder), RoleFellBack)
-    assert {stop.limit for stop in stops} == {"day.requests"}
+    assert {stop.limit for stop in stops} == {f"{named}.requests"}
     assert "all campaigns of the workspace" in stops[0].reason
+
+
+class Calendar(SystemClock):
+    """The clock, some days later."""
+
+    days = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + Calendar.days * limits.DAY_MS
+
+
+@pytest.fixture
+def calendar(monkeypatch: pytest.MonkeyPatch) -> type[Calendar]:
+    monkeypatch.setattr(Calendar, "days", 0)
+    monkeypatch.setattr(campaigns, "SystemClock", Calendar)
+    return Calendar
+
+
+async def test_a_yes_to_more_on_one_day_is_none_for_the_next_across_a_stop(
+    small_data: Path, tmp_path: Path, vendor_server: VendorServer, calendar: type[Calendar]
+) -> None:
+    settings = vendors(tmp_path, vendor_server)
+    config = modelled(small_data, settings, day=NONE.model_copy(update={"requests": 2}))
+    first, second = today(), today() + 1
+
+    async def once(gates: Any, request: GateRequest) -> None:
+        await (yes if ".budget1-" in request.gate_id else no)(gates, request)
+
+    with pytest.raises(GateRefused):
+        await attended(config, settings, once)
+    assert len(vendor_server.requests) == 4
+    calendar.days = 1
+    seen: list[GateRequest] = []
+
+    async def never(gates: Any, request: GateRequest) -> None:
+        seen.append(request)
+        await no(gates, request)
+
+    with pytest.raises(GateRefused):
+        await gone_on_with(CAMPAIGN, settings, never)
+    assert len(vendor_server.requests) == 6, "the second day has the limit that was asked for, not twice that"
+    assert [gate.gate_id for gate in seen] == [f"{CAMPAIGN}.budget3-{limits.day_scope(second)}"]
+    assert (
+        seen[0].action == f"double for this campaign the UTC day {limits.day_scope(second)[4:]}'s budget for models"
+    )
+    assert [(await taken(settings, CAMPAIGN, day=day)).day.requests for day in (first, second)] == [4, 2]
+    run, _ = await gone_on_with(CAMPAIGN, settings, yes)
+    assert await asyncio.to_thread(_retold, run.folder, tmp_path, small_data) is None
+
+
+async def test_midnight_while_the_gate_is_open_ends_what_it_asked_for(
+    small_data: Path, tmp_path: Path, vendor_server: VendorServer, calendar: type[Calendar]
+) -> None:
+    settings = vendors(tmp_path, vendor_server)
+    config = modelled(small_data, settings, day=NONE.model_copy(update={"requests": 2}))
+
+    async def after_midnight(gates: Any, request: GateRequest) -> None:
+        if ".budget1-" in request.gate_id:
+            calendar.days = 1
+        await (yes if ".budget1-" in request.gate_id else no)(gates, request)
+
+    with pytest.raises(GateRefused):
+        await attended(config, settings, after_midnight)
+    assert len(vendor_server.requests) == 4
+    assert (await taken(settings, CAMPAIGN, day=today() + 1)).day.requests == 2
 
 
 def test_what_was_spent_before_a_stop_is_not_forgotten_on_resume(

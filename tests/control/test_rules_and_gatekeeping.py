@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from control_support import SPACE, owners_rules, run_config
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maestro.control import gatekeeping
 from maestro.control.rules import read_yaml
 from maestro_protocol.errors import ConfigError, UnknownKey
+from maestro_protocol.ids import is_id
 from maestro_protocol.messages.rules import GatePolicy, PatchRisk, Policies, RiskClass, RiskClasses, Rules
 from maestro_protocol.values import Change
 
@@ -124,3 +127,23 @@ def test_a_gate_is_bound_to_exactly_the_config_that_may_run() -> None:
     assert one.expires_at == 1_000 + 5 * 60_000
     first = gatekeeping.budget_bytes("c1", 1, 1)
     assert first not in (gatekeeping.budget_bytes("c1", 2, 1), gatekeeping.budget_bytes("c2", 1, 1))
+
+
+@given(st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,95}", fullmatch=True), st.integers(1, 10**6), st.integers(0, 96))
+def test_a_gates_name_is_an_id_however_long_its_campaigns_is(campaign: str, number: int, more: int) -> None:
+    for what in (f"budget{number}-implementer", f"holdout{number}.abcdef12", f"seg1-{'x' * more}.abcdef12"):
+        name = gatekeeping.gate_id(campaign, what)
+        assert is_id(name)
+        assert name.startswith(gatekeeping.gate_id(campaign, ""))
+        if len(campaign) <= 64 and len(what) <= 31:
+            assert name == f"{campaign}.{what}"
+
+
+def test_long_names_that_differ_at_their_end_are_different_gates() -> None:
+    names = [
+        gatekeeping.gate_id(campaign + end, what)
+        for campaign in ("a" * 64, "b" * 95)
+        for end in ("", "c")
+        for what in ("budget1", "r" * 40 + "1", "r" * 40 + "2")
+    ]
+    assert len(set(names)) == 12

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from maestro.store.opening import open_store
+from maestro_agents.budget import day_scope
 
 PROGRAM = Path(__file__).with_name("racing_spender.py")
 DAYS = 150
@@ -42,7 +43,7 @@ def test_of_two_processes_that_race_for_the_last_dollar_one_is_granted_it(store_
         for told, _ in pipes:
             told.write(f"{day}\n")
             told.flush()
-        assert sorted(said.readline() for _, said in pipes) == ["day.usd\n", "granted\n"], day
+        assert sorted(said.readline() for _, said in pipes) == [f"{day_scope(day)}.usd\n", "granted\n"]
     for racer in racers:
         racer.communicate(timeout=60)
         assert racer.returncode == 0

@@ -14,6 +14,9 @@ from maestro_protocol.space import ParameterSpace, Value
 from maestro_protocol.values import Change
 
 MINUTE_MS = 60_000
+LONGEST_ID = 96
+CAMPAIGN_SHOWN = 64
+"""Characters of its campaign's name that a gate's id has at most."""
 ROUNDING = 1e-9
 """Share by which the sum of steps may miss the line that it lies on."""
 
@@ -57,7 +60,7 @@ def patch_request(
     changes = ", ".join(_in_words(change, approved) for change in patched.changes_from_parent)
     bound = canonical(patched)
     return request(
-        f"{campaign}.{patched.run_id}.{short(bound)}",  # a refused patch leaves its run id to the next one
+        gate_id(campaign, f"{patched.run_id}.{short(bound)}"),  # a refused patch leaves its run id to the next one
         f"patch {patched.parent_run}: {changes}"[:300],
         reason,
         bound,
@@ -65,6 +68,18 @@ def patch_request(
         policy,
         now_ms,
     )
+
+
+def gate_id(campaign: str, what: str) -> str:
+    """A gate's name: its campaign's, and *what* it asks in there. Of what is too long the end gives way to a hash.
+
+    *what* of a campaign has nothing to do with how its name was cut, so that gates can be told by how they begin.
+    """
+    return f"{_cut(campaign, CAMPAIGN_SHOWN)}.{_cut(what, LONGEST_ID - CAMPAIGN_SHOWN - 1)}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 9]}-{short(text.encode())}"
 
 
 def short(bound: bytes) -> str:

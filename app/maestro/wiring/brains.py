@@ -16,12 +16,14 @@ from maestro_agents.api import (
     Budget,
     BudgetLimits,
     ClientOptions,
+    DayLimits,
     Price,
     Prices,
     PromptOptions,
     build_agent,
     knowledge_cutoff,
     model_of,
+    scoped_day,
     serve,
 )
 from maestro_protocol.envelope import Envelope
@@ -40,7 +42,7 @@ MakeAgent = Callable[[BrainChoice], Agent]
 
 
 def limits_of(plan: BudgetPlan, raised: Mapping[str, int]) -> BudgetLimits:
-    """The limits after that of each ``campaign``, role or ``day`` in *raised* was doubled so many times."""
+    """The limits after those of each ``campaign``, role or ``day-2026-11-20`` in *raised* were doubled so often."""
     own = {limits.role: limits for limits in plan.roles}
     roles = own | {
         role: RoleLimits(role=role, **dict(plan.role)) for role in ROLES if role in raised and role not in own
@@ -49,7 +51,12 @@ def limits_of(plan: BudgetPlan, raised: Mapping[str, int]) -> BudgetLimits:
         campaign=_doubled(plan, raised.get("campaign", 0)),
         role=plan.role,
         roles=tuple(_doubled(limits, raised.get(role, 0)) for role, limits in roles.items()),
-        day=_doubled(plan.day, raised.get("day", 0)),
+        day=plan.day,
+        days=tuple(
+            DayLimits(day=day, **dict(_doubled(plan.day, times)))
+            for scope, times in raised.items()
+            if (day := scoped_day(scope)) is not None
+        ),
     )
 
 

@@ -32,7 +32,7 @@ from maestro_protocol.messages.campaign import (
     Policy,
     WindowPlan,
 )
-from maestro_protocol.messages.gate import GateDecided
+from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.schema import canonical
 
 if TYPE_CHECKING:
@@ -216,7 +216,8 @@ async def walk(
             await _settle(config.campaign, store)
         await desk.steps.open()
         budget = Budget(brains.limits_of(config.budget, {}), clock)
-        desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget, desk.steps.past(GateDecided))
+        told = desk.steps.past(GateRequest, GateDecided)
+        desk.steps.more_budget = gates.budget_asker(config, desk.steps, budget, told)
         make = brains.paying(config, settings, clock, store.calls, budget)
         async with brains.roles_on(bus, here, make):
             done = await path(desk)

@@ -13,7 +13,7 @@ from maestro.control import gatekeeping
 from maestro.control.steps import MoreBudget, Steps
 from maestro.store.gates import Gates
 from maestro.wiring import brains
-from maestro_agents.api import Budget, BudgetLimits
+from maestro_agents.api import DAY_MS, Budget, BudgetLimits, scoped_day
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import BudgetExceeded, GateRefused
 from maestro_protocol.ids import MessageId
@@ -69,26 +69,38 @@ class RecordedGate:
 
 def budget_decisions(journal: Sequence[Envelope], campaign: str) -> list[GateDecided]:
     """What the owner said so far when the campaign's budget was used up."""
-    prefix = f"{campaign}.budget"
+    prefix = gatekeeping.gate_id(campaign, "budget")
     return [e.body for e in journal if isinstance(e.body, GateDecided) and e.body.gate_id.startswith(prefix)]
 
 
 def budget_raises(journal: Sequence[Envelope], campaign: str) -> Counter[str]:
-    """How often the owner has doubled each limit: the ``campaign``'s, a role's, the ``day``'s."""
+    """How often the owner has doubled each limit: the ``campaign``'s, a role's, that of ``day-2026-11-20``."""
+    prefix = gatekeeping.gate_id(campaign, "budget")
     allowed = [d.gate_id for d in budget_decisions(journal, campaign) if d.answer == "approved"]
-    return Counter(gate_id.removeprefix(campaign).partition("-")[2] or "campaign" for gate_id in allowed)
+    return Counter(gate_id.removeprefix(prefix).partition("-")[2] or "campaign" for gate_id in allowed)
 
 
-def budget_asker(config: CampaignConfig, steps: Steps, budget: Budget, before: Sequence[Envelope]) -> MoreBudget:
+def budget_asker(
+    config: CampaignConfig,
+    steps: Steps,
+    budget: Budget,
+    before: Sequence[Envelope],
+    *,
+    retold: bool = False,
+) -> MoreBudget:
     """Asks the owner to double the limits that were reached, and doubles them on a yes. Raises GateRefused on a no.
 
-    A no that stands in *before*, the journal as it was found, is asked again: somebody wants to go on.
+    A no that stands in *before*, the journal as it was found, is asked again: somebody wants to go on. A day that is
+    over is not asked about, unless it was: the next one has a limit of its own. A campaign that is *retold* asks what
+    *before* asked, whatever day it is.
     """
     known = {decided.gate_id for decided in budget_decisions(before, config.campaign)}
+    put = {said.body.gate_id for said in before if isinstance(said.body, GateRequest)}
 
     async def ask(because: MessageId, stopped: RoleFellBack) -> None:
         whose, _, unit = stopped.limit.rpartition(".")
-        if whose not in ("day", *brains.ROLES):
+        day = scoped_day(whose)
+        if day is None and whose not in brains.ROLES:
             whose = ""  # the campaign's: a role away may say anything
         while True:
             told = steps.told(GateDecided)
@@ -96,9 +108,12 @@ def budget_asker(config: CampaignConfig, steps: Steps, budget: Budget, before: S
             raised = budget_raises(told, config.campaign)
             if _limit(brains.limits_of(config.budget, raised), whose, unit) == 0:
                 raise BudgetExceeded(f"{stopped.reason}; a budget of 0 is not made larger by doubling it")
+            gate_id = gatekeeping.gate_id(config.campaign, f"budget{asked}" + (f"-{whose}" if whose else ""))
+            if day is not None and gate_id not in put and (retold or day < steps.now_ms() // DAY_MS):
+                return
             raised[whose or "campaign"] += 1
             request = gatekeeping.request(
-                f"{config.campaign}.budget{asked}" + (f"-{whose}" if whose else ""),
+                gate_id,
                 f"double {_of_whom(whose)} budget for models",
                 stopped.reason,
                 gatekeeping.budget_bytes(config.campaign, asked, raised),
@@ -120,12 +135,15 @@ def budget_asker(config: CampaignConfig, steps: Steps, budget: Budget, before: S
 
 
 def _limit(limits: BudgetLimits, whose: str, unit: str) -> object:
-    scope = limits.day if whose == "day" else limits.of(whose) if whose else limits.campaign
+    day = scoped_day(whose)
+    scope = limits.on(day) if day is not None else limits.of(whose) if whose else limits.campaign
     return getattr(scope, unit) if unit in Limits.model_fields else None
 
 
 def _of_whom(whose: str) -> str:
-    return {"": "the campaign's", "day": "for this campaign the day's"}.get(whose, f"the {whose}'s")
+    if scoped_day(whose) is not None:
+        return f"for this campaign the UTC day {whose.removeprefix('day-')}'s"
+    return f"the {whose or 'campaign'}'s"
 
 
 def tell_on_stderr(text: str) -> None:

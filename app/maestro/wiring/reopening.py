@@ -63,7 +63,9 @@ async def _permission(steps: Steps, config: CampaignConfig, finalists: Sequence[
     bound = b"".join(canonical(run) for run in finalists)
     asked = 2 + sum(".holdout" in said.gate_id for said in _decisions(steps))
     request = gatekeeping.request(
-        f"{config.campaign}.holdout{asked}.{gatekeeping.short(bound)}",  # who was asked about others said nothing
+        gatekeeping.gate_id(
+            config.campaign, f"holdout{asked}.{gatekeeping.short(bound)}"
+        ),  # other runs, another gate
         f"open the sealed data for the {opening}. time, for {names}"[:300],
         "Every look at sealed data makes it a little less sealed: the finalists of this one count as further trials.",
         bound,

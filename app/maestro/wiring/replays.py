@@ -137,7 +137,7 @@ async def _tell_again(
         steps = Steps(config.campaign, store, bus, market.runner, clock, gates.RecordedGate(recorded))
         await steps.open()
         budget = Budget(brains.limits_of(config.budget, {}), clock)
-        steps.more_budget = gates.budget_asker(config, steps, budget, recorded)
+        steps.more_budget = gates.budget_asker(config, steps, budget, recorded, retold=True)
         make = brains.replaying(config, settings, clock, RecordedCalls(exchanges), recorded)
         async with brains.roles_on(bus, config.brains, make):
             await Campaign(desk_of(config, market, steps, settings.runs, observer)).run()
