@@ -72,7 +72,7 @@ class DayLoss:
 
     def after(self, equity: Decimal, now: int) -> DayLoss:
         day = now // DAY_MS
-        return DayLoss(day, equity, equity) if day > self.day else replace(self, equity=equity)
+        return DayLoss(day, equity, equity) if day > self.day else DayLoss(self.day, self.start, equity)
 
     @property
     def loss(self) -> Decimal:

@@ -41,6 +41,7 @@ from maestro_engine.session.evidence.records import BINDING, Record
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.opening import open_trader
 from maestro_engine.session.places import Run
+from maestro_engine.session.quiet import Quiet
 from maestro_engine.session.trading.strategy import Intent, Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import bar_of, decimal
@@ -155,10 +156,11 @@ def replay(
 ) -> Trader:
     """Run *bars* (the window's, where *config* has one) through a trader whose fills are made against candles.
 
-    Bars at which nothing is held and nothing is asked for are passed over: they change nothing. The breakers that
-    only a person clears are cleared at the first bar of a UTC day, as by an owner who looks once a day; without one,
-    the first five losers in a row would end every window. *after_bar* is called after each bar that is looked at
-    (a person who watches). Raises :class:`DataError`.
+    Bars at which nothing is held and nothing is asked for are passed over, and so are those in which nothing can
+    happen to what is held (:mod:`quiet`): they change nothing. The breakers that only a person clears are cleared at
+    the first bar of a UTC day, as by an owner who looks once a day; without one, the first five losers in a row would
+    end every window. *after_bar* is called after each bar that is looked at (a person who watches, and then all bars
+    of a position are). Raises :class:`DataError`.
     """
     start, end = (0, len(bars)) if config.window is None else (config.window.start, config.window.end)
     first = start if config.window is None else config.window.first
@@ -167,7 +169,7 @@ def replay(
     if folder.exists():
         shutil.rmtree(folder)  # of an attempt that did not come to its end
     folder.mkdir(parents=True)
-    audit = Trail(folder / "events.jsonl", Scrubber())
+    audit, quiet = Trail(folder / "events.jsonl", Scrubber()), Quiet(bars, end, strategy.timeout_ms)
     grid = Instrument(bars.symbol, CENT, CENT, CENT, Decimal(1_000_000))
     now = int(bars.open_time[start])
     trader = open_trader(Run(folder, 0, "replay"), asked, grid, audit, None, now, strategy).trader
@@ -179,6 +181,8 @@ def replay(
                 if place == len(strategy.places):
                     break
                 i = start + strategy.places[place]
+            elif after_bar is None:
+                i = quiet.next_loud(trader, i)
             day = int(bars.open_time[i]) // DAY_MS
             if day > looked:
                 _clear(trader)

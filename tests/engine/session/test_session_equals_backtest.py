@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maestro_engine.backtest import Costs, Sizing, TestSpec, Window, simulate_batch
 from maestro_engine.feeds.port import Counters, Filters, Kline
@@ -210,6 +213,33 @@ def test_bars_that_are_passed_over_change_nothing(tmp_path, monkeypatch):
     assert fast.count("ExecutionExit") > 5
     assert fast.count("OrderRejected") > 5
     assert fast.count("CircuitBreakerTripped") > 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(["mixed", "trending", "volatility_clusters"]),
+    quantity=st.sampled_from(["2", "40", "70", "400"]),
+    method=st.sampled_from(["ema_crossover", "trend_breakout", "macd_trend"]),
+    timeout=st.sampled_from([12, 48, 240]),
+    stop=st.sampled_from([0.5, 2.5]),
+    funded=st.booleans(),
+)
+def test_what_is_held_is_carried_over_quiet_bars_to_the_same_trail_and_state(
+    tmp_path_factory, seed, kind, quantity, method, timeout, stop, funded
+):
+    """Sizes from small to more than the account carries, so that breakers trip while something is held, too."""
+    bars = simulate_bars(kind, seed, 1_200, step_ms=900_000, price=100.0)
+    if funded:
+        bars = replace(bars, funding_rate=np.where(np.arange(len(bars)) % 32 == 5, 0.0001, 0.0))
+    params = {"hard_tp_usd": 200.0, "timeout_bars": timeout, "atr_stop_mult": stop}
+    config, root = run_config(bars, method, quantity, **params), tmp_path_factory.mktemp("quiet")
+    quick = replay(config, bars, Decimal(quantity), root / "quick")
+    every = replay(config, bars, Decimal(quantity), root / "every", lambda trader: None)
+    told = [(root / name / "events.jsonl").read_text() for name in ("quick", "every")]
+    assert told[0] == told[1].replace("every-", "quick-")
+    assert quick.desk.guard.to_dict() == every.desk.guard.to_dict()
+    assert quick.desk.account.to_dict() == every.desk.account.to_dict()
 
 
 def test_a_run_config_of_engine_session_runs_like_any_other(tmp_path):

@@ -8,7 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from maestro_engine.session.evidence import scrub
 from maestro_engine.session.evidence.scrub import HIDDEN, Scrubber
 from maestro_engine.session.evidence.verify import verify
 from maestro_protocol.errors import DataError
@@ -146,3 +149,47 @@ def test_what_looks_like_a_secret_is_scrubbed(secret):
 @pytest.mark.parametrize("text", ["token: null", "BTCUSDT at 60000.1", '"event":"OrderSubmitted"', "wss://host/path"])
 def test_what_is_no_secret_is_left(text):
     assert Scrubber().clean(text) == text
+
+
+PARTS = [
+    "sk-ant-",
+    "sk-",
+    "a" * 20,
+    "M" + "x" * 23,
+    ".",
+    "y" * 6,
+    "z" * 30,
+    "https",
+    "://",
+    "user:pass@host",
+    "Bearer ",
+]
+PARTS += [
+    "BEARER ",
+    "bearer ",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "api_key",
+    "API-KEY",
+    "apiK\u212aey",
+    "\u017fecret",
+]
+PARTS += [
+    "s\u0131gnature",
+    "Token",
+    "passwd",
+    "password",
+    "=",
+    ": ",
+    '"',
+    "secretvalue",
+    " ",
+    "OrderSubmitted",
+    "60123.4",
+]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), max_size=9).map("".join))
+def test_a_line_that_is_not_searched_has_nothing_to_be_found(text):
+    searched = scrub._NAMED.sub(rf"\g<1>{scrub.HIDDEN}", scrub._SHAPES.sub(scrub.HIDDEN, text))
+    assert scrub.Scrubber().clean(text) == searched

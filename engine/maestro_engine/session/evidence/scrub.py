@@ -22,6 +22,9 @@ _NAMED = re.compile(
     r"""(?i)(["']?(?:api[_-]?key|api[_-]?secret|secret|token|passwo?r?d|signature|authorization)["']?\s*[:=]\s*["']?)"""
     r"""(?!\*\*\*|null|none)([^\s"',}&]{6,})"""
 )
+_HINTS = ("sk-", "://", "earer ", "private key", "key", "secret", "token", "passw", "signature", "authorization")
+"""Without any of these, whatever their case, and without what follows, no text of ASCII looks like a secret."""
+_DOTTED = re.compile(r"[MN][A-Za-z\d]{23,25}\.")
 
 
 class Scrubber:
@@ -33,6 +36,9 @@ class Scrubber:
     def clean(self, text: str) -> str:
         for secret in self._known:
             text = text.replace(secret, HIDDEN)
+        lowered = text.lower()
+        if text.isascii() and not any(hint in lowered for hint in _HINTS) and _DOTTED.search(text) is None:
+            return text  # most lines of a trail, at a tenth of what the patterns take
         return _NAMED.sub(rf"\g<1>{HIDDEN}", _SHAPES.sub(HIDDEN, text))
 
     def finds(self, text: str) -> bool:

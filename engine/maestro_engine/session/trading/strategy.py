@@ -32,7 +32,8 @@ class Strategy:
 
     def __init__(self, config: SessionConfig) -> None:
         self._methods, self._values, self._qty = config.methods, config.values(), config.quantity
-        self._timeout_ms = int(self._values["timeout_bars"]) * config.step_ms
+        self.timeout_ms = int(self._values["timeout_bars"]) * config.step_ms
+        """After so long, from its first candle's open to the close of its last, a trade is left."""
 
     def intent(self, bars: Bars) -> Intent | None:
         """What the close of the last of *bars* asks for.
@@ -61,7 +62,7 @@ class Strategy:
 
     def timed_out(self, bar_ms: int, closed_ms: int) -> bool:
         """Whether a trade whose first candle opened at *bar_ms* is to be left at *closed_ms* (UTC milliseconds)."""
-        return closed_ms - bar_ms >= self._timeout_ms
+        return closed_ms - bar_ms >= self.timeout_ms
 
 
 def _price(level: float) -> Decimal:
