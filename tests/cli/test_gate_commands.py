@@ -67,6 +67,11 @@ def test_a_waiting_campaign_is_answered_from_another_terminal(
     assert again.code == 3
     assert "already" in again.err
     assert json.loads(maestro("gate", "list", "--json").out) == []
+    assert "Nothing waits for an answer in " in maestro("gate", "list").out
+    told = maestro("gate", "show", row["gate"]).out
+    said = "approved" if answer == "approve" else "rejected"
+    assert f"{said} by {waiting.owner()} (cli, " in told
+    assert told.endswith(" UTC): I looked at it\n")
     settings = settings_in(tmp_path)
     if answer == "reject":  # the rest of the gates are answered as they come up
         monkeypatch.setattr(waiting.StoreGate, "ask", _refuse)

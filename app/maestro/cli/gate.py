@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -18,6 +18,7 @@ from maestro_protocol.errors import UsageError
 if TYPE_CHECKING:
     from maestro.store.gates import Gates
     from maestro.store.gating import GateState
+    from maestro_protocol.messages.gate import GateVote
 
 T = TypeVar("T")
 
@@ -33,14 +34,18 @@ Bound = Annotated[str | None, typer.Option(help="Hash that you were shown; the a
 @app.command("list")
 def list_(out: Out = None, as_json: Json = False) -> None:
     """List the gates that wait for an answer, the most urgent first."""
-    states = _with_gates(out, lambda gates: gates.pending())
+
+    async def waiting(gates: Gates) -> tuple[Sequence[GateState], str]:
+        return await gates.pending(), gates.place
+
+    states, place = _with_gates(out, waiting)
     rows = [_row(state) for state in states]
     if as_json:
         emit(rows)
     elif rows:
         table("Waiting", ["gate", "action", "risk", "needs", "expires", "bound_to"], rows)
     else:
-        sys.stdout.write("Nothing waits for an answer.\n")
+        sys.stdout.write(f"Nothing waits for an answer in {plain(place)}.\n")
 
 
 @app.command("show")
@@ -51,12 +56,15 @@ def show(gate: GateArg, out: Out = None, as_json: Json = False) -> None:
         "summary": state.request.summary,
         "bound_to": state.request.bound_to,
         "state": state.state,
-        "votes": [vote.model_dump(mode="json") for vote in state.votes],
     }
     if as_json:
-        emit(row)
-    else:
-        sys.stdout.write("".join(f"{name}: {plain(str(value))}\n" for name, value in row.items()))
+        emit(row | {"votes": [vote.model_dump(mode="json") for vote in state.votes]})
+        return
+    lines = [f"{name}: {value}" for name, value in row.items()]
+    lines += [_in_words(vote) for vote in state.votes]
+    if state.decided is not None and not state.votes:
+        lines.append(f"because: {state.decided.reason}")
+    sys.stdout.write("".join(f"{plain(line)}\n" for line in lines))
 
 
 @app.command("approve")
@@ -115,6 +123,15 @@ def _with_gates(out: Path | None, work: Callable[[Gates], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
+def _in_words(vote: GateVote) -> str:
+    reason = f": {vote.reason}" if vote.reason else ""
+    return f"{'approved' if vote.approve else 'rejected'} by {vote.who} ({vote.where}, {_when(vote.at)}){reason}"
+
+
+def _when(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _row(state: GateState) -> dict[str, Any]:
     request = state.request
     return {
@@ -122,6 +139,6 @@ def _row(state: GateState) -> dict[str, Any]:
         "action": request.action,
         "risk": request.risk,
         "needs": request.needs,
-        "expires": datetime.fromtimestamp(request.expires_at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "expires": _when(request.expires_at),
         "bound_to": request.bound_to[:12],
     }

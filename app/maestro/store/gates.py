@@ -27,6 +27,11 @@ class Gates:
         self._clock = clock
         self._owner = owner
 
+    @property
+    def place(self) -> str:
+        """Where they are kept, for people."""
+        return self._database.place
+
     async def request(self, request: GateRequest, campaign: CampaignId | None = None) -> GateState:
         """Put the question; asked again (after a restart) it is the same gate, with whatever came of it.
 

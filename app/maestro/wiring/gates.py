@@ -63,7 +63,10 @@ class RecordedGate:
 
     async def ask(self, request: GateRequest) -> GateDecided:
         if request.gate_id not in self._decided:
-            raise GateRefused(f"gate {request.gate_id}: the recorded campaign never decided it")
+            raise GateRefused(
+                f"gate {request.gate_id}: the recorded campaign never decided it; its journal was changed, or this "
+                "Maestro asks otherwise"
+            )
         return self._decided[request.gate_id]
 
 
@@ -126,9 +129,9 @@ def budget_asker(
                 budget.raise_to(brains.limits_of(config.budget, raised))
                 return
             if decided.gate_id not in known:
+                said = "nobody said yes in time to" if decided.answer == "expired" else "the answer was no to"
                 raise GateRefused(
-                    f"the budget is used up and raising it was {decided.answer}; the campaign is kept: resume it to "
-                    "be asked again"
+                    f"the budget is used up and {said} raising it; the campaign is kept: resume it to be asked again"
                 )
 
     return ask
