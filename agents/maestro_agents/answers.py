@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, cast
 
 from maestro_agents.roles.base import ANSWER_TYPES
+from maestro_prompts.render import fenced
 
 KNOWN = ("agent", "turn", "type")
 """What the question settles already; a model is not asked for it."""
@@ -22,6 +23,12 @@ def answer_schema(wants: str) -> dict[str, Any]:
     closed = _closed(schema, top=True)
     closed["$defs"] = {name: _closed(part) for name, part in schema.get("$defs", {}).items()}
     return {name: value for name, value in closed.items() if name != "$defs" or value}
+
+
+@cache
+def schema_text(wants: str) -> str:
+    """The same as a prompt shows it."""
+    return fenced(answer_schema(wants))
 
 
 def _closed(schema: Mapping[str, Any], *, top: bool = False) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from maestro_agents.answers import answer_schema
+from maestro_agents.answers import answer_schema, schema_text
 from maestro_agents.roles import rules_of
 from maestro_agents.roles.base import Question, turn_of, wanted
 from maestro_agents.roles.evidence import reading
@@ -39,6 +39,7 @@ def shown(question: Question, role: Role, *, blind: bool) -> dict[str, Any]:
         "turn": turn_of(question),
         "blind": blind,
         "json_schema": answer_schema(wanted(question)),
+        "schema_text": schema_text(wanted(question)),
     }
     if isinstance(question, TaskSpec):
         return base | {"task": question.model_dump(mode="json")}
