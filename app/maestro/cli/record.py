@@ -14,6 +14,7 @@ from maestro.cli.show import emit, plain, table
 
 if TYPE_CHECKING:
     from maestro.control.record.lineage import Chain
+    from maestro.store.calls import Unsettled
     from maestro.store.repository import SqlStore
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -115,28 +116,39 @@ def costs(
     from maestro.cli.campaign import settings_with, unknown_campaign
     from maestro.wiring.workspace import open_workspace_store
 
-    async def gather() -> list[dict[str, Any]]:
+    async def gather() -> tuple[list[dict[str, Any]], list[str]]:
         store = await open_workspace_store(settings_with(out))
         try:
             names = await store.campaigns()
             if campaign is not None and campaign not in names:
                 raise unknown_campaign(campaign, names, store.database.place)
             names = names if campaign is None else [campaign]
-            return [
+            paid = [
                 {"campaign": name, **spent._asdict(), "cost_usd": _usd(spent.cost_micros)}
                 for name in names
                 for spent in await store.calls.costs(name)
             ]
+            return paid, [_in_words(name, open_) for name in names for open_ in await store.calls.unsettled(name)]
         finally:
             await store.close()
 
-    rows = asyncio.run(gather())
+    rows, unsettled = asyncio.run(gather())
+    for line in unsettled:
+        sys.stderr.write(f"{plain(line)}\n")
     if as_json:
         emit(rows)
     elif rows:
         table("Costs", ["campaign", "role", "model", "calls", "input_tokens", "output_tokens", "cost_usd"], rows)
-    else:
+    elif not unsettled:
         sys.stdout.write("No model was asked; offline rules cost nothing.\n")
+
+
+def _in_words(campaign: str, open_: Unsettled) -> str:
+    return (
+        f"{campaign}: {open_.requests} request(s) of {open_.role} are in flight, or were lost when their process was "
+        "stopped; as long as nobody knows what they took, budgets count the most that they may have taken: "
+        f"{_usd(open_.usd_micros)} USD, {open_.tokens} tokens"
+    )
 
 
 def _usd(micros: int | None) -> str | None:

@@ -31,6 +31,11 @@ _COSTS = (
     " sum(cache_write_tokens), sum(cost_micros), count(cost_micros)"
     " FROM calls WHERE campaign = :of AND model IS NOT NULL GROUP BY role, model ORDER BY role, model"
 )
+_SET_ASIDE = (
+    "SELECT c.role, count(*), sum(s.usd_micros), sum(s.tokens)"
+    " FROM calls AS c JOIN spending AS s ON s.call = c.number"
+    " WHERE c.campaign = :of AND c.state IN ('open', 'unknown') GROUP BY c.role ORDER BY c.role"
+)
 _PRICE = (
     "UPDATE calls SET model = :model, input_tokens = :read, output_tokens = :written,"
     " cache_read_tokens = :from_cache, cache_write_tokens = :to_cache, cost_micros = :cost"
@@ -71,6 +76,15 @@ class Spent(NamedTuple):
     cache_write_tokens: int
     cost_micros: int | None
     """Micro-USD, exact; null when the price of any of them is unknown."""
+
+
+class Unsettled(NamedTuple):
+    """What one role's requests count for that are in flight, or were lost there: at most so much is paid for them."""
+
+    role: str
+    requests: int
+    usd_micros: int
+    tokens: int
 
 
 class SqlCallLog:
@@ -143,6 +157,15 @@ class SqlCallLog:
         """What the priced calls came to, by role and model."""
         return await self._database.read(
             lambda connection: [_spent(*row) for row in connection.rows(_COSTS, {"of": campaign})]
+        )
+
+    async def unsettled(self, campaign: CampaignId) -> Sequence[Unsettled]:
+        """What counts of requests that nobody knows the outcome of, or not yet, by role."""
+        return await self._database.read(
+            lambda connection: [
+                Unsettled(role, *(int(count) for count in counts))  # of PostgreSQL's a sum is a Decimal
+                for role, *counts in connection.rows(_SET_ASIDE, {"of": campaign})
+            ]
         )
 
 
