@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from decimal import Decimal
@@ -12,12 +13,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "agents"))
 
-from campaign_support import small_file
+from campaign_support import begin, settings_in, small_config, small_file
 from vendor_server import VendorServer
 
 from maestro.cli import progress as shown
 from maestro.cli.progress import in_words
 from maestro.control.desk import Progress
+from maestro.wiring.workspace import open_workspace_store
+from maestro_protocol.ports import Amount, Hold
 
 AT = Progress(
     campaign="c1",
@@ -87,3 +90,23 @@ def test_a_campaign_of_rules_alone_says_nothing_of_cost(maestro: Any, tmp_path: 
     assert ended.code == 0
     assert "model" not in ended.err
     assert "0.0000" not in ended.err
+
+
+def test_costs_tell_what_counts_of_a_request_whose_outcome_nobody_knows(
+    maestro: Any, tmp_path: Path, bars_file: Path
+) -> None:
+    settings = settings_in(tmp_path)
+    most = Amount(usd=Decimal("0.153056"), tokens=28_528, requests=1)
+
+    async def leave_in_flight() -> None:
+        await begin(small_config(bars_file, settings), settings)
+        store = await open_workspace_store(settings)
+        await store.calls.opened("made-up", "k", "critic", "{}", Hold(20_000, lambda _: most))
+        await store.close()
+
+    asyncio.run(leave_in_flight())
+    ended = maestro("costs")
+    assert (ended.code, ended.out) == (0, "")
+    assert "made-up: 1 request(s) of critic are in flight, or were lost" in ended.err
+    assert "0.153056 USD, 28528 tokens" in ended.err
+    assert maestro("costs", "--json").out == "[]\n"
