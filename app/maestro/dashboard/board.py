@@ -1,4 +1,6 @@
-"""board owns what surfaces are shown of one session: made in its event loop, twice a second at most, read by threads.
+"""board owns what surfaces are shown of a session, or of a chain of them, one after the other.
+
+It is made in the session's event loop, twice a second at most, and read by threads.
 
 Nothing is made while nobody looks, and nothing in the session ever waits for who looks.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,7 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from maestro.wiring.live import clearing
-from maestro_engine.session.safety.controls import send, send_clearing
+from maestro.wiring.live.past import Round
+from maestro_engine.session.safety.controls import KILL_FILE, send, send_clearing
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.watching.history import History, Past
 from maestro_engine.session.watching.standing import Standing
@@ -28,19 +31,25 @@ WANTED_S = 10.0
 
 
 class View(Struct, frozen=True):
-    """Everything a page shows. ``standing`` is None before the session trades."""
+    """Everything a page shows. ``standing`` is None before the session trades, ``rounds`` are those of its chain."""
 
     run: str
     folder: str
     past: Past
     standing: Standing | None
+    rounds: tuple[Round, ...]
 
 
 class Board:
-    """One session's. *monotonic* counts seconds of the real world."""
+    """One session's, or, where *chain* tells the rounds of a chain by its name, that of one session after another.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
+    *monotonic* counts seconds of the real world.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], chain: Callable[[str], Sequence[Round]] | None = None) -> None:
+        self._monotonic, self._chain = monotonic, chain
+        self._rounds: tuple[Round, ...] = ()
+        self._running = False
         self._history = History()
         self._session: Session | None = None
         self._made = threading.Condition()
@@ -59,7 +68,10 @@ class Board:
     @asynccontextmanager
     async def beside(self, session: Session) -> AsyncGenerator[None]:
         """Stand beside *session* while it runs."""
-        self._session = session
+        if self._session is not None:
+            self._history, self._beat, self._beat_s = History(), None, None
+        self._session, self._running = session, True
+        self._look_back(session)
         keeping = asyncio.create_task(self._keep())
         try:
             yield
@@ -67,8 +79,32 @@ class Board:
             keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeping
-            self._over = True
+            self._running, self._over = False, self._chain is None
+            self._look_back(session)
             self._make()
+
+    def end(self) -> None:
+        """No further session will come."""
+        with self._made:
+            self._over = True
+            self._made.notify_all()
+
+    def _look_back(self, session: Session) -> None:
+        if self._chain is not None and session.config.run is not None:
+            self._rounds = tuple(self._chain(session.config.run.campaign))
+
+    def _with_this(self, session: Session, name: str, standing: Standing | None) -> tuple[Round, ...]:
+        """The rounds with the one that runs now, as it stands."""
+        run = session.config.run
+        if self._chain is None or not self._running or run is None or run.window is None:
+            return self._rounds
+        number, others = run.window.index + 1, [r for r in self._rounds if r.run != name]
+        changes = next((r.changes for r in self._rounds if r.run == name), ())
+        if standing is None:
+            return (*others, Round(number, name, "open", "", None, None, None, changes))
+        money = standing.money
+        stands = (standing.trades, money.equity - money.starting, money.equity)
+        return (*others, Round(number, name, "open", "", *stands, changes))
 
     async def _keep(self) -> None:
         while True:
@@ -84,7 +120,9 @@ class Board:
         if past.beat != self._beat:
             self._beat, self._beat_s = past.beat, self._monotonic()
         name, place = (folder.name, str(folder)) if folder is not None else ("", "")
-        body = msgspec.json.encode(View(name, place, past, onlooker.look() if onlooker is not None else None))
+        standing = onlooker.look() if onlooker is not None else None
+        rounds = self._with_this(session, name, standing)
+        body = msgspec.json.encode(View(name, place, past, standing, rounds))
         with self._made:
             self._body, self._version, self._made_s = body, self._version + 1, self._monotonic()
             self._made.notify_all()
@@ -94,7 +132,8 @@ class Board:
     def state(self, after: int, patience_s: float) -> bytes:
         """The newest board as JSON, as soon as it is newer than *after*; after *patience_s* what there is.
 
-        ``beat_s`` are the seconds since the last heartbeat was seen, ``age_s`` those since the board was made.
+        ``beat_s`` are the seconds since the last heartbeat was seen, ``age_s`` those since the board was made;
+        ``over``: no other session will follow.
         """
         self._asked_s = self._monotonic()
         with self._made:
@@ -105,13 +144,21 @@ class Board:
             "version": version,
             "age_s": round(now_s - made_s, 3),
             "beat_s": None if beat_s is None else round(now_s - beat_s, 3),
+            "over": self._over,
         }
         said = msgspec.json.encode(head)
         return said if not body else said[:-1] + b"," + body[1:]
 
     def command(self, command: str) -> None:
-        """Send ``stop`` or ``kill``, which needs no event loop that turns. Raises :class:`Refused`."""
-        send(self._folder(command), command)
+        """Send ``stop`` or ``kill``, which needs no event loop that turns. Raises :class:`Refused`.
+
+        Between two sessions of a chain a kill keeps the next one from starting.
+        """
+        folder = self._session.run_folder if self._session is not None else None
+        if command == "kill" and folder is not None and not self._running and not self._over:
+            (folder.parents[1] / KILL_FILE).touch()
+        else:
+            send(self._folder(command), command)
 
     def clear(self, breaker: str, tripped_ms: int, why: str) -> None:
         """Ask that the trip which was seen be cleared. Raises :class:`UsageError` and :class:`Refused`."""
@@ -119,6 +166,6 @@ class Board:
 
     def _folder(self, command: str) -> Path:
         folder = self._session.run_folder if self._session is not None else None
-        if folder is None or self._over:
+        if folder is None or not self._running:
             raise Refused(f"{command}: no session is running here")
         return folder

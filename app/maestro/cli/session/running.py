@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,12 +19,17 @@ from maestro.cli.thinking import Brains, Budget
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from maestro.settings import Settings
     from maestro.wiring.live.rounds import Asked, Chain
     from maestro.wiring.sessions import Ended, Where
     from maestro_engine.session.config import SessionConfig
+    from maestro_engine.session.supervisor import Session
+
+    Told = Callable[[bytes], None]
+    Beside = Callable[[Session], AbstractAsyncContextManager[None]]
 
 Port = Annotated[
     int | None, typer.Option(min=0, max=65_535, help="Port of that page; 0: a free one.  [default: 8765]")
@@ -102,9 +108,7 @@ def run(
     if rounds is None:
         _run_one(config, where, settings, port, as_json)
         return
-    if port is not None:
-        raise UsageError("--dashboard shows one session: watch those of --rounds with `maestro session watch`")
-    _run_rounds(config, where, rounds, _asked(brain, budget, policy), settings, as_json)
+    _run_rounds(config, where, rounds, _asked(brain, budget, policy), settings, port, as_json)
 
 
 def _config(settings: Settings, env: str, given: Mapping[str, object]) -> SessionConfig:
@@ -145,11 +149,18 @@ def plan(
 
 
 def _run_rounds(
-    config: SessionConfig, where: Where, count: int, asked: Asked, settings: Settings, as_json: bool
+    config: SessionConfig,
+    where: Where,
+    count: int,
+    asked: Asked,
+    settings: Settings,
+    port: int | None,
+    as_json: bool,
 ) -> None:
     from maestro.wiring.live.rounds import run_rounds
 
-    chain = asyncio.run(run_rounds(config, where, count, asked, settings, _tell))
+    with _shown(port, settings) as (told, beside):
+        chain = asyncio.run(run_rounds(config, where, count, asked, settings, told, beside))
     _show_chain(chain, as_json)
     if chain.failed:
         raise typer.Exit(1)
@@ -179,15 +190,23 @@ def _show_chain(chain: Chain, as_json: bool) -> None:
 
 
 def _run(config: SessionConfig, where: Where, settings: Settings, port: int | None) -> Ended:
-    """Run a session, with its page on *port* beside it unless that is None."""
     from maestro.wiring.sessions import run_session
 
+    with _shown(port, None) as (told, beside):
+        return asyncio.run(run_session(config, where, settings, told, beside))
+
+
+@contextmanager
+def _shown(port: int | None, chain: Settings | None) -> Generator[tuple[Told, Beside | None]]:
+    """A page on *port* beside what runs meanwhile, unless that is None; *chain*: a chain's, in that workspace."""
     if port is None:
-        return asyncio.run(run_session(config, where, settings, _tell))
+        yield _tell, None
+        return
     from maestro.dashboard.board import Board
     from maestro.dashboard.server import Dashboard
+    from maestro.wiring.live.past import rounds_of
 
-    board = Board(time.monotonic)
+    board = Board(time.monotonic, None if chain is None else lambda name: rounds_of(chain, name))
 
     def told(line: bytes) -> None:
         _tell(line)
@@ -195,7 +214,10 @@ def _run(config: SessionConfig, where: Where, settings: Settings, port: int | No
 
     with Dashboard(board, port) as page:
         sys.stderr.write(f"Dashboard: {page.url}\n")
-        return asyncio.run(run_session(config, where, settings, told, board.beside))
+        try:
+            yield told, board.beside
+        finally:
+            board.end()
 
 
 def _tell(line: bytes) -> None:

@@ -106,11 +106,17 @@ function feed(s, beat) {
   table("latency", [["Latency", ""], ["count", "n"], ["p50", "n"], ["p95", "n"], ["p99", "n"], ["max", "n"]],
     [row("frame to decision", s.decision), row("deciding", s.processing), row("order to fill", s.fill)], "");
 }
+function rounds(made) {
+  $("chain").hidden = !made.length;
+  table("rounds", [["Round", ""], ["session", ""], ["trades", "n"], ["net", "n"], ["equity", "n"], ["ended by", ""], ["changed before it", ""]],
+    made.map((r) => [r.number, r.run, r.trades === null ? "–" : r.trades, signed(r.net_pnl), number(r.equity), r.status === "open" ? "runs" : r.reason, r.changes.join(", ")]), "");
+}
 function events(p) {
   const kinds = { KillSwitchActivated: "bad", CircuitBreakerTripped: "bad", CircuitBreakerRestored: "bad", CircuitBreakerCleared: "warn", ErrorCounted: "bad", ORDER_BOOK_STALE: "warn", GapDetected: "warn", OrderRejected: "warn", ExecutionFill: "good", ExecutionExit: "good" };
   const list = $("events"), newest = p.events.length ? p.events[p.events.length - 1].seq : 0;
-  if (list.dataset.newest === String(newest)) return;
-  list.dataset.newest = newest;
+  const seen = view.run + " " + newest;
+  if (list.dataset.newest === seen) return;
+  list.dataset.newest = seen;
   list.replaceChildren(...p.events.slice().reverse().map((e) => {
     const line = make("li", null, kinds[e.event] || "");
     line.append(make("time", clock(e.ts)), make("b", e.event), make("span", e.text));
@@ -214,9 +220,11 @@ function head() {
   $("why").textContent = p.reason;
   document.title = (s ? s.asked.symbol + " · " : "") + readable(p.state).toLowerCase() + " · Maestro";
   const over = ended || gone || p.state === "SHUTTING_DOWN";
-  $("stop").disabled = $("kill").disabled = over;
+  $("stop").disabled = over;
+  $("kill").disabled = over && (gone || view.over || !ended);
   const notice = $("notice");
-  if (ended) tell("This session has ended" + (p.reason ? ": " + p.reason : "") + ". Its evidence is in " + view.folder + "; these figures are its last." , p.exit_code ? "bad" : "good");
+  if (ended && view.rounds.length && !view.over && !gone) tell("This round has ended" + (p.reason ? ": " + p.reason : "") + ". The agents read its report; the next one follows.", "warn");
+  else if (ended) tell("This session has ended" + (p.reason ? ": " + p.reason : "") + ". Its evidence is in " + view.folder + "; these figures are its last." , p.exit_code ? "bad" : "good");
   else if (gone) tell("The session is not reached any more: its process has ended, or the way to it is cut. These figures are the last ones.", "bad");
   else if (s && s.kill_switch) tell("The kill switch is on (" + s.kill_switch + "): everything is closed, nothing is opened.", "bad");
   else if (s && !s.entries_allowed && p.state === "RUNNING") tell("No entries now: the data are stale.", "warn");
@@ -235,6 +243,7 @@ function draw() {
   const s = view.standing, p = view.past;
   $("run").textContent = view.run;
   events(p);
+  rounds(view.rounds);
   if (!s) return;
   $("symbol").textContent = s.asked.symbol;
   $("env").textContent = s.asked.env + " · " + s.asked.source;

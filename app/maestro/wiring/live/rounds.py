@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from maestro_engine.api import Market
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import began_ms, run_of
 from maestro_engine.session.places import Run
+from maestro_engine.session.supervisor import Session
 from maestro_engine.statistics import EngineStatistics
 from maestro_protocol.base import Frozen
 from maestro_protocol.config import RunConfig
@@ -76,10 +78,12 @@ async def run_rounds(
     asked: Asked,
     settings: Settings,
     told: Callable[[bytes], None] | None = None,
+    beside: Callable[[Session], AbstractAsyncContextManager[None]] | None = None,
 ) -> Chain:
     """So many sessions one after another, each by what the agents made of the last one's report.
 
-    The same request goes on with a chain that was interrupted. Raises MaestroError; what was finished is kept.
+    *told* is handed every line of their trails; what *beside* makes of each is entered while it runs. The same
+    request goes on with a chain that was interrupted. Raises MaestroError; what was finished is kept.
     """
     base.check()
     wanted = hashlib.sha256(canonical(base) + canonical(asked) + str(rounds).encode()).hexdigest()[:6]
@@ -90,7 +94,7 @@ async def run_rounds(
             config = await config_of(name, store)
         else:
             config = _config(name, base, rounds, asked, settings, _begins_ms(base, where))
-        return await _walk(config, base, where, rounds, store, settings, told)
+        return await _walk(config, base, where, rounds, store, settings, told, beside=beside)
     finally:
         await store.close()
 
@@ -145,6 +149,7 @@ async def _walk(
     told: Callable[[bytes], None] | None,
     given: Run | None = None,
     *,
+    beside: Callable[[Session], AbstractAsyncContextManager[None]] | None = None,
     may_run: bool = True,
 ) -> Chain:
     root = run_of(base, config.campaign, config.data.first_ms)
@@ -152,7 +157,7 @@ async def _walk(
         raise UsageError(f"{config.campaign}: {BASE_FILE} has changed since the chain began; restore it")
     runner = LiveRunner.of(root, config.targets)
     runner.base, runner.where, runner.settings, runner.told = base, where, settings, told
-    runner.given, runner.may_run = given, may_run
+    runner.given, runner.may_run, runner.beside = given, may_run, beside
     check_rules(config, runner.space(runner.methods()))
     ends: list[Rounds] = []
 

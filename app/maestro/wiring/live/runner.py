@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from maestro.settings import Settings
@@ -32,6 +32,8 @@ class LiveRunner(SessionReports):
     given: Run | None = None
     """The session that the chain begins with, where it ran before there was a chain."""
     may_run = True
+    beside: Callable[[Session], AbstractAsyncContextManager[None]] | None = None
+    """What it makes of each session is entered while that runs."""
     stop: sessions.Stop | None = None
     """Ends the session that runs now."""
     stopped: str | None = None
@@ -77,7 +79,8 @@ class LiveRunner(SessionReports):
         loop = asyncio.get_running_loop()
         self.stop = lambda reason: loop.call_soon_threadsafe(session.stop, reason) and None
         try:
-            yield
+            async with nullcontext() if self.beside is None else self.beside(session):
+                yield
         finally:
             self.stop = None
 
