@@ -138,7 +138,7 @@ def inside(amount: Amount, limit: Limits) -> bool:
 
 
 TestSpending = Spending.TestCase
-TestSpending.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSpending.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def granted(budget: Budget, worst: Amount, who: str = "critic", **taken: Amount) -> Amount:

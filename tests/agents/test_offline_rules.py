@@ -68,7 +68,7 @@ def a_situation(draw: Any) -> dict[str, Any]:
 
 
 @given(a_situation())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_whole_segment_of_answers_is_allowed(situation: dict[str, Any]) -> None:
     """Plan, proposal, critique and draft of any situation pass the checks that a model's answers must pass."""
     offered = set(situation["methods"])
@@ -96,7 +96,7 @@ def test_a_whole_segment_of_answers_is_allowed(situation: dict[str, Any]) -> Non
 
 
 @given(a_situation())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nothing_in_history_is_proposed_again_outside_walk_forward(situation: dict[str, Any]) -> None:
     situation |= {"methods": METHODS, "space": SPACE}
     proposal = answer(briefing("strategist", "Proposal", **situation))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from maestro.settings import Settings
 from maestro.wiring import markets, workspace
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, resolve, resume_campaign
+from maestro.wiring.replays import Replayed, replay_campaign
 from maestro_engine.market.bars import Bars
 from maestro_engine.market.simulate import simulate_bars
 from maestro_protocol.config import Sizing
@@ -96,6 +97,10 @@ def conducted(config: CampaignConfig, settings: Settings, jobs: int = 1) -> Camp
 
 def resumed(campaign: str, settings: Settings) -> CampaignRun:
     return asyncio.run(resume_campaign(campaign, settings, lambda progress: None, 1))
+
+
+def retold(folder: Path, settings: Settings, data: Path) -> Replayed:
+    return asyncio.run(replay_campaign(folder, settings, lambda progress: None, 1, data))
 
 
 def journal_of(folder: Path) -> list[Envelope]:

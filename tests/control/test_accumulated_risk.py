@@ -40,7 +40,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS)
 def test_no_sequence_of_patches_moves_a_parameter_past_the_line_without_a_gate(steps: Any) -> None:
     """Any steps, several to a patch, gates that say yes or no, patches that are reverted: as a segment does it."""

@@ -40,7 +40,7 @@ def test_the_union_holds_every_type_once_by_its_own_name() -> None:
 
 @pytest.mark.parametrize("name", TYPES)
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_message_comes_back_as_it_went(name: str, data: st.DataObject, drawn: Draw) -> None:
     sent = enveloped(data.draw(drawn(TYPES[name])))
     wire = sent.model_dump_json()
@@ -53,7 +53,7 @@ def test_any_message_comes_back_as_it_went(name: str, data: st.DataObject, drawn
 
 @pytest.mark.parametrize("name", TYPES)
 @given(data=st.data())
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_any_message_is_valid_against_its_schema(name: str, data: st.DataObject, drawn: Draw) -> None:
     message = data.draw(drawn(TYPES[name]))
     model_schema = TYPES[name].model_json_schema(mode="serialization")
@@ -61,7 +61,7 @@ def test_any_message_is_valid_against_its_schema(name: str, data: st.DataObject,
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_run_config_comes_back_as_it_went(data: st.DataObject, drawn: Draw) -> None:
     config = data.draw(drawn(RunConfig))
     assert RunConfig.model_validate_json(config.model_dump_json()) == config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -21,7 +21,6 @@ def number(**given: object) -> ParameterSpec:
 
 
 @given(data=st.data(), asked=anything)
-@settings(deadline=None)
 def test_clip_lands_inside_the_bounds_on_the_grid_and_stays_there(
     data: st.DataObject, asked: float, specs: st.SearchStrategy[ParameterSpec]
 ) -> None:
@@ -41,7 +40,6 @@ def test_clip_lands_inside_the_bounds_on_the_grid_and_stays_there(
 
 
 @given(data=st.data(), asked=anything)
-@settings(deadline=None)
 def test_check_takes_what_is_inside_and_names_what_is_not(
     data: st.DataObject, asked: float, specs: st.SearchStrategy[ParameterSpec]
 ) -> None:

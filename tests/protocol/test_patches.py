@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_protocol.config import ParameterChange, RunConfig
@@ -64,7 +64,6 @@ def situations(draw: st.DrawFn, specs: st.SearchStrategy[ParameterSpec]) -> tupl
 
 
 @given(data=st.data())
-@settings(deadline=None)
 def test_whatever_is_asked_bounds_hold_and_the_run_itself_is_untouched(
     data: st.DataObject, specs: st.SearchStrategy[ParameterSpec]
 ) -> None:
@@ -87,7 +86,6 @@ def test_whatever_is_asked_bounds_hold_and_the_run_itself_is_untouched(
 
 
 @given(data=st.data())
-@settings(deadline=None)
 def test_the_inverse_brings_the_values_back(data: st.DataObject, specs: st.SearchStrategy[ParameterSpec]) -> None:
     space, run = data.draw(situations(specs))
     spec = data.draw(st.sampled_from(space.specs))
@@ -140,7 +138,6 @@ def test_a_patch_that_cannot_be_is_refused_in_one_line(asked: Patch, says: str) 
 
 
 @given(data=st.data())
-@settings(deadline=None)
 def test_a_patch_comes_back_as_it_went(data: st.DataObject, drawn: Callable[[Any], st.SearchStrategy[Any]]) -> None:
     sent: Patch = data.draw(drawn(Patch))
     received = Patch.model_validate_json(sent.model_dump_json())

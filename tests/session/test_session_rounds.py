@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -24,9 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package
 
 import rounds_support as support
 from rounds_support import bodies, chain, config, journal_of, left, lines, settings_in, trails
-from typer.testing import CliRunner
 
-from maestro.cli.main import app
 from maestro.clock import SystemClock
 from maestro.control import patcher
 from maestro.control.record.lineage import explain
@@ -42,7 +39,7 @@ from maestro.wiring.replays import replay_campaign
 from maestro_engine import methods
 from maestro_engine.risk.limits import RiskLimits
 from maestro_engine.session.evidence.outcome import run_of
-from maestro_protocol.errors import ConfigError, ParameterError, UsageError
+from maestro_protocol.errors import ParameterError, UsageError
 from maestro_protocol.messages.campaign import CampaignFinished
 from maestro_protocol.messages.events import BatchFinished, ScoreEvent, TradeEvent
 from maestro_protocol.messages.gate import GateDecided, GateVote
@@ -252,76 +249,6 @@ def test_a_signal_ends_the_session_in_order_and_the_same_command_goes_on(tmp_pat
     monkeypatch.setattr(sessions, "run_session", real)
 
 
-# by hand, a session at a time
-
-
-@pytest.fixture
-def maestro(tmp_path, monkeypatch):
-    settings_in(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MAESTRO_SPECS", str(tmp_path / "specs"))
-    monkeypatch.delenv("MAESTRO_KILL_SWITCH", raising=False)
-    return lambda *words: CliRunner().invoke(app, list(words))
-
-
-RUN = ["session", "run", "--speed", "0", "--duration", "60", "--on-breaker", "hold", "--quantity", "0.05"]
-RUN += ["--seed", str(support.LOSING)]
-RUN += [word for name, value in support.EAGER.items() for word in ("--param", f"{name}={value}")]
-
-
-def test_run_plan_run_plan_and_why(maestro, tmp_path):
-    assert maestro(*RUN).exit_code == 0
-    planned = json.loads(maestro("session", "plan", "last", "--policy", "streak", "--json").stdout)
-    assert planned["sessions"] == 1
-    assert planned["changes"], "the rules of this workspace speak after one bad session"
-    assert "not enough evidence" in planned["words"]
-    ran = maestro("session", "run", "--speed", "0", "--config", planned["next"])
-    assert ran.exit_code == 0, ran.output
-    second = tmp_path / "runs" / "sessions" / "paper" / "s0002-sim-btcusdt"
-    report = TestReport.model_validate_json((second / "report.json").read_bytes())
-    assert (report.test_id, report.parent_run) == ("seg2_test001", "seg2")
-    again = json.loads(maestro("session", "plan", "last", "--json").stdout)
-    assert (again["name"], again["sessions"]) == (planned["name"], 2)
-    name = planned["changes"][0].split()[0]
-    why = maestro("why", "s0002-sim-btcusdt", name)
-    assert why.exit_code == 0, why.output
-    assert "seg2 (from seg1)" in why.stdout
-    assert "strategist, PlanEvent" in why.stdout
-    told = maestro("why", "s0001-sim-btcusdt", name)
-    assert "declared default" in told.stdout
-
-
-def test_an_earlier_session_planned_again_leaves_the_newest_plan(maestro, tmp_path):
-    maestro(*RUN)
-    first = json.loads(maestro("session", "plan", "last", "--policy", "streak", "--json").stdout)
-    maestro("session", "run", "--speed", "0", "--config", first["next"])
-    newest = json.loads(maestro("session", "plan", "last", "--json").stdout)
-    again = json.loads(maestro("session", "plan", "s0001-sim-btcusdt", "--json").stdout)
-    assert again["sessions"] == newest["sessions"] == 2
-    assert yaml.safe_load(Path(again["next"]).read_text())["run"]["run_id"] == "seg3_test001"
-
-
-def test_a_session_that_has_not_ended_is_not_planned_on(maestro, tmp_path):
-    maestro(*RUN)
-    folder = tmp_path / "runs" / "sessions" / "paper" / "s0001-sim-btcusdt"
-    for name in ("state.json", "state.json.bak"):
-        (folder / name).unlink()
-    refused = maestro("session", "plan", "s0001-sim-btcusdt")
-    assert isinstance(refused.exception, UsageError)
-    assert "has not come to its end" in str(refused.exception)
-
-
-def test_a_planned_file_that_was_tampered_with_is_refused(maestro, tmp_path):
-    maestro(*RUN)
-    planned = json.loads(maestro("session", "plan", "last", "--json").stdout)
-    said = yaml.safe_load(Path(planned["next"]).read_text())
-    said["params"]["timeout_bars"] = 24
-    Path("other.yaml").write_text(yaml.safe_dump(said))
-    refused = maestro("session", "run", "--config", "other.yaml")
-    assert isinstance(refused.exception, ConfigError)
-    assert "run:" in str(refused.exception)
-
-
 # people, and what agents cannot touch
 
 
@@ -388,14 +315,3 @@ def test_whatever_agents_ask_for_no_limit_size_or_account_moves(changes):
     assert following.model_dump(exclude=outside) == base.model_dump(exclude=outside)
     for name, value in following.values().items():
         assert space[name].check(value) == value
-
-
-def test_a_chain_whose_base_was_changed_is_not_gone_on_with(maestro, tmp_path):
-    maestro(*RUN)
-    planned = json.loads(maestro("session", "plan", "last", "--json").stdout)
-    path = Path(planned["folder"]) / "session.yaml"
-    said = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(said | {"quantity": "5"}))
-    refused = maestro("session", "plan", "last")
-    assert isinstance(refused.exception, UsageError)
-    assert "has changed since the chain began" in str(refused.exception)

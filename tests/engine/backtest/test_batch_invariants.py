@@ -21,7 +21,7 @@ from maestro_engine.market.bars import Bars
 from maestro_protocol.errors import ParameterError
 
 NAMES = tuple(method.name for method in methods.all_methods())
-SETTINGS = settings(max_examples=25, deadline=None)
+SETTINGS = settings(max_examples=25)
 
 
 @st.composite
@@ -118,7 +118,7 @@ def assert_same(one, two, order):
         assert one.phases[j].tobytes() == two.phases[i].tobytes()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_threads_and_order_change_nothing(bars, data):
     windows = [Window(s, s + 100, s + 500, s + 600, s + 800) for s in (0, 64, 300, 700)]
@@ -172,7 +172,7 @@ def test_a_window_is_a_world_of_its_own(bars):
     np.testing.assert_array_equal(inside.episodes(0)["first"], apart.episodes(0)["first"] + 500)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(data=st.data(), cells=st.sampled_from((1, 20_000)))
 def test_how_many_lists_are_looked_for_at_once_changes_nothing(bars, data, cells):
     window = Window(0, 100, 1_600, 1_600, 1_600)

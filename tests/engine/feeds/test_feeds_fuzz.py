@@ -71,7 +71,7 @@ def altered_fields(draw: st.DrawFn) -> bytes:
     return json.dumps({"stream": stream, "data": copy}).encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.one_of(st.binary(max_size=80), mutated(FRAMES), altered_fields(), st.sampled_from(FRAMES)), max_size=30
@@ -88,7 +88,7 @@ def test_no_bytes_break_the_binance_parser(frames):
         assert parser.counters.frames == len(frames)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.binary(max_size=80), mutated(BITUNIX)), max_size=30))
 def test_no_bytes_break_the_bitunix_parser(frames):
     parser = BitunixParser({"BTCUSDT"})

@@ -49,7 +49,7 @@ async def heard(feed: SimFeed, count: int) -> list:
     return told
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     count=st.integers(1, 12_000),
     how=st.sampled_from([("1m", 5.0), ("5m", 5.0), ("15m", 5.0), ("1m", 0.02)]),
@@ -98,7 +98,7 @@ def test_fault_plans_are_data_and_refuse_what_they_do_not_know():
             read_plan(wrong)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.integers(1, 700), min_size=1, max_size=80),
     ticks=st.lists(st.integers(50, 900), min_size=0, max_size=3),

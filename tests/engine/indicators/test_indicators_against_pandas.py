@@ -16,7 +16,7 @@ from maestro_engine.indicators.crossing import BLOCK
 pd = pytest.importorskip("pandas")
 
 EPS = np.finfo(float).eps
-SETTINGS = settings(max_examples=40, deadline=None)
+SETTINGS = settings(max_examples=40)
 LENGTHS = st.integers(1, 60)
 SIZES = st.integers(1, 200) | st.integers(BLOCK - 2, BLOCK + 6) | st.integers(2 * BLOCK - 2, 2 * BLOCK + 6)
 SEEDS = st.integers(0, 10_000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_engine.market.bars import Bars
@@ -93,7 +93,6 @@ def test_taker_volume_above_volume_by_rounding_is_cut() -> None:
     assert kinds(report) == [("taker_rounding", "repaired", 1, 4)]
 
 
-@settings(deadline=None)
 @given(st.permutations(range(60)))
 def test_disordered_rows_are_sorted_and_it_is_said(order: list[int]) -> None:
     bars, report = look(raw(order))
@@ -117,7 +116,6 @@ def test_the_same_row_again_is_dropped_a_different_one_is_fatal() -> None:
     assert ("conflict", "fatal") in [(f.kind, f.outcome) for f in report.findings]
 
 
-@settings(deadline=None)
 @given(st.integers(1, N - 14), st.integers(1, 12))
 def test_a_short_gap_is_filled_flat(at: int, missing: int) -> None:
     bars, report = look(raw(np.delete(np.arange(N), slice(at, at + missing))))
@@ -182,7 +180,6 @@ def test_the_report_is_ready_for_json() -> None:
 cells = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1.0, 2.0, 1e-320, 1e308]))
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_engine.market.bars import Bars
@@ -279,19 +279,16 @@ def refused_or_read(content: bytes) -> None:
         assert np.all((bars.low > 0) & (bars.low <= bars.high) & np.isfinite(bars.high))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_refused_or_read(content: bytes) -> None:
     refused_or_read(content)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.text(max_size=12) | st.floats().map(str), max_size=13).map(",".join), max_size=8))
 def test_any_text_below_a_header_is_refused_or_read(lines: list[str]) -> None:
     refused_or_read("\n".join([HEADER, *lines]).encode("utf-8", errors="replace"))
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([FORMS["headerless"], FORMS["gzip"], FORMS["zip"]]), st.integers(0, 5000), st.binary(max_size=9)
 )
@@ -300,7 +297,6 @@ def test_a_damaged_csv_is_refused_or_read(content: bytes, at: int, rubbish: byte
     refused_or_read(content[:at] + rubbish + content[at + len(rubbish) :])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**6), st.binary(min_size=1, max_size=9))
 def test_damaged_parquet_is_refused_or_read(at: int, rubbish: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

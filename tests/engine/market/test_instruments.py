@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_engine.market.instruments import Instrument, parse_instrument
@@ -72,7 +72,6 @@ def test_an_unknown_symbol_names_the_nearest() -> None:
         parse_instrument(answer(), "BTCUSD", "x")
 
 
-@settings(deadline=None)
 @given(st.decimals(0, 10**7, places=9))
 def test_rounding_is_to_the_next_step_and_never_the_wrong_way(value: Decimal) -> None:
     down, up, qty = BTC.price_down(value), BTC.price_up(value), BTC.qty_down(value)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_engine.market.resample import resample
@@ -17,7 +17,6 @@ MINUTE, MIDNIGHT = 60_000, 1_735_689_600_000
 
 
 @given(st.integers(20, 200), st.integers(0, 14))
-@settings(deadline=None)
 def test_each_long_bar_is_made_of_its_own_minutes(n: int, late: int) -> None:
     bars = simulate_bars("noise", 1, n, MINUTE, MIDNIGHT + late * MINUTE)
     rates = np.arange(n) / 1e6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_engine.market.windows import rolling_windows
@@ -12,7 +12,6 @@ from maestro_protocol.errors import DataError, ParameterError
 DAY = 86_400_000
 
 
-@settings(deadline=None)
 @given(
     n=st.integers(0, 300_000),
     step_ms=st.sampled_from([60_000, 300_000, 900_000]),

@@ -52,7 +52,7 @@ def correlation(x: Floats, y: Floats) -> float:
     step_ms=st.sampled_from([60_000, 300_000, 900_000]),
     price=st.floats(0.001, 1e7),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_bars_are_clean_labelled_and_reproducible(kind: Kind, seed: int, n: int, step_ms: int, price: float) -> None:
     bars = simulate_bars(kind, seed, n, step_ms, 1_700_000_000_000, price)
     assert bars.simulated

@@ -161,5 +161,5 @@ class Trader(RuleBasedStateMachine):
         assert lost <= min(50, self.day_start * Decimal("0.05"))
 
 
-Trader.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Trader.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestTrader = Trader.TestCase

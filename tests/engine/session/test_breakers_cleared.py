@@ -384,5 +384,5 @@ class Anything(RuleBasedStateMachine):
         self.place.cleanup()
 
 
-Anything.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Anything.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestAnything = Anything.TestCase

@@ -149,7 +149,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(steps=STEPS, qty=st.sampled_from(["0.001", "0.01"]))
 def test_never_more_than_ten_orders_in_any_minute_whatever_is_tried(steps, qty):
     floor, sent, price = Floor(cash="1000000"), [], 60_000.0
@@ -250,7 +250,7 @@ def reborn(floor: Floor) -> None:
     floor.desk = desk
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(MOVES)
 def test_a_desk_restored_after_every_move_does_what_one_that_never_was_does(moves):
     plain, restored = Floor(cash="100000"), Floor(cash="100000")

@@ -215,7 +215,7 @@ def test_bars_that_are_passed_over_change_nothing(tmp_path, monkeypatch):
     assert fast.count("CircuitBreakerTripped") > 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     kind=st.sampled_from(["mixed", "trending", "volatility_clusters"]),

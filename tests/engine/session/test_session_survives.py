@@ -238,7 +238,7 @@ async def test_a_session_whose_state_was_damaged(lab, sum_of, both):
 # the trail
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(0, 400), st.booleans())
 def test_a_trail_cut_anywhere_is_made_whole_from_what_was_saved(tmp_path_factory, steps, cut, told):
     """Each step stages some lines, saves them as pending, writes them; the process dies inside the last write."""

@@ -188,7 +188,7 @@ PARTS += [
 ]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(st.sampled_from(PARTS), max_size=9).map("".join))
 def test_a_line_that_is_not_searched_has_nothing_to_be_found(text):
     searched = scrub._NAMED.sub(rf"\g<1>{scrub.HIDDEN}", scrub._SHAPES.sub(scrub.HIDDEN, text))

@@ -99,7 +99,7 @@ def test_five_hundred_trials_fit_in_memory() -> None:
     assert peak < 80e6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 7), st.floats(0.001, 1000))
 def test_scaling_and_order_of_trials_do_not_matter(seed: int, trials: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

@@ -261,7 +261,7 @@ class BadLineWithBars(BadLine):
         super().market(Bar(start, self.now, prices[0], max(prices), min(prices), prices[-1]))
 
 
-BadLine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-BadLineWithBars.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+BadLine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+BadLineWithBars.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
 TestBadLine = BadLine.TestCase
 TestBadLineWithBars = BadLineWithBars.TestCase

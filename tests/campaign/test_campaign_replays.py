@@ -1,0 +1,143 @@
+"""A replay finds whatever in a campaign's folder is not as the campaign left it, and says where."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from campaign_support import bodies, journal_of, retold, settings_in, small_file
+
+from maestro.wiring.campaigns import CampaignRun
+from maestro_protocol.errors import DataError, UsageError
+from maestro_protocol.messages.events import BatchFinished
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('"tests":24', '"tests":23', "m0"),
+        ('"verdict":"approved"', '"verdict":"rejected"', "Critique"),
+        ('"word":"NOT ENOUGH EVIDENCE"', '"word":"SURVIVES"', "Verdict"),
+        ('"trades":', '"trades":1', "BatchFinished"),
+    ],
+)
+def test_a_replay_of_an_altered_journal_says_where(
+    old: str, new: str, place: str, undisturbed: CampaignRun, tmp_path: Path, small_data: Path
+) -> None:
+    shutil.copytree(undisturbed.folder, tmp_path / "altered")
+    path = tmp_path / "altered" / "journal.jsonl"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    found = retold(tmp_path / "altered", settings_in(tmp_path), small_data)
+    assert not found.same
+    assert place in str(found.difference)
+
+
+def test_a_journal_that_is_damaged_is_refused_in_one_line(
+    undisturbed: CampaignRun, tmp_path: Path, small_data: Path
+) -> None:
+    shutil.copytree(undisturbed.folder, tmp_path / "damaged")
+    path = tmp_path / "damaged" / "journal.jsonl"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UsageError, match=r"journal\.jsonl: is damaged") as refused:
+        retold(tmp_path / "damaged", settings_in(tmp_path), small_data)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_replay_on_other_bars_is_refused(undisturbed: CampaignRun, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="these are not the bars"):
+        retold(undisturbed.folder, settings_in(tmp_path), small_file(tmp_path, "noise"))
+
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
+    "a digit of one trade": (
+        "trades.jsonl",
+        lambda raw: raw.replace(b'"bars_held":', b'"bars_held":1', 1),
+        "line 1: bars_held",
+    ),
+    "a digit of the last score": (
+        "scores.jsonl",
+        lambda raw: b'"n_trades":9'.join(raw.rsplit(b'"n_trades":', 1)),
+        "n_trades: recorded 9",
+    ),
+    "a bit that makes it no JSON": ("trades.jsonl", lambda raw: b"}" + raw[1:], "line 1: is no line of the replay"),
+    "a white space": (
+        "trades.jsonl",
+        lambda raw: raw.replace(b'":', b'": ', 1),
+        "line 1: says the same in other bytes",
+    ),
+    "one line less": ("trades.jsonl", lambda raw: raw[raw.index(b"\n") + 1 :], "line 1: "),
+    "the last line less": ("scores.jsonl", lambda raw: raw[: raw[:-1].rindex(b"\n") + 1], "lines, the replay"),
+    "a line more": ("scores.jsonl", lambda raw: raw + raw[: raw.index(b"\n") + 1], "lines, the replay"),
+    "no last newline": ("scores.jsonl", lambda raw: raw[:-1], "lines, the replay"),
+    "an empty file": ("trades.jsonl", lambda raw: b"", "is not in the folder, or empty"),
+    "no file": ("trades.jsonl", lambda raw: None, "is not in the folder, or empty"),
+}
+
+
+def test_a_replay_finds_every_changed_byte_in_tests_lines_and_names_the_tests(
+    undisturbed: CampaignRun, tmp_path: Path, small_data: Path
+) -> None:
+    shutil.copytree(undisturbed.folder, tmp_path / "altered")
+    places = [(segment, number) for segment in (1, 2) for number in range(1, 9)]
+    damaged = dict(zip(DAMAGE, places, strict=False))
+    for damage, (segment, number) in damaged.items():
+        name, change, _ = DAMAGE[damage]
+        path = tmp_path / "altered" / f"segment_{segment}" / f"test_{number:03d}" / name
+        raw = path.read_bytes()
+        changed = change(raw)
+        assert changed != raw
+        path.unlink() if changed is None else path.write_bytes(changed)
+    found = retold(tmp_path / "altered", settings_in(tmp_path), small_data)
+    assert found.recorded == found.replayed
+    assert found.difference is None
+    assert not found.same
+    told = [line for line in found.files if line.startswith("seg") and "_test" in line.split(",")[0]]
+    assert len(told) == len(DAMAGE)
+    for damage, (segment, number) in damaged.items():
+        name, _, words = DAMAGE[damage]
+        [line] = [line for line in told if line.startswith(f"seg{segment}_test{number:03d}, {name}")]
+        assert words in line
+    digests = [line for line in found.files if line not in told]
+    assert [line.split(": ")[0] for line in digests] == [
+        "segment 1, seg1_test001 to seg1_test004",
+        "segment 1, seg1_test005 to seg1_test008",
+        "segment 2, seg2_test001 to seg2_test004",
+    ]
+    assert all("(m0" in line for line in digests)
+
+
+def test_a_replay_finds_tests_that_it_has_not(undisturbed: CampaignRun, tmp_path: Path, small_data: Path) -> None:
+    shutil.copytree(undisturbed.folder, tmp_path / "altered")
+    segment = tmp_path / "altered" / "segment_1"
+    shutil.copytree(segment / "test_001", segment / "test_999")
+    found = retold(tmp_path / "altered", settings_in(tmp_path), small_data)
+    assert [line.split(":")[0] for line in found.files] == [
+        "seg1_test999, trades.jsonl",
+        "seg1_test999, scores.jsonl",
+    ]
+    assert not found.same
+
+
+def test_a_forged_digest_with_forged_lines_is_found_by_the_replay(
+    undisturbed: CampaignRun, tmp_path: Path, small_data: Path
+) -> None:
+    """Who changes the lines and the digest in the journal alike still cannot change what the engine says."""
+    folder = tmp_path / "altered"
+    shutil.copytree(undisturbed.folder, folder)
+    path = folder / "segment_1" / "test_001" / "trades.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"bars_held":', b'"bars_held":1', 1))
+    journal = folder / "journal.jsonl"
+    first = next(body for body in bodies(journal_of(folder), BatchFinished) if body.segment == 1)
+    digest = hashlib.sha256()
+    for run in first.tests:
+        for name in ("trades.jsonl", "scores.jsonl"):
+            digest.update((folder / "segment_1" / f"test_{run[-3:]}" / name).read_bytes())
+    journal.write_text(journal.read_text().replace(first.digest, digest.hexdigest()))
+    found = retold(folder, settings_in(tmp_path), small_data)
+    assert "digest" in str(found.difference)
+    assert [line.split(",")[0] for line in found.files] == ["seg1_test001"]
