@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from maestro_engine.feeds.clock import ReceiveStamps
@@ -25,7 +26,8 @@ from maestro_engine.session.safety.lock import SessionLock
 from maestro_engine.session.safety.watchdog import Watchdog
 from maestro_engine.session.seeding import seed
 from maestro_engine.session.surroundings import Surroundings
-from maestro_engine.session.tasks import Tasks
+from maestro_engine.session.tasks import KILL_POLL_S, Tasks, heed
+from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import instrument_of
 from maestro_engine.session.watching.onlooker import Onlooker
 from maestro_protocol.errors import MaestroError, Refused, UsageError
@@ -158,8 +160,10 @@ class Session:
         trader.say(records.SystemState("SEEDING_HISTORY"))
         trader.finish()
         try:
-            if not await self._ending.first(seed(trader, feed, self.config, clock)):
-                return
+            async with self._heeding(controls, trader):
+                seeded = await self._ending.first(seed(trader, feed, self.config, clock))
+            if not seeded and trader.desk.flat:
+                return  # what is held needs prices to be closed at, and those come to one that is RUNNING
         except MaestroError as error:
             log.failure("seeding", error)
             trader.error(str(error))
@@ -187,6 +191,23 @@ class Session:
                 log.failure("task failed", failed)
                 trader.error(f"a task failed: {failed.exceptions[0]!r}")
                 self._ending.fail("failure")
+
+    @asynccontextmanager
+    async def _heeding(self, controls: Controls, trader: Trader) -> AsyncGenerator[None]:
+        """Listen to people while no task does it yet: history may take a while. They wait in the world's own time."""
+
+        async def listen() -> None:
+            while not self._ending.asked.is_set():
+                heed(controls, trader, self._ending)
+                await asyncio.sleep(KILL_POLL_S)
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
 
     def _memory_full(self, loop: asyncio.AbstractEventLoop) -> Callable[[int], None]:
         """What the watchdog's thread calls: the loop is told, in its own time."""

@@ -16,6 +16,7 @@ from maestro_engine.session.evidence.metrics import Metrics, Sample
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.safety.controls import Controls
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.trading.trader import Trader
 from maestro_protocol.errors import DataError, MaestroError
 
 HEARTBEAT_S = 1.0
@@ -26,6 +27,16 @@ JUMP_MS = 1_000
 MARKET_DATA = "market_data"
 HISTORY = "history"
 """Names of what a session depends on: a breaker each, which three failures in a row open for a minute."""
+
+
+def heed(controls: Controls, trader: Trader, ending: Ending) -> None:
+    """Do what people have asked for since the last look."""
+    controls.clear(trader.clear)
+    source = trader.kill(controls.kill_sources())
+    if source is not None:
+        ending.begin(f"kill_switch:{source.value}")
+    elif controls.take("stop"):
+        ending.begin("stop")
 
 
 class Tasks:
@@ -140,12 +151,7 @@ class Tasks:
     async def kill_switch(self) -> None:
         while not self._ending.asked.is_set():
             self._now()
-            self._controls.clear(self._trader.clear)
-            source = self._trader.kill(self._controls.kill_sources())
-            if source is not None:
-                self._ending.begin(f"kill_switch:{source.value}")
-            elif self._controls.take("stop"):
-                self._ending.begin("stop")
+            heed(self._controls, self._trader, self._ending)
             await self._clock.sleep(KILL_POLL_S)
 
     async def stale_data(self) -> None:

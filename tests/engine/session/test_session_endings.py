@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import textwrap
@@ -334,3 +335,35 @@ async def test_it_may_be_stopped_while_it_still_waits_for_history(lab):
     assert (report.reason, report.exit_code) == ("signal:SIGTERM", 0)
     assert "RUNNING" not in lab.states()
     assert all((lab.folder / name).is_file() for name in ARTIFACTS)
+
+
+@pytest.mark.parametrize("how", ["file", "remote", "stop"])
+async def test_it_may_be_killed_while_it_still_waits_for_history(lab, how):
+    asked = asyncio.Event()
+
+    def wrap(feed):
+        async def history(*given):
+            if how == "file":
+                (lab.root / KILL_FILE).touch()
+            else:
+                send(lab.folder, "stop" if how == "stop" else "kill")
+            await asked.wait()  # an exchange that never answers
+
+        feed.history = history
+        return feed
+
+    lab.wrap = wrap
+    report = await lab.run()
+    assert (report.reason, report.exit_code) == ("stop" if how == "stop" else f"kill_switch:{how}", 0)
+    assert "RUNNING" not in lab.states()
+
+
+async def test_what_an_interrupted_session_held_is_closed_even_if_it_is_killed_before_it_has_history(lab):
+    await lab.crash()
+    lab.told.clear()
+    (lab.root / KILL_FILE).touch()
+    report = await lab.run()
+    assert (report.reason, report.position, report.exit_code) == ("kill_switch:file", 0, 0)
+    assert report.flat_ms is not None
+    assert report.flat_ms < 5_000
+    assert not lab.events("EntryDecided")
