@@ -302,7 +302,6 @@ class SimFeed:
         }
         self._after = after
         self._begins_ms = settings.start_ms if after is None else after.ms
-        self._minutes: list[Kline] | None = None
 
     async def events(self) -> AsyncIterator[Event]:
         began_ns = self._clock.monotonic_ns() if self._clock is not None else 0
@@ -333,10 +332,8 @@ class SimFeed:
         return [kline for kline in fold(self._known(), interval) if kline.closed][-limit:]
 
     def _known(self) -> list[Kline]:
-        """All minutes that are closed where it begins."""
-        if self._minutes is None:
-            self._minutes = [*self._sim.history(), *self._sim.lived(self._begins_ms)]
-        return self._minutes
+        """All minutes that are closed where it begins; not kept, since a session asks for them at its start alone."""
+        return [*self._sim.history(), *self._sim.lived(self._begins_ms)]
 
     def _played(self) -> Iterator[Event]:
         """From the beginning of the longest candle that is open where it begins, and a minute before at the least."""
