@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 import cases
+from maestro import process
 from measuring import machine, table
 from measuring.bench import Bench, Case
 from measuring.results import Row, missing
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="a first look: fewer repetitions, the small sets only")
     parser.add_argument("--only", action="append", choices=sorted(there), metavar="CASE", help=", ".join(there))
     asked = parser.parse_args(arguments)
+    process.spare()  # as the product's own process does
     sections: list[Section] = []
     whole = True
     was_busy = machine.busy()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
 
 import typer
 
+from maestro import process
 from maestro.cli import campaign, data, exchange, gate, record, session, study, things
 from maestro.cli.operate import agent, doctor
 from maestro.cli.show import plain
 from maestro_protocol.errors import MaestroError
-
-_ARENA_MAX = -8
 
 app = typer.Typer(
     name="maestro",
@@ -41,22 +38,12 @@ app.command("schema")(things.schema)
 app.command("version")(things.version)
 
 
-def _spare() -> None:
-    """Spare time and memory for the whole process."""
-    # A command makes many small frozen objects and hardly a cycle: looking for some takes a fifth of its time.
-    gc.set_threshold(500_000, 50, 50)
-    # Each thread's own arena keeps what the thread gave back: 20 MB of a campaign, whose threads hardly allocate.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
-    if mallopt is not None:
-        mallopt(_ARENA_MAX, 1)
-
-
 def run() -> None:
     """The console script: any error of ours is one line on standard error and its own exit code.
 
     ``--debug`` may stand anywhere and shows the whole trace.
     """
-    _spare()
+    process.spare()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
@@ -72,4 +59,4 @@ def run() -> None:
     except BrokenPipeError:
         raise SystemExit(1) from None
     finally:
-        gc.freeze()  # the interpreter's last look for cycles, at objects that all go away, takes half a second
+        process.leave()
