@@ -80,6 +80,10 @@ class Shown:
         self.told.append(json.loads(line))
         self.on_line(self.told[-1])
 
+    def hurry(self, speed: float) -> None:
+        """Let time pass at *speed*, where what is to be seen takes long to happen."""
+        self.clock = machine_clock(speed)
+
     async def run(self) -> FinalReport:
         session = self.make()
         async with self.board.beside(session):

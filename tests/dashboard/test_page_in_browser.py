@@ -90,7 +90,8 @@ def test_kill_after_asking_back_and_the_page_stays_with_the_last_figures(shown, 
 
 def test_a_tripped_breaker_is_cleared_by_who_says_why(shown, open_page):
     shown.limits = {"max_losing_streak": 1}
-    shown.minutes = 600.0
+    shown.minutes = 1_200.0
+    shown.hurry(200.0)
     shown.start()
     page = open_page(shown.url)
     page.locator("#clear-losing_streak").click(timeout=PATIENCE_MS)

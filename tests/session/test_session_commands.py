@@ -271,7 +271,7 @@ def test_a_session_of_bitunix_over_the_served_double(tmp_path):
         assert exchange.stdout is not None
         address = exchange.stdout.readline().split()[0]
         run = ["session", "run", "--out", str(tmp_path), "--source", "bitunix", "--endpoint", address]
-        ended = subprocess.run([*MAESTRO, *run, "--duration", "0.2"], capture_output=True, text=True, timeout=100)
+        ended = subprocess.run([*MAESTRO, *run, "--duration", "0.1"], capture_output=True, text=True, timeout=100)
         exchange.send_signal(signal.SIGTERM)
         assert exchange.wait(30) == 0
     assert ended.returncode == 0, ended.stderr

@@ -21,7 +21,6 @@ class Watch(event.Listener):
         pass
 event.register("numba:compile", Watch())
 from maestro_engine.backtest import Costs, TestSpec, Window, simulate_batch
-from maestro_engine.backtest.reference import reference_trades
 from maestro_engine.market.bars import Bars
 rng = np.random.default_rng(1)
 close = 100.0 * np.exp(np.cumsum(rng.standard_normal(900)) * 0.002)
@@ -33,7 +32,6 @@ names = ("ema_crossover", "macd_trend", "trend_breakout")
 tests = [TestSpec(i, Window(0, 50, 900, 900, 900), names[: i + 1], {"gate_cvd": i == 1}) for i in range(3)]
 result = simulate_batch(bars, tests, Costs(), jobs=2)
 made = b"".join(result.trades(i).tobytes() for i in range(3))
-made += reference_trades(opened, high, low, close).tobytes()
 print(json.dumps([compiled, hashlib.sha256(made).hexdigest(), len(made), "scipy.linalg" in sys.modules]))
 """
 
