@@ -43,7 +43,7 @@ class Bench:
         return Worker(script, Path(sys.executable), self.scratch / f"{script}.log")
 
     def peer_worker(self, script: str) -> Worker:
-        return Worker(script, self.peers.python, self.scratch / f"{script}.log")
+        return Worker(f"peers/{script}", self.peers.python, self.scratch / f"{script}.log")
 
     @cached_property
     def real_bars(self) -> Path | None:

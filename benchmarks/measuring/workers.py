@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,12 @@ class Worker:
         self._log = log
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [python, WORKERS / script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                [python, WORKERS / script],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=os.environ | {"PYTHONPATH": str(WORKERS)},  # peers, a folder below, speak the same wire
             )
 
     def __enter__(self) -> Self:

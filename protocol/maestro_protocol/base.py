@@ -52,8 +52,11 @@ def _told(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
         if issubclass(each, Frozen) and each is not Frozen:
             statements = cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(each))).body[0]).body
             for field, text in pairwise(statements):
-                if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-                    yield ast.unparse(field.target), inspect.cleandoc(ast.literal_eval(text.value))
+                told = (
+                    text.value.value if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) else None
+                )
+                if isinstance(field, ast.AnnAssign) and isinstance(told, str):
+                    yield ast.unparse(field.target), inspect.cleandoc(told)
 
 
 def _as_number(value: Decimal) -> float:

@@ -94,12 +94,10 @@ def stationary_indices(rng: np.random.Generator, n: int, block: float, draws: in
     fresh[:, 0] = True
     place = np.arange(n)
     begun = np.maximum.accumulate(np.where(fresh, place, 0), axis=1)
-    begun += n * np.arange(draws)[:, None]
-    moved = start.ravel()[begun]
-    begun -= n * np.arange(draws)[:, None]
+    moved = start.ravel()[begun + n * np.arange(draws)[:, None]]
     moved += place
     moved -= begun
-    moved[moved >= n] -= n
+    moved[moved >= n] -= n  # what a remainder would give, at a third of its time
     return moved
 
 
