@@ -91,6 +91,7 @@ def planned(columns: Columns, terms: Terms, bar: int, side: int, atr: float, sto
 
 
 MICROS = 1e6
+_ONE = np.uint64(1)
 _STOP = int(ExitReason.STOP)
 _TARGET = int(ExitReason.TARGET)
 _TIMEOUT = int(ExitReason.TIMEOUT)
@@ -151,19 +152,22 @@ class Track(NamedTuple):
 def walk(
     columns: Columns, plan: Plan, begin: int, until: int, base: float, scale: float, track: Track
 ) -> tuple[int, Track]:
-    """Go from *begin* to the first bar that touches stop or target, or to *until*; equity is base + scale x close."""
+    """Go from *begin* to the first bar that touches stop or target, or to *until*; equity is base + scale x close.
+
+    Bars are counted without a sign: one that could be negative would be looked at for counting from the end.
+    """
     highest, lowest, equity, peak, floor, drop = track
     high, low, close = columns.high, columns.low, columns.close
-    i = begin
-    while i < until and low[i] > plan.lower and high[i] < plan.upper:
+    i, stop = np.uint64(begin), np.uint64(until)
+    while i < stop and low[i] > plan.lower and high[i] < plan.upper:
         highest = max(highest, high[i])
         lowest = min(lowest, low[i])
         equity = base + scale * close[i]
         peak = max(peak, equity)
         floor = min(floor, equity)
         drop = min(drop, equity - peak)
-        i += 1
-    return i, Track(highest, lowest, equity, peak, floor, drop)
+        i += _ONE
+    return int(np.int64(i)), Track(highest, lowest, equity, peak, floor, drop)
 
 
 @inlined

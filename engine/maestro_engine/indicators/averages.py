@@ -7,11 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine.indicators.compiled import compiled, inlined
+from maestro_engine.indicators.instructions import fma
 from maestro_engine.market.bars import Floats
 
 
 class Decay(NamedTuple):
-    """Weight ``a`` of the newest value, and the first four powers of ``1 - a``."""
+    """Weight ``a`` of the newest value, and the first four powers of ``1 - a``.
+
+    What a recursion carries is the average over its weight, ``s = x + (1 - a) s``: one fused step for each value.
+    """
 
     a: float
     k1: float
@@ -34,23 +38,26 @@ def span_decay(span: float) -> Decay:
 
 @inlined
 def four(d: Decay, last: float, x0: float, x1: float, x2: float, x3: float) -> tuple[float, float, float, float]:
-    """The next four values of the average after *last*.
+    """The next four sums after *last*.
 
-    ``y += a (x - y)`` makes each value wait for the one before; with the recursion written out over four
-    values only every fourth waits, which is three times as fast.
+    Each sum waits for the one before; with the recursion written out over four values only every fourth does.
     """
-    p0 = d.a * x0
-    p1 = d.k1 * p0 + d.a * x1
-    p2 = d.k1 * p1 + d.a * x2
-    p3 = d.k1 * p2 + d.a * x3
-    return d.k1 * last + p0, d.k2 * last + p1, d.k3 * last + p2, d.k4 * last + p3
+    p1 = fma(d.k1, x0, x1)
+    p2 = fma(d.k1, p1, x2)
+    p3 = fma(d.k1, p2, x3)
+    return fma(d.k1, last, x0), fma(d.k2, last, p1), fma(d.k3, last, p2), fma(d.k4, last, p3)
 
 
 @inlined
 def two(d: Decay, last: float, x0: float, x1: float) -> tuple[float, float]:
-    """The next two values: where several averages run side by side, this is faster than :func:`four`."""
-    p0 = d.a * x0
-    return d.k1 * last + p0, d.k2 * last + (d.k1 * p0 + d.a * x1)
+    """The next two sums: where several averages run side by side, this is faster than :func:`four`."""
+    return fma(d.k1, last, x0), fma(d.k2, last, fma(d.k1, x0, x1))
+
+
+@inlined
+def gap(one: Decay, sum_of_one: float, other: Decay, sum_of_other: float) -> float:
+    """One average minus the other."""
+    return fma(one.a, sum_of_one, -other.a * sum_of_other)
 
 
 @inlined
@@ -61,15 +68,16 @@ def at(values: Floats, index: int) -> float:
 
 @inlined
 def averaged(d: Decay, last: float, values: Floats, out: Floats) -> float:
-    """Write the averages of *values* after *last* into *out*, which may be *values* itself; gives the last."""
+    """Write the averages of *values* after the sum *last* into *out*, maybe *values* itself; gives the last sum."""
     whole = len(values) // 4 * 4
     for i in range(0, whole, 4):
-        out[i], out[i + 1], out[i + 2], last = four(d, last, values[i], values[i + 1], values[i + 2], values[i + 3])
-        out[i + 3] = last
+        s0, s1, s2, last = four(d, last, values[i], values[i + 1], values[i + 2], values[i + 3])
+        out[i], out[i + 1], out[i + 2], out[i + 3] = d.a * s0, d.a * s1, d.a * s2, d.a * last
     if whole < len(values):
         rest = four(d, last, values[whole], at(values, whole + 1), at(values, whole + 2), 0.0)
         for j in range(len(values) - whole):
-            out[whole + j] = last = rest[j]
+            last = rest[j]
+            out[whole + j] = d.a * last
     return last
 
 
@@ -78,7 +86,8 @@ def ema(values: Floats, span: float) -> Floats:
     """Exponential moving average, ``a = 2 / (span + 1)``, seeded with the first value; shape ``(n,)``."""
     out = values.copy()
     if len(values):
-        averaged(span_decay(span), values[0], values[1:], out[1:])
+        d = span_decay(span)
+        averaged(d, values[0] / d.a, values[1:], out[1:])
     return out
 
 
@@ -106,7 +115,7 @@ class Macd(NamedTuple):
 
 
 class MacdState(NamedTuple):
-    """The three averages at one bar."""
+    """The sums of the three averages at one bar."""
 
     fast: float
     slow: float
@@ -120,18 +129,25 @@ def macd(fast: float, slow: float, signal: float) -> Macd:
 
 
 @inlined
+def macd_begun(m: Macd, close: float) -> MacdState:
+    """The state at the first bar, at whose *close* both averages begin."""
+    return MacdState(close / m.fast.a, close / m.slow.a, 0.0)
+
+
+@inlined
 def macd_two(m: Macd, last: MacdState, x0: float, x1: float) -> tuple[float, float, MacdState]:
-    """Histogram of the next two bars with closes *x0* and *x1*, and the averages at the second of them."""
+    """Histogram of the next two bars with closes *x0* and *x1*, and the state at the second of them."""
     fast0, fast1 = two(m.fast, last.fast, x0, x1)
     slow0, slow1 = two(m.slow, last.slow, x0, x1)
-    line0, line1 = fast0 - slow0, fast1 - slow1
+    line0, line1 = gap(m.fast, fast0, m.slow, slow0), gap(m.fast, fast1, m.slow, slow1)
     signal0, signal1 = two(m.signal, last.signal, line0, line1)
-    return line0 - signal0, line1 - signal1, MacdState(fast1, slow1, signal1)
+    own = -m.signal.a
+    return fma(own, signal0, line0), fma(own, signal1, line1), MacdState(fast1, slow1, signal1)
 
 
 @inlined
 def macd_line(m: Macd, last: MacdState, close: Floats, out: Floats) -> MacdState:
-    """Write the histogram of the bars after *last* into *out*; gives the averages at the last of an even number."""
+    """Write the histogram of the bars after *last* into *out*; gives the state at the last of an even number."""
     for i in range(0, len(close) - 1, 2):
         out[i], out[i + 1], last = macd_two(m, last, close[i], close[i + 1])
     if len(close) % 2:
@@ -147,5 +163,6 @@ def macd_histogram(close: Floats, fast: float, slow: float, signal: float) -> Fl
     """
     out = np.zeros(len(close))
     if len(close):
-        macd_line(macd(fast, slow, signal), MacdState(close[0], close[0], 0.0), close[1:], out[1:])
+        weights = macd(fast, slow, signal)
+        macd_line(weights, macd_begun(weights, close[0]), close[1:], out[1:])
     return out

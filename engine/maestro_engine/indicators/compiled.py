@@ -44,10 +44,13 @@ _SOURCES = _stamp()
 
 
 def _cached(function: Callable[P, R], **options: object) -> Callable[P, R]:
-    """numba looks at the file of the function alone; what it calls is compiled into it, so all files count."""
+    """numba looks at the file of the function alone; what it calls is compiled into it, so all files count.
+
+    They are part of the version, which is read first: the rest may name a class that there was once.
+    """
     dispatcher = _njit(cache=True, **_OPTIONS, **options)(function)
     index = dispatcher._cache._cache_file
-    index._source_stamp = (index._source_stamp, _SOURCES)
+    index._version = (index._version, _SOURCES)
     return cast("Callable[P, R]", dispatcher)
 
 

@@ -45,7 +45,8 @@ def write_atr(high: Floats, low: Floats, close: Floats, bars: int, out: Floats) 
     """Write :func:`wilder_atr` into *out*."""
     d, last = decay(1.0 / bars), 0.0
     for i in range(min(1, len(close))):
-        out[i] = last = high[i] - low[i]
+        out[i] = high[i] - low[i]
+        last = out[i] / d.a
     for begin in range(1, len(close), BLOCK):
         end = min(begin + BLOCK, len(close))
         ranges(close[begin - 1 : end - 1], high[begin:end], low[begin:end], out[begin:end])

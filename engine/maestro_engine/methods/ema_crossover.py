@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from maestro_engine.indicators.averages import Decay, at, four, span_decay
+from maestro_engine.indicators.averages import Decay, at, four, gap, span_decay
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, inlined, kernel
-from maestro_engine.indicators.crossing import BLOCK, Desk, crossings, desk, told
+from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
@@ -14,33 +14,34 @@ from maestro_engine.methods.method import Method
 @compiled
 def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     """Signals of :data:`METHOD`; see :data:`maestro_engine.methods.method.Scan`."""
-    return _signals(columns.close, span_decay(values[0]), span_decay(values[1]), bar, side, desk())
+    return _signals(columns.close, span_decay(values[0]), span_decay(values[1]), bar, side, room_for_line())
 
 
 @kernel
-def _signals(close: Floats, fast: Decay, slow: Decay, bar: Ints, side: Ints, table: Desk) -> int:
-    last, count = (close[0], close[0]), 0
+def _signals(close: Floats, fast: Decay, slow: Decay, bar: Ints, side: Ints, line: Floats) -> int:
+    last, count = (close[0] / fast.a, close[0] / slow.a), 0
     for begin in range(1, len(close), BLOCK):
         block = close[begin : begin + BLOCK]
-        last = _gaps(fast, slow, last, block, table.line[1 : len(block) + 1])
-        count = crossings(table, begin, len(block), bar, count)
-    return told(bar, side, count)
+        last = _gaps(fast, slow, last, block, line[1 : len(block) + 1])
+        count = crossings(line, begin, len(block), bar, side, count)
+    return count
 
 
 @inlined
 def _gaps(fast: Decay, slow: Decay, last: tuple[float, float], close: Floats, out: Floats) -> tuple[float, float]:
-    """Write fast average minus slow one into *out*; gives both at the last of a whole number of four bars."""
+    """Write fast average minus slow one into *out*; gives both sums at the last of a whole number of four bars."""
     whole = len(close) // 4 * 4
     for i in range(0, whole, 4):
         f = four(fast, last[0], close[i], close[i + 1], close[i + 2], close[i + 3])
         s = four(slow, last[1], close[i], close[i + 1], close[i + 2], close[i + 3])
-        out[i], out[i + 1], out[i + 2], out[i + 3] = f[0] - s[0], f[1] - s[1], f[2] - s[2], f[3] - s[3]
+        out[i], out[i + 1] = gap(fast, f[0], slow, s[0]), gap(fast, f[1], slow, s[1])
+        out[i + 2], out[i + 3] = gap(fast, f[2], slow, s[2]), gap(fast, f[3], slow, s[3])
         last = f[3], s[3]
     if whole < len(close):
         x0, x1, x2 = close[whole], at(close, whole + 1), at(close, whole + 2)
         f, s = four(fast, last[0], x0, x1, x2, 0.0), four(slow, last[1], x0, x1, x2, 0.0)
         for j in range(len(close) - whole):
-            out[whole + j] = f[j] - s[j]
+            out[whole + j] = gap(fast, f[j], slow, s[j])
     return last
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from maestro_engine.indicators.averages import Macd, MacdState, macd, macd_line
+from maestro_engine.indicators.averages import Macd, macd, macd_begun, macd_line
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
-from maestro_engine.indicators.crossing import BLOCK, Desk, crossings, desk, told
+from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
@@ -14,17 +14,17 @@ from maestro_engine.methods.method import Method
 @compiled
 def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     """Signals of :data:`METHOD`; see :data:`maestro_engine.methods.method.Scan`."""
-    return _signals(columns.close, macd(values[0], values[1], values[2]), bar, side, desk())
+    return _signals(columns.close, macd(values[0], values[1], values[2]), bar, side, room_for_line())
 
 
 @kernel
-def _signals(close: Floats, weights: Macd, bar: Ints, side: Ints, table: Desk) -> int:
-    state, count = MacdState(close[0], close[0], 0.0), 0
+def _signals(close: Floats, weights: Macd, bar: Ints, side: Ints, line: Floats) -> int:
+    state, count = macd_begun(weights, close[0]), 0
     for begin in range(1, len(close), BLOCK):
         block = close[begin : begin + BLOCK]
-        state = macd_line(weights, state, block, table.line[1 : len(block) + 1])
-        count = crossings(table, begin, len(block), bar, count)
-    return told(bar, side, count)
+        state = macd_line(weights, state, block, line[1 : len(block) + 1])
+        count = crossings(line, begin, len(block), bar, side, count)
+    return count
 
 
 METHOD = Method(

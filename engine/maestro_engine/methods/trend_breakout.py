@@ -6,7 +6,7 @@ import numpy as np
 
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
-from maestro_engine.indicators.crossing import BLOCK, Desk, crossings, desk, told
+from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line
 from maestro_engine.indicators.trend import highest
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
@@ -20,23 +20,23 @@ def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     Only the first close outside counts; the next one needs a close back inside, or outside on the other side.
     """
     length = int(values[0])
-    return _signals(columns, length, bar, side, desk(), np.empty((4, BLOCK + length)))
+    return _signals(columns, length, bar, side, room_for_line(), np.empty((4, BLOCK + length)))
 
 
 @kernel
-def _signals(columns: Columns, length: int, bar: Ints, side: Ints, table: Desk, room: Floats) -> int:
+def _signals(columns: Columns, length: int, bar: Ints, side: Ints, line: Floats, room: Floats) -> int:
     """As :func:`scan`. The line is how far the close is outside: above 0 over the channel, below 0 under it."""
     count = 0
     for begin in range(length, len(columns.close), BLOCK):
         close = columns.close[begin : begin + BLOCK]
-        tops, bottoms, line = room[2, : len(close)], room[3, : len(close)], table.line[1:]
+        tops, bottoms, outside = room[2, : len(close)], room[3, : len(close)], line[1:]
         before = slice(begin - length, begin + len(close) - 1)
         highest(columns.high[before], 1.0, length, room, tops)
         highest(columns.low[before], -1.0, length, room, bottoms)
         for i in range(len(close)):
-            line[i] = max(0.0, close[i] - tops[i]) + min(0.0, close[i] + bottoms[i])
-        count = crossings(table, begin, len(close), bar, count)
-    return told(bar, side, count)
+            outside[i] = max(0.0, close[i] - tops[i]) + min(0.0, close[i] + bottoms[i])
+        count = crossings(line, begin, len(close), bar, side, count)
+    return count
 
 
 METHOD = Method(

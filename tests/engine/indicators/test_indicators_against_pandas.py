@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from maestro_engine.indicators import averages, crossing, flow, trend, volatility
 from maestro_engine.indicators.crossing import BLOCK
@@ -143,16 +144,32 @@ def test_imbalance_without_volume_is_unknown():
     assert np.isnan(flow.imbalance(np.zeros(5), np.zeros(5), 2)).all()
 
 
+@njit
+def noted(values, bar, side):
+    """Crossings of a line that is given block by block, as methods give theirs."""
+    line, count = crossing.room_for_line(), 0
+    for begin in range(0, len(values), BLOCK):
+        block = values[begin : begin + BLOCK]
+        line[1 : len(block) + 1] = block
+        count = crossing.crossings(line, begin, len(block), bar, side, count)
+    return count
+
+
 @SETTINGS
-@given(values=st.lists(st.sampled_from([-1.0, 0.0, 1e-300, 2.0, float("nan")]), min_size=1, max_size=40))
-def test_crossings(values):
+@given(
+    values=st.lists(st.sampled_from([-1.0, 0.0, 1e-300, 2.0, float("nan")]), min_size=1, max_size=40),
+    before=st.sampled_from([0, 1, 22, 63, 64, BLOCK - 20, BLOCK]),
+)
+def test_crossings(values, before):
+    line = [0.0] * before + values
     expected = [
         (i, 1 if now > 0 else -1)
-        for i, (before, now) in enumerate(pairwise(values), 1)
-        if (now > 0 >= before) or (now < 0 <= before)
+        for i, (last, now) in enumerate(pairwise([0.0, *line]))
+        if (now > 0 >= last) or (now < 0 <= last)
     ]
-    found = [(i, crossing.crossed(before, now)) for i, (before, now) in enumerate(pairwise(values), 1)]
-    assert [(i, side) for i, side in found if side != 0] == expected
+    bar, side = np.empty(len(line), np.int64), np.empty(len(line), np.int64)
+    count = noted(np.array(line), bar, side)
+    assert list(zip(bar[:count].tolist(), side[:count].tolist(), strict=True)) == expected
 
 
 COLUMNS = {
