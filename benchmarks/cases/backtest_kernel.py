@@ -155,7 +155,7 @@ def _linearity_in_bars(bench: Bench, mega: Bars) -> Iterator[Row]:
     names = tuple(method.name for method in registry.all_methods())
     kinds = {"macd_trend alone": ("macd_trend",), "all methods in one test, three gates": names}
     takers = {
-        (what, count): timed(partial(simulate_batch, mega, [_long_test(methods, count)], COSTS))
+        (what, count): timed(partial(simulate_batch, mega, [_long_test(methods, count)], COSTS, jobs=2))
         for what, methods in kinds.items()
         for count in BARS
     }
@@ -163,7 +163,7 @@ def _linearity_in_bars(bench: Bench, mega: Bars) -> Iterator[Row]:
         take()
     samples = interleaved(takers, bench.rounds(7))
     for what in kinds:
-        yield duration(f"one test of 1,000,000 bars: {what}", samples[what, BARS[-1]], most(0.020))
+        yield duration(f"one test of 1,000,000 bars, two threads: {what}", samples[what, BARS[-1]], most(0.020))
     each = [samples[what, count].times(1 / count) for what in list(kinds)[-1:] for count in BARS]
     yield _spread("cost of a bar: 1,000,000 in one test, over 4,320", each)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from maestro_engine.backtest.trade import Span, Terms, terms_of
 from maestro_engine.backtest.wishes import Asked, asked
 from maestro_engine.market.bars import Bars, Ints
 from maestro_protocol.errors import ConfigError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LEAST = 25
 """Tests of a task: fewer would cost more to hand over than to run,"""
@@ -37,6 +40,17 @@ class _Job(NamedTuple):
     terms: Terms
     episode_bars: int
     keep: bool
+    aside: Executor
+    """Where to have done what need not be waited for."""
+
+
+class _Here(Executor):
+    """Does at once what it is given: who has no thread to spare waits."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        done: Future[T] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 def simulate_batch(
@@ -63,12 +77,14 @@ def simulate_batch(
         raise ConfigError(f"episode_bars {episode_bars} and jobs {jobs} must be at least 1")
     translated = asked(tests)
     check_taker_volume(bars, tests, translated.rules)
-    job = _Job(bars, translated, terms_of(costs, sizing), episode_bars, keep_trades)
-    tasks = _tasks(_by_window(bars, tests, translated.wish), jobs)
+    job = _Job(bars, translated, terms_of(costs, sizing), episode_bars, keep_trades, _Here())
+    tasks = list(_tasks(_by_window(bars, tests, translated.wish), jobs))
     if jobs == 1:
         done = [_run(job, task) for task in tasks]
     else:
         with ThreadPoolExecutor(jobs) as pool:
+            if 2 * len(tasks) <= jobs:  # each task has a second thread
+                job = job._replace(aside=pool)
             done = list(pool.map(partial(_run, job), tasks))
     chunks = [chunk for task in done for chunk in task]
     return BatchResult(tests, chunks, episode_bars, bars.step_ms, keep_trades)
@@ -143,8 +159,7 @@ def _simulate(job: _Job, window: Window, index: Ints) -> Iterator[Chunk]:
         window.end - window.start,
         job.episode_bars,
     )
-    frame = features.frame(span)
-    scene = Scene(features.columns, features.basis, features.funding(), span, job.terms, frame)
+    scenery = job.aside.submit(features.scenery, span, job.terms)
     ballot = ballot_for(wishes.lists.shape[1])
     book = np.zeros(1, BOOK)
     wish = job.asked.wish[index]
@@ -152,6 +167,7 @@ def _simulate(job: _Job, window: Window, index: Ints) -> Iterator[Chunk]:
         wanted = wish[ends[:-1]]
         spoken = wishes.spoken[wanted]
         found, lists = features.find(wishes, wanted)
+        scene = scenery.result()
         ranges, rows = features.ranges(spoken[:, ATR_BARS])
         tests = index[ends[0] : ends[-1]]
         orders = Orders(spoken, lists, rows, ends - ends[0], job.asked.rules[tests])

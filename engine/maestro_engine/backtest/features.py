@@ -6,10 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
+from maestro_engine.backtest.kernel import Scene
 from maestro_engine.backtest.records import EPISODE, Phase, Records, Regime
 from maestro_engine.backtest.signals import REGIME_ATR_BARS, Basis, Found, Ranges, measured
 from maestro_engine.backtest.spec import Forced
-from maestro_engine.backtest.trade import Funding, Span
+from maestro_engine.backtest.trade import Funding, Span, Terms
 from maestro_engine.backtest.wishes import Wishes
 from maestro_engine.indicators.columns import Columns, columns_of
 from maestro_engine.indicators.compiled import inlined, kernel
@@ -63,7 +64,7 @@ def lay_out(frame: Records, span: Span, atrz: Floats) -> None:
 class Features:
     """The bars of one window, counted from *start*, and what is made of them once for all tests on it.
 
-    Not for several threads at once: what was found is written over by the next :meth:`find`.
+    Not for several threads that find: what was found is written over by the next :meth:`find`.
     """
 
     def __init__(self, bars: Bars, start: int, tests: int = 1) -> None:
@@ -72,10 +73,13 @@ class Features:
         self._start = start
         self.columns = columns_of(bars)
         self._pool = np.empty((2, 0), np.int64)
-        self._regime = measured(self.columns, np.array([REGIME_ATR_BARS]))
 
     def __len__(self) -> int:
         return len(self._bars)
+
+    @cached_property
+    def _regime(self) -> Ranges:
+        return measured(self.columns, np.array([REGIME_ATR_BARS]))
 
     @cached_property
     def basis(self) -> Basis:
@@ -86,6 +90,10 @@ class Features:
         basis = Basis(np.empty(flowing), np.empty(flowing), np.empty(n), *strides)
         total_up(self.columns, basis)
         return basis
+
+    def scenery(self, span: Span, terms: Terms) -> Scene:
+        """What all tests on the window see; needs nothing that :meth:`find` makes, and may be asked for beside it."""
+        return Scene(self.columns, self.basis, self.funding(), span, terms, self.frame(span))
 
     def ranges(self, lengths: Ints) -> tuple[Ranges, Ints]:
         """Average true ranges of all *lengths*, and which row each has."""

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine.indicators.columns import Columns
-from maestro_engine.indicators.compiled import compiled, inlined
+from maestro_engine.indicators.compiled import inlined, kernel
 from maestro_engine.indicators.flow import last_sum, ratio
 from maestro_engine.indicators.trend import STRIDE, vhf_at, vhf_by_strides
-from maestro_engine.indicators.volatility import wilder_atr, zscore
+from maestro_engine.indicators.volatility import Z_BLOCK, write_atr, write_zscore
 from maestro_engine.market.bars import Floats, Ints
 
 ATRZ_BARS = 288
@@ -105,25 +105,25 @@ def ballot_for(methods: int) -> Ballot:
 
 
 def signals_for(count: int) -> Signals:
-    """Room for *count* signals."""
-    bar, side, voters = np.empty((3, count), np.int64)
-    return Signals(bar, side, np.empty(count), np.empty((count, 4)), voters)
+    """Room for *count* signals, in one piece: numpy asks for large pages where it is large."""
+    room = np.empty((8, count))
+    bar, side, voters = room[:3].view(np.int64)
+    return Signals(bar, side, room[3], room[4:].reshape(count, 4), voters)
 
 
-@compiled
 def measured(columns: Columns, lengths: Ints) -> Ranges:
-    """The ranges of each of *lengths*."""
-    n = len(columns.close)
-    if len(lengths) == 1:
-        atr = wilder_atr(columns.high, columns.low, columns.close, lengths[0])
-        return Ranges(atr.reshape((1, n)), zscore(atr, ATRZ_BARS).reshape((1, n)))
-    ranges = Ranges(np.empty((len(lengths), n)), np.empty((len(lengths), n)))
-    for r in range(len(lengths)):
-        atr = wilder_atr(columns.high, columns.low, columns.close, lengths[r])
-        atrz = zscore(atr, ATRZ_BARS)
-        for i in range(n):  # one by one, as the copy of a whole row takes seconds to compile
-            ranges.atr[r, i], ranges.atrz[r, i] = atr[i], atrz[i]
+    """The ranges of each of *lengths*, made here because numpy asks for large pages and a kernel does not."""
+    shape = len(lengths), len(columns.close)
+    ranges = Ranges(np.empty(shape), np.empty(shape))
+    _measure(columns, lengths, np.empty((2, Z_BLOCK)), ranges)
     return ranges
+
+
+@kernel
+def _measure(columns: Columns, lengths: Ints, room: Floats, to: Ranges) -> None:
+    for r in range(len(lengths)):
+        write_atr(columns.high, columns.low, columns.close, lengths[r], to.atr[r])
+        write_zscore(to.atr[r], ATRZ_BARS, room[0], room[1], to.atrz[r])
 
 
 @inlined
