@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 
-_ARENA_MAX = -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_LARGE = 32 << 20  # the most that is allowed
 
 
 def spare() -> None:
@@ -14,9 +15,12 @@ def spare() -> None:
     gc.set_threshold(500_000, 50, 50)
     # Each thread's own arena keeps what the thread gave back, 20 MB of a campaign, or returns it to the system, whose
     # fresh pages cost a batch on two threads a fifth of its time; and the threads hardly wait for the one they share.
+    # What is given back is kept for what is asked for next: fresh pages cost a batch more than its backtests do.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
     if mallopt is not None:
         mallopt(_ARENA_MAX, 1)
+        mallopt(_MMAP_THRESHOLD, _LARGE)
+        mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
 
 
 def leave() -> None:

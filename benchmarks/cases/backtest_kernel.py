@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from maestro_protocol.space import ParameterSpec, Value
 from measuring.bench import Bench
 from measuring.market import MEGA, MICRO, STEP_MS, Columns
 from measuring.results import Row, duration, least, most, rate
-from measuring.samples import Samples, Taker, interleaved, timed
+from measuring.samples import Sample, Samples, interleaved, timed
 
 TITLE = "The product's kernel"
 
@@ -30,9 +31,9 @@ EXITS_AND_GATES = ("atr_stop_mult", "hard_tp_usd", "timeout_bars", "imb_min", "a
 GATES = ("gate_cvd", "gate_imb", "gate_atrz", "gate_vhf")
 
 
-def load(bench: Bench, name: str) -> Bars:
-    """A seeded set as the engine's bars."""
-    with np.load(bench.bars(name)) as file:
+def load(path: Path) -> Bars:
+    """A seeded set in a file as the engine's bars."""
+    with np.load(path) as file:
         columns = Columns(*(np.ascontiguousarray(file[field]) for field in Columns._fields))
     return Bars(
         symbol="BENCH",
@@ -84,7 +85,7 @@ def _some(spec: ParameterSpec, rng: np.random.Generator) -> Value:
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    micro = load(bench, MICRO)
+    micro = load(bench.bars(MICRO))
     own, shared = specs(TESTS, len(micro), TESTS), specs(TESTS, len(micro), SETTINGS)
     found = simulate_batch(micro, own, COSTS)
     yield from _rates(bench, micro, own, shared, int(found.totals["n_trades"].sum()))
@@ -93,9 +94,9 @@ def measure(bench: Bench) -> Iterator[Row]:
         "trades, episodes and sums of 2,000 tests compared byte by byte: 1, 2 and 3 threads, whole, halves, reversed"
     )
     yield Row("results identical whatever the threads, the batch and the order", 1.0, "", least(1), note=note)
-    yield from _linearity_in_tests(bench, micro)
+    yield from _linearity_in_tests(bench)
     if not bench.quick:
-        yield from _linearity_in_bars(bench, load(bench, MEGA))
+        yield from _linearity_in_bars(bench, load(bench.bars(MEGA)))
 
 
 def _rates(
@@ -135,17 +136,18 @@ def _bytes(result: BatchResult, at: int) -> tuple[bytes, ...]:
     return tuple(part.tobytes() for part in parts)
 
 
-def _linearity_in_tests(bench: Bench, bars: Bars) -> Iterator[Row]:
+def _linearity_in_tests(bench: Bench) -> Iterator[Row]:
+    """Each batch in a process of its own, so that the small ones too pay for their memory."""
     counts = COUNTS[:2] if bench.quick else COUNTS
     kept = {"its trades kept": True, "its sums and scores kept": False}
-    takers: dict[tuple[str, int], Taker] = {}
-    for count in counts:
-        tests = specs(count, len(bars), SETTINGS)
-        for what, keep in kept.items():
-            takers[what, count] = timed(partial(simulate_batch, bars, tests, COSTS, keep_trades=keep))
-    for take in takers.values():
-        take()
-    samples = interleaved(takers, 3)
+
+    def alone(count: int, keep: bool) -> Sample:
+        with bench.our_worker("one_batch.py") as worker:
+            worker.ask("load", path=str(bench.bars(MICRO)))
+            return worker.timed("run", count=count, keep=keep)()
+
+    takers = {(what, count): partial(alone, count, keep) for what, keep in kept.items() for count in counts}
+    samples = interleaved(takers, bench.rounds(5))
     for what in kept:
         each = [samples[what, count].times(1 / count) for count in counts]
         yield _spread(f"cost of a test, {what}: {counts[-1]:,} in one batch, over {counts[0]:,}", each)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
+from sys import maxsize
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -28,6 +30,9 @@ LEAST = 25
 """Tests of a task: fewer would cost more to hand over than to run,"""
 MOST = 512
 """more would hold too much memory at once."""
+ROWS = 20_000
+"""Trades that a run of the kernel has room for, 3 MB; for more numpy would ask for large pages, and where memory has
+been in use for long the system takes many times as long to find one as to fill it."""
 CELLS = 1 << 20
 """Bars times lists of signals that are looked for at once: room for signals, of which most is never touched."""
 
@@ -169,11 +174,12 @@ def _simulate(job: _Job, window: Window, index: Ints) -> Iterator[Chunk]:
         found, lists = features.find(wishes, wanted)
         scene = scenery.result()
         ranges, rows = features.ranges(spoken[:, ATR_BARS])
-        tests = index[ends[0] : ends[-1]]
-        orders = Orders(spoken, lists, rows, ends - ends[0], job.asked.rules[tests])
         counts = np.maximum(found.ends[lists + 1] - found.ends[lists], 0).sum(axis=1)
         room = Room(ballot, signals_for(int(counts.max())), book)
-        yield _chunk(scene, found, ranges, orders, room, counts, tests, job.keep)
+        for w, here in _runs(ends, counts, ROWS if job.keep else maxsize):
+            tests = index[here[0] : here[-1]]
+            orders = Orders(spoken[w], lists[w], rows[w], here - here[0], job.asked.rules[tests])
+            yield _chunk(scene, found, ranges, orders, room, counts[w], tests, job.keep)
 
 
 def _blocks(wish: Ints, most: int) -> Iterator[Ints]:
@@ -183,6 +189,20 @@ def _blocks(wish: Ints, most: int) -> Iterator[Ints]:
     ends = np.flatnonzero(begins)
     for at in range(0, len(ends) - 1, most):
         yield ends[at : at + most + 1]
+
+
+def _runs(ends: Ints, counts: Ints, most: int) -> Iterator[tuple[slice, Ints]]:
+    """Wishes of each run of the kernel, and where their tests begin and end: about *most* trades at the most.
+
+    *ends* are those of a block of wishes, *counts* the most trades that a test of each can have.
+    """
+    run = np.cumsum(np.repeat(counts, np.diff(ends))) // most
+    cuts = ends[0] + np.flatnonzero(np.diff(run, prepend=-1))
+    for first, last in pairwise([*cuts.tolist(), int(ends[-1])]):
+        here = np.clip(ends, first, last)
+        taken = np.flatnonzero(np.diff(here)).tolist()
+        begin, end = taken[0], taken[-1] + 1
+        yield slice(begin, end), here[begin : end + 1]
 
 
 def _chunk(
