@@ -67,8 +67,8 @@ def test_a_campaign_with_a_model_shows_its_cost_as_it_grows(
     terminal: bool, maestro: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Progress] = []
-    words = shown.in_words
-    monkeypatch.setattr(shown, "in_words", lambda p, seconds: (seen.append(p), words(p, seconds))[1])
+    words = shown.figures
+    monkeypatch.setattr(shown, "figures", lambda p, seconds: (seen.append(p), words(p, seconds))[1])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     monkeypatch.setenv("COLUMNS", "400")
     with VendorServer() as server:

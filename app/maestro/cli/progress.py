@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from maestro.control.desk import Observer, Progress
+
+
+LONGEST_SILENCE_S = 10.0
+"""Where there is no terminal: so long a segment may run before another line says how far it is."""
 
 
 @contextmanager
@@ -21,11 +25,20 @@ def watching(quiet: bool) -> Generator[Observer]:
         with _bar() as observer:
             yield observer
     else:
-        yield _Lines()
+        lines = _Lines(lambda line: sys.stderr.write(f"{line}\n"))
+        try:
+            yield lines
+        finally:
+            lines.end()
 
 
 def in_words(p: Progress, seconds: float) -> str:
-    """One line: ``segment 2/5 explore: 150/500 tests, 9,000 episodes/s, best seg1 Sharpe 1.23, patches 2``.
+    """One line: ``segment 2/5 explore: 150/500 tests, 9,000 episodes/s, best seg1 Sharpe 1.23, patches 2``."""
+    return f"{_place(p)}: {p.done}/{p.tests} tests, {figures(p, seconds)}"
+
+
+def figures(p: Progress, seconds: float) -> str:
+    """``9,000 episodes/s, best seg1 Sharpe 1.23, patches 2``, and what the campaign is at.
 
     Where models were asked, ``, 12 calls to models, 45,210 tokens, 0.0312 USD`` besides.
     """
@@ -35,41 +48,60 @@ def in_words(p: Progress, seconds: float) -> str:
     note = f", {p.note}" if p.note else ""
     cost = "cost unknown" if p.usd is None else f"{p.usd:,.4f} USD"
     models = f", {p.calls:,} calls to models, {p.tokens:,} tokens, {cost}" if p.calls else ""
-    return (
-        f"segment {p.segment}/{p.segments} {p.goal.replace('_', ' ')}: {p.done}/{p.tests} tests, "
-        f"{rate:,.0f} episodes/s, {best}, {patches}{models}{note}"
-    )
+    return f"{rate:,.0f} episodes/s, {best}, {patches}{models}{note}"
+
+
+def _place(p: Progress) -> str:
+    return f"segment {p.segment}/{p.segments} {p.goal.replace('_', ' ')}"
 
 
 class _Lines:
-    """A line when a segment begins or ends, not for every batch."""
+    """Says a line when a segment begins, one when it has ended, and now and then one between; not for every batch."""
 
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._last: tuple[int, str] | None = None
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._started = self._said = time.perf_counter()
+        self._held: str | None = None
 
     def __call__(self, progress: Progress) -> None:
-        at = (progress.segment, progress.note)
-        if at != self._last or progress.done == progress.tests:
-            self._last = at
-            sys.stderr.write(in_words(progress, time.perf_counter() - self._started) + "\n")
+        now = time.perf_counter()
+        if progress.note:
+            self.end()
+        self._held = in_words(progress, now - self._started)
+        if progress.note or now - self._said > LONGEST_SILENCE_S:
+            self._said = now
+            self.end()
+
+    def end(self) -> None:
+        """Say what was held back, if anything was."""
+        if self._held is not None:
+            self._say(self._held)
+        self._held = None
 
 
 @contextmanager
 def _bar() -> Generator[Observer]:
-    from rich.console import Console
+    """A bar over all tests, its figures below it; above it a line for each segment that is over."""
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
 
     started = time.perf_counter()
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=None)
+    bar = Bar(BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    task = bar.add_task("starting", total=None)
+    below = Text()
+    last: Progress | None = None
+    with Live(Group(bar, below), console=Console(stderr=True)) as live:
 
         def observe(progress: Progress) -> None:
-            text = in_words(progress, time.perf_counter() - started)
-            bar.update(
-                task, completed=progress.done, description=text.split(": ", 1)[0] + ", " + text.split("tests, ")[1]
-            )
+            nonlocal last
+            seconds = time.perf_counter() - started
+            if last is not None and last.segment != progress.segment:
+                live.console.print(Text(in_words(last._replace(note=""), seconds)))
+            last = progress
+            bar.update(task, completed=progress.done, total=progress.tests, description=_place(progress))
+            below.plain = figures(progress, seconds)
 
         yield observe
