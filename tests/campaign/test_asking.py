@@ -111,3 +111,21 @@ def test_an_earlier_campaigns_data_is_found_by_its_digest(tmp_path: Path, settin
     assert request_of(path, {"data": data}, settings).data == data
     workspace.remember_data(settings, config.data.digest, data)
     assert request_of(path, {}, settings).data == data.resolve()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tests: 999999999999", "tests: "),
+        ("seed: -1", "seed: "),
+        ("segments: 0", "segments: "),
+        ("brains: [{role: critic, brain: offline}, {role: critic, brain: openai}]", "critic is given twice"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_by_its_name(
+    text: str, words: str, tmp_path: Path, settings: Settings
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        resolve(request_of(written(tmp_path, text), {}, settings), markets.simulated_bars("noise", 1), settings)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)

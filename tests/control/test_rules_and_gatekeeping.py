@@ -33,6 +33,11 @@ from maestro_protocol.values import Change
         ),
         ("version: 1\nlook_every_episode: 10", Policies, "did you mean 'look_every_episodes'"),
         ("version: 1\nbudgett: high", GatePolicy, "did you mean 'budget'"),
+        ("version: 1\nrules: []\nversion: 1", Rules, "version is said twice"),
+        ("version: 1\nrules: [{name: a, name: b}]", Rules, "name is said twice"),
+        ("version: 1\n? [a]\n: 1", Rules, "is not YAML"),
+        ("", Rules, "holds no settings"),
+        ("- version: 1", Rules, "holds no settings"),
     ],
 )
 def test_a_rules_file_that_does_not_hold_is_refused_in_one_line(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,7 +23,7 @@ def read_yaml(path: Path, model: type[M]) -> M:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path.name}: larger than {MAX_BYTES:,} bytes; this is not a rules file")
-        return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return model.model_validate(_Loader(path.read_text(encoding="utf-8")).get_single_data())
     except OSError as error:
         raise ConfigError(f"{path.name}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -31,12 +32,26 @@ def read_yaml(path: Path, model: type[M]) -> M:
         raise _first_problem(path, model, error) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain data, where a key that is said twice is an error: which of the two was meant, nobody knows."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key in (str(key.value) for key, _ in node.value):
+            if key in seen:
+                raise yaml.constructor.ConstructorError(problem=f"{key[:80]} is said twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 def _first_problem(path: Path, model: type[BaseModel], error: ValidationError) -> ConfigError:
     found = error.errors()
     first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return UnknownKey(f"{path.name}: {place}", str(first["loc"][-1]), known_keys(model))
+    if not place:
+        return ConfigError(f"{path.name}: holds no settings; write each as NAME: VALUE on a line of its own")
     return ConfigError(f"{path.name}: {place}: {first['msg']}")
 
 

@@ -45,10 +45,15 @@ def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -
     if asked.get("symbol") is not None and asked.get("data") is None:
         raise UsageError("--symbol names the symbol of a file: give --data too")
     try:
-        return CampaignRequest.model_validate(asked)
+        request = CampaignRequest.model_validate(asked)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    roles = [choice.role for choice in request.brains]
+    for role in roles:
+        if roles.count(role) > 1:
+            raise UsageError(f"brains: {role} is given twice; a role has one brain")
+    return request
 
 
 def _read(file: Path, settings: Settings, other_data: bool) -> dict[str, Any]:

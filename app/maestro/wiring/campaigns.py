@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pydantic import ValidationError
+
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
 from maestro.control.desk import Desk, Observer
@@ -80,21 +82,28 @@ class CampaignRun:
 
 
 def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Sequence[str] = ()) -> CampaignConfig:
-    """The request with nothing left open; its id follows from what it says, so the same request has the same id."""
+    """The request with nothing left open; its id follows from what it says, so the same request has the same id.
+
+    Raises UsageError naming the first value out of its range.
+    """
     from maestro_engine.api import data_ref  # numba, which loads while a file is read
 
     chosen = {choice.role: choice for choice in request.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
-    config = CampaignConfig(
-        campaign="unnamed",
-        data=data_ref(bars).model_copy(update={"repaired": tuple(line[:300] for line in mended[:20])}),
-        brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
-        rules=rules,
-        policies=policies,
-        gates=gate_policy,
-        versions=versions(),
-        **{name: getattr(request, name) for name in CampaignRequest.model_fields if name not in OWN},
-    )
+    try:
+        config = CampaignConfig(
+            campaign="unnamed",
+            data=data_ref(bars).model_copy(update={"repaired": tuple(line[:300] for line in mended[:20])}),
+            brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
+            rules=rules,
+            policies=policies,
+            gates=gate_policy,
+            versions=versions(),
+            **{name: getattr(request, name) for name in CampaignRequest.model_fields if name not in OWN},
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     digest = hashlib.sha256(canonical(config)).hexdigest()[:6]
     name = f"{config.data.symbol.lower()}-{config.data.timeframe}-s{config.seed}-{digest}"
     return config.model_copy(update={"campaign": name})
