@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> Start:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAESTRO_", "ANTHROPIC_", "OPENAI_"))}
 
     def begin(*arguments: object, limit: int | None = None, **more: str) -> subprocess.Popen[str]:
-        program = ["-c", LIMITED, str(limit)] if limit else ["-c", "from maestro.cli.main import run; run()"]
+        program = ["-c", LIMITED, str(limit)] if limit else ["-m", "maestro"]
         return subprocess.Popen(
             [sys.executable, *program, *map(str, arguments)],
             cwd=tmp_path,

@@ -233,12 +233,20 @@ def reopen(
 
 
 @app.command("hash")
-def hash_(campaign: Annotated[str, typer.Argument(help="Id of a campaign, or its folder.")], out: Out = None) -> None:
+def hash_(
+    campaign: Annotated[str, typer.Argument(help="Id of a campaign, or its folder.")],
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
     """Print the hash of a campaign's journal: all that was said, the wall clock left out."""
     from maestro.control.record.hashing import journal_hash
     from maestro.wiring.replays import read_journal
 
-    sys.stdout.write(journal_hash(read_journal(_folder_or_id(settings_with(out), campaign))) + "\n")
+    found = journal_hash(read_journal(_folder_or_id(settings_with(out), campaign)))
+    if as_json:
+        emit({"campaign": campaign, "hash": found})
+    else:
+        sys.stdout.write(f"{found}\n")
 
 
 @app.command("list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ def methods(
 def schema(
     write: Annotated[Path | None, typer.Option(help="Bring the schema files in this folder up to date.")] = None,
     check: Annotated[Path | None, typer.Option(help="Exit with 1 when the files in this folder are stale.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Print the JSON Schemas of all messages, or write or check the files in a folder."""
     from maestro_protocol import schema as schemas
@@ -45,13 +47,20 @@ def schema(
             changed = schemas.write(write)
         except OSError as error:
             raise UsageError(f"--write {write}: cannot be written ({error.strerror}); name a folder") from None
-        sys.stdout.write("".join(f"{name}\n" for name in changed) or "up to date\n")
+        _names("changed", changed, as_json)
     elif check is not None:
         stale = schemas.drift(check)
-        sys.stdout.write("".join(f"{name}\n" for name in stale) or "up to date\n")
+        _names("stale", stale, as_json)
         raise typer.Exit(1 if stale else 0)
     else:
         emit(dict(schemas.schemas()))
+
+
+def _names(what: str, names: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        emit({what: list(names)})
+    else:
+        sys.stdout.write("".join(f"{name}\n" for name in names) or "up to date\n")
 
 
 def version(as_json: Json = False) -> None:
