@@ -126,4 +126,5 @@ def test_an_account_that_cannot_carry_the_size_trades_nothing_and_its_owner_is_t
     assert finished.verdict is not None
     assert finished.verdict.word != "SURVIVES"
     assert finished.verdict.finalists == ()
+    assert "the sealed data stayed closed" in (run.folder / "summary.md").read_text(encoding="utf-8")
     assert re.search(r"limits and margin refused [1-9][\d,]* entries \(margin [\d,]+", capsys.readouterr().err)

@@ -56,6 +56,25 @@ def test_a_campaign_is_asked_for_by_a_file_and_again_by_what_it_left(maestro: An
     assert "max_tokens: 999" in (Path(other["folder"]) / "campaign.yaml").read_text(encoding="utf-8")
 
 
+def test_a_pilot_puts_what_it_found_to_the_test_like_any_campaign(maestro: Any, bars_file: Path) -> None:
+    run = ("campaign", "run", "--data", bars_file, "--symbol", "BTCUSDT", "--json")
+    for tests in (1, 6):
+        verdict = json.loads(maestro(*run, "--tests", tests, "--segments", 3).out)["verdict"]
+        assert verdict["finalists"], "nothing was put to the test, yet there is an answer"
+        assert all(finalist["holdout"] for finalist in verdict["finalists"])
+
+
+def test_one_segment_alone_says_so_wherever_its_tests_are_counted(maestro: Any, bars_file: Path) -> None:
+    alone = ("--data", bars_file, "--symbol", "BTCUSDT", "--tests", 7, "--segments", 3, "--segment", 2)
+    ended = maestro("campaign", "run", *alone)
+    assert ended.code == 0
+    assert "segment 2/3 walk forward: 2/2 tests" in ended.err
+    assert "segment 3/3" not in ended.err
+    assert ended.out.count("2 tests, ") == 1
+    summary = next(Path("runs").glob("*/summary.md")).read_text(encoding="utf-8")
+    assert "| Tests run | 2 | segment 2 alone, of 7 asked for, in 3 segments |" in summary
+
+
 def test_a_campaign_of_sessions_has_a_size_that_its_account_can_carry(maestro: Any) -> None:
     run = ("campaign", "run", "--engine", "session", "--tests", 2, "--segments", 1, "--json")
     folder = Path(json.loads(maestro(*run).out)["folder"])
@@ -115,6 +134,8 @@ def test_a_finished_campaign_is_listed_shown_reported_hashed_and_told_again(
     assert [Path(name).name for name in files] == ["summary.md", "summary.html"]
     by_id = maestro("campaign", "hash", finished.campaign, *out)
     by_folder = maestro("campaign", "hash", finished.folder)
+    told = json.loads(maestro("campaign", "hash", finished.campaign, "--json", *out).out)
+    assert told == {"campaign": finished.campaign, "hash": by_id.out.strip()}
     assert by_id.out == by_folder.out
     assert len(by_id.out.strip()) == 64
     again = maestro("campaign", "replay", finished.campaign, *out, "--json")
@@ -200,6 +221,9 @@ def test_methods_schemas_version_and_costs_answer_programs(maestro: Any, finishe
     Path("new/Envelope.schema.json").write_text("{}")
     stale = maestro("schema", "--check", "new")
     assert (stale.code, stale.out) == (1, "Envelope.schema.json\n")
+    assert json.loads(maestro("schema", "--check", "new", "--json").out) == {"stale": ["Envelope.schema.json"]}
+    assert json.loads(maestro("schema", "--write", "new", "--json").out) == {"changed": ["Envelope.schema.json"]}
+    assert set(json.loads(maestro("schema", "--json").out)) >= {"Envelope"}
     assert json.loads(maestro("version", "--json").out)["maestro"]
     assert json.loads(maestro("costs", "--out", finished.folder.parent, "--json").out) == []
     assert json.loads(maestro("gate", "list", "--json").out) == []

@@ -89,7 +89,8 @@ def campaign_end(campaign: str, folder: Path, finished: CampaignFinished) -> Non
         write(f"{finished.verdict.word}. {finished.verdict.sentence}\n\n")
         verdict_table(finished.verdict)
     write(
-        f"{finished.tests} tests, {finished.trades:,} trades, total PnL {finished.total_pnl:,.2f} USD after costs\n"
+        f"{finished.tests:,} {'test' if finished.tests == 1 else 'tests'}, {finished.trades:,} trades, "
+        f"total PnL {finished.total_pnl:,.2f} USD after costs\n"
     )
     write(f"Campaign {campaign} is kept in {folder}\n")
     summary = folder / "summary.html"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from maestro.control.desk import Desk
+from maestro.control.desk import Desk, share
 from maestro.control.record.ledger import distinct
 from maestro.control.record.standings import leaderboard
 from maestro.control.segment import Segment, goal_of
@@ -14,17 +14,11 @@ from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, Memory, Verdict
 from maestro_protocol.messages.plan import OnePagePlan
-from maestro_protocol.messages.report import Metrics
+from maestro_protocol.messages.report import Metrics, VariationReport
 
 FINALISTS = 5
 PAGE_EVERY = 2
 """Segments between two one-page plans."""
-
-
-def share(tests: int, segments: int) -> list[int]:
-    """How many tests each segment gets: as even as can be, the first ones one more."""
-    whole, rest = divmod(tests, segments)
-    return [whole + (place < rest) for place in range(segments)]
 
 
 class Campaign:
@@ -61,11 +55,15 @@ class Campaign:
         """The distinct configurations that did best on the validation parts, killed and reverted ones aside.
 
         Those that lost money there are finalists only where none earned any: each finalist costs the others power.
+        Those that ran less than three times are where none ran more, as in a pilot.
         """
-        ranked = self.desk.standings.ranked("validation", minimum=3)
-        alive = [report for report in ranked if report.fate == "finished" and report.metrics.n_trades > 0]
+        alive = self._alive(minimum=3) or self._alive(minimum=1)
         earned = [report for report in alive if report.metrics.total_pnl > 0]
         return distinct(self.desk.standings.config(report.run_id) for report in earned or alive)[:FINALISTS]
+
+    def _alive(self, minimum: int) -> list[VariationReport]:
+        ranked = self.desk.standings.ranked("validation", minimum)
+        return [report for report in ranked if report.fate == "finished" and report.metrics.n_trades > 0]
 
     async def _finish(self) -> CampaignFinished:
         desk = self.desk
@@ -118,7 +116,8 @@ class Campaign:
         desk = self.desk
         if desk.judge is None:
             return None
-        desk.watch(desk.config.segments, goal_of(desk.config.segments, desk.config.segments), "weighing the evidence")
+        last = desk.config.only_segment or min(desk.config.segments, desk.config.tests)
+        desk.watch(last, goal_of(last, desk.config.segments), "weighing the evidence")
         trials = desk.ledger.ran()
         evidence = await asyncio.to_thread(desk.judge.weigh, trials, finalists, desk.ledger.distinct)
         first, bars = desk.judge.sealed

@@ -52,6 +52,12 @@ class Progress(NamedTuple):
 Observer = Callable[[Progress], None]
 
 
+def share(tests: int, segments: int) -> list[int]:
+    """How many tests each segment gets: as even as can be, the first ones one more."""
+    whole, rest = divmod(tests, segments)
+    return [whole + (place < rest) for place in range(segments)]
+
+
 @dataclass
 class Desk:
     """One campaign's shared state. Everything in it follows from the journal."""
@@ -151,7 +157,7 @@ class Desk:
     def watch(self, segment: int, goal: Goal, note: str = "") -> None:
         """Tell the observer where the campaign stands."""
         self._count_calls()
-        ranked = self.standings.ranked("train", minimum=5)
+        ranked = self.standings.ranked("train", minimum=5) or self.standings.ranked("train")
         best = ranked[0] if ranked else None
         self.observer(
             Progress(
@@ -160,7 +166,7 @@ class Desk:
                 segments=self.config.segments,
                 goal=goal,
                 done=len(self.tests),
-                tests=self.config.tests,
+                tests=self._asked,
                 episodes=self.episodes,
                 trades=self.trades,
                 best_sharpe=best.metrics.sharpe if best else None,
@@ -173,6 +179,13 @@ class Desk:
                 note=note,
             )
         )
+
+    @property
+    def _asked(self) -> int:
+        """Tests that are to run: all, or those of the one segment."""
+        config = self.config
+        only = config.only_segment
+        return config.tests if only is None else share(config.tests, config.segments)[only - 1]
 
     def _count_calls(self) -> None:
         for envelope in self.steps.told(ModelCalled, after=self._billed):

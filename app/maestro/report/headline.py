@@ -54,11 +54,17 @@ def headline(facts: Facts) -> Headline:
     if verdict is None:
         return Headline("NO VERDICT", _why_none(facts), _NOTHING_FOLLOWS, "open", "", _tiles(facts))
     tone, meaning = _MEANING[verdict.word]
+    if not verdict.finalists:
+        meaning = _NOTHING_OPENED
     needed = verdict.sample_needed.strip().rstrip(".")
     needed = f"What it would take to decide: {needed}." if needed else ""
     return Headline(verdict.word, verdict.sentence, meaning, tone, needed, _tiles(facts))
 
 
+_NOTHING_OPENED = (
+    "The search ended with nothing to put to the test: what ran was stopped, reverted or never traded, and the "
+    "sealed data stayed closed. Nothing here should be traded."
+)
 _NOTHING_FOLLOWS = (
     "Whether anything found here has an edge was not put to the test. Profits on this page may well be luck."
 )
@@ -85,10 +91,10 @@ def _tiles(facts: Facts) -> tuple[Tile, ...]:
     effective = verdict.effective_trials if verdict else None
     chain = data.source.endswith(":session")
     kind = "paper sessions" if chain else "backtests" if config.engine == "backtest" else "sessions over past bars"
+    segments = words.plural(config.segments, "segment")
+    alone = "" if config.only_segment is None else f"segment {config.only_segment} alone, "
     return (
-        Tile(
-            "Tests run", f"{tests:,}", f"of {config.tests:,} asked for, in {words.plural(config.segments, 'segment')}"
-        ),
+        Tile("Tests run", f"{tests:,}", alone + f"of {config.tests:,} asked for, in {segments}"),
         Tile(
             "Configurations tried",
             words.UNKNOWN if verdict is None else f"{verdict.trials:,}",
