@@ -94,6 +94,8 @@ async def test_a_base_url_gets_chat_completions(vendors: respx.MockRouter) -> No
         (408, "timeout_error", True),
         (400, "invalid_request_error", False),
         (401, "authentication_error", False),
+        (401, "api_error", False),
+        (403, "server_error", False),
         (404, "not_found_error", False),
     ],
 )

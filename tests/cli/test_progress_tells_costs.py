@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "agents"))
 
 from campaign_support import begin, settings_in, small_config, small_file
-from vendor_server import VendorServer
+from vendor_server import Told, VendorServer
 
 from maestro.cli import progress as shown
 from maestro.cli.progress import in_words
@@ -83,6 +83,19 @@ def test_a_campaign_with_a_model_shows_its_cost_as_it_grows(
     assert Decimal(found[-1][2]) > 0
     assert [p.tokens for p in seen] == sorted(p.tokens for p in seen)
     assert len({p.usd for p in seen}) > 2, "it is told once, not as it grows"
+
+
+def test_a_model_that_is_no_use_is_told_of_while_the_campaign_runs(
+    maestro: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VendorServer(lambda number, request: Told(status=401, text="no such key")) as server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-sk-ant-7f3a9b2c")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.anthropic_url)
+        ended = _run(maestro, tmp_path, "--brain", "critic=anthropic")
+        asked = len(server.requests)
+    assert ended.code == 0, ended.err
+    assert f"rules took {asked} turns of models" in ended.err
+    assert asked == 3, "a key that is refused was tried again"
 
 
 def test_a_campaign_of_rules_alone_says_nothing_of_cost(maestro: Any, tmp_path: Path) -> None:

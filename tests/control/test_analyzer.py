@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from control_support import HOUR, episode, owners_rules, run_config
+from control_support import HOUR, episode, metrics, owners_rules, report, run_config
 
 from maestro.control.learning import measure
 from maestro.control.learning.analyzer import Analyzer
 from maestro_engine.statistics import EngineStatistics
 from maestro_protocol.messages.report import Alert
-from maestro_protocol.messages.rules import Policies, Rule, Rules
+from maestro_protocol.messages.rules import Measure, Policies, Rule, Rules
 from maestro_protocol.ports import EpisodeScore
 from maestro_protocol.values import Change
 
@@ -130,3 +130,16 @@ def test_twins_differ_from_their_tests_in_the_patch_alone() -> None:
     for test, twin in zip(tests, measure.twins(tests, patched, without), strict=True):
         assert twin.values() == test.values() | {"hard_tp_usd": 300.0}
         assert twin.run_id == test.run_id
+
+
+def test_a_window_that_ran_twice_is_one_window_when_a_patch_is_judged() -> None:
+    """Else a month of data, run through again and again, would be as good as a year."""
+    before = [report(f"b{place}", metrics(expectancy=1.0)) for place in range(20)]
+    after = [report(f"a{place}", metrics(expectancy=2.0 + place)) for place in range(20)]
+    rule, groups = Measure(metric="expectancy", p_max=0.2, min_windows=10), list(range(20))
+    once = [test.model_copy(update={"window": place}) for place, test in enumerate(after)]
+    change, helps = measure.paired(once, before, groups, rule, EngineStatistics(), 1)
+    assert (change.windows, helps) == (20, True)
+    again = [test.model_copy(update={"window": place % 5}) for place, test in enumerate(after)]
+    change, helps = measure.paired(again, before, groups, rule, EngineStatistics(), 1)
+    assert (change.windows, helps) == (5, False)

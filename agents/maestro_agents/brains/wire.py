@@ -52,7 +52,7 @@ def status_error(
     who: str, status: int, kind: str | None, message: str, headers: Mapping[str, str], secret: str
 ) -> BrainError:
     """A refusing HTTP status, or an error event inside a stream that began with 200."""
-    retryable = status in RETRY_STATUS or status >= 500 or (kind or "") in RETRY_KINDS
+    retryable = status in RETRY_STATUS or status >= 500 or (status < 400 and (kind or "") in RETRY_KINDS)
     told = f"{who}: HTTP {status}{f' {kind}' if kind else ''}: {scrub(message, secret)[:500]}"
     return BrainError(told, retryable=retryable, retry_after=_seconds(headers))
 

@@ -40,7 +40,8 @@ def in_words(p: Progress, seconds: float) -> str:
 def figures(p: Progress, seconds: float) -> str:
     """``9,000 episodes/s, best seg1 Sharpe 1.23, patches 2``, and what the campaign is at.
 
-    Where models were asked, ``, 12 calls to models, 45,210 tokens, 0.0312 USD`` besides.
+    Where models were asked, ``, 12 calls to models, 45,210 tokens, 0.0312 USD`` besides, and where they failed
+    ``, rules took 3 turns of models``.
     """
     rate = p.episodes / seconds if seconds > 0 else 0.0
     best = f"best {p.best_run} Sharpe {p.best_sharpe:.2f}" if p.best_sharpe is not None else "nothing ranked yet"
@@ -48,7 +49,8 @@ def figures(p: Progress, seconds: float) -> str:
     note = f", {p.note}" if p.note else ""
     cost = "cost unknown" if p.usd is None else f"{p.usd:,.4f} USD"
     models = f", {p.calls:,} calls to models, {p.tokens:,} tokens, {cost}" if p.calls else ""
-    return f"{rate:,.0f} episodes/s, {best}, {patches}{models}{note}"
+    rules = f", rules took {p.fallbacks:,} turns of models" if p.fallbacks else ""
+    return f"{rate:,.0f} episodes/s, {best}, {patches}{models}{rules}{note}"
 
 
 def _place(p: Progress) -> str:

@@ -14,7 +14,7 @@ from maestro.control.steps import Steps
 from maestro_protocol.config import Phase, RunConfig
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig
-from maestro_protocol.messages.plan import Goal, ModelCalled, Role
+from maestro_protocol.messages.plan import Goal, ModelCalled, Role, RoleFellBack
 from maestro_protocol.messages.report import Briefing, TestReport
 from maestro_protocol.ports import Judge, Runner, Statistics
 from maestro_protocol.space import ParameterSpace
@@ -47,6 +47,8 @@ class Progress(NamedTuple):
     tokens: int
     usd: Decimal | None
     note: str = ""
+    fallbacks: int = 0
+    """Turns that offline rules took because the role's model gave no usable answer."""
 
 
 Observer = Callable[[Progress], None]
@@ -81,6 +83,7 @@ class Desk:
     calls: int = 0
     tokens: int = 0
     usd: Decimal | None = Decimal(0)
+    fallbacks: int = 0
     _billed: int = 0
     """Messages of the journal whose calls to models are counted."""
 
@@ -177,6 +180,7 @@ class Desk:
                 tokens=self.tokens,
                 usd=self.usd,
                 note=note,
+                fallbacks=self.fallbacks,
             )
         )
 
@@ -188,9 +192,11 @@ class Desk:
         return config.tests if only is None else share(config.tests, config.segments)[only - 1]
 
     def _count_calls(self) -> None:
-        for envelope in self.steps.told(ModelCalled, after=self._billed):
+        for envelope in self.steps.told(ModelCalled, RoleFellBack, after=self._billed):
             call = envelope.body
-            if isinstance(call, ModelCalled) and not call.recalled:
+            if isinstance(call, RoleFellBack):
+                self.fallbacks += call.brain not in ("offline", "budget")
+            elif isinstance(call, ModelCalled) and not call.recalled:
                 self.calls += 1
                 self.tokens += call.input_tokens + call.output_tokens
                 self.usd = None if self.usd is None or call.cost_usd is None else self.usd + call.cost_usd

@@ -118,7 +118,20 @@ class Segment:
             tried.append((by_value(value), candidate))
             lineup.count(candidate, "quick_test_failed")
         if tried:
-            lineup.start(max(tried, key=lambda item: item[0])[1])
+            nearest = max(tried, key=lambda item: item[0])[1]
+            lineup.start(nearest)
+            self.desk.steps.say(
+                PlanEvent(
+                    agent="control",
+                    turn=self.desk.turn,
+                    episode_id=None,
+                    action="keep",
+                    change=(),
+                    reason=f"{nearest.name[:80]} runs all the same: a segment has to run something",
+                    evidence=f"all {len(tried)} variations failed the quick test, and it came nearest",
+                    applies_to=nearest.name,
+                )
+            )
 
     def _quick_result(self, config: RunConfig, quick: QuickTest) -> tuple[float | None, bool]:
         configs = [

@@ -56,6 +56,11 @@ class Facts:
         return {test.test_id: number for number, test in enumerate(self.tests, start=1)}
 
     @cached_property
+    def repeated(self) -> int:
+        """Tests that ran as another had before: the same methods and parameters in the same window."""
+        return len(self.tests) - len({(test.methods, test.params, test.window) for test in self.tests})
+
+    @cached_property
     def values(self) -> dict[str, dict[str, Value]]:
         """Parameter values by name, of every test."""
         return {test.test_id: {item.name: item.value for item in test.params} for test in self.tests}

@@ -92,9 +92,10 @@ def _tiles(facts: Facts) -> tuple[Tile, ...]:
     chain = data.source.endswith(":session")
     kind = "paper sessions" if chain else "backtests" if config.engine == "backtest" else "sessions over past bars"
     segments = words.plural(config.segments, "segment")
+    repeats = f"; {facts.repeated:,} repeat an earlier one" if facts.repeated else ""
     alone = "" if config.only_segment is None else f"segment {config.only_segment} alone, "
     return (
-        Tile("Tests run", f"{tests:,}", alone + f"of {config.tests:,} asked for, in {segments}"),
+        Tile("Tests run", f"{tests:,}", alone + f"of {config.tests:,} asked for, in {segments}{repeats}"),
         Tile(
             "Configurations tried",
             words.UNKNOWN if verdict is None else f"{verdict.trials:,}",

@@ -36,23 +36,24 @@ def paired(
     """
     read = READ[rule.metric]
     pairs = [
-        (before, after, group)
-        for before, after, group in zip(map(read, without), map(read, patched), groups, strict=True)
+        (before, after, group, test.window)
+        for before, after, group, test in zip(map(read, without), map(read, patched), groups, patched, strict=True)
         if before is not None and after is not None
     ]
     n = len(pairs)
+    windows = len({window for *_, window in pairs})
     if n == 0:
         return MetricChange(metric=rule.metric, before=None, after=None, p_value=None, windows=0), False
-    differences = [after - before for before, after, _ in pairs]
-    p_value = statistics.sign_flip(differences, [group for _, _, group in pairs], seed)
+    differences = [after - before for before, after, *_ in pairs]
+    p_value = statistics.sign_flip(differences, [group for *_, group, _ in pairs], seed)
     change = MetricChange(
         metric=rule.metric,
-        before=sum(before for before, _, _ in pairs) / n,
-        after=sum(after for _, after, _ in pairs) / n,
+        before=sum(before for before, *_ in pairs) / n,
+        after=sum(after for _, after, *_ in pairs) / n,
         p_value=p_value,
-        windows=n,
+        windows=windows,
     )
-    helps = n >= rule.min_windows and p_value is not None and p_value <= rule.p_max
+    helps = windows >= rule.min_windows and p_value is not None and p_value <= rule.p_max
     return change, helps
 
 
