@@ -58,8 +58,11 @@ class Controls:
 
     def __init__(self, workspace: Path, run: Path, env: Callable[[], bool]) -> None:
         self._kill_file = workspace / KILL_FILE
-        self._inbox = run / "commands"
-        self._inbox.mkdir(parents=True, exist_ok=True)
+        inbox = run / "commands"
+        inbox.mkdir(parents=True, exist_ok=True)
+        # Looked for four times a second for a day: put together once.
+        self._commands = {command: inbox / command for command in COMMANDS}
+        self._clearings = [inbox / f"{CLEAR}{breaker}" for breaker in CLEARABLE]
         self._env = env
 
     def kill_sources(self) -> dict[KillSource, bool]:
@@ -71,7 +74,7 @@ class Controls:
 
     def take(self, command: str) -> bool:
         """Whether *command* was sent since the last look; it is taken away."""
-        sent = self._inbox / command
+        sent = self._commands[command]
         if not sent.exists():
             return False
         sent.unlink(missing_ok=True)
@@ -79,8 +82,7 @@ class Controls:
 
     def clear(self, do: Callable[[Clearing], None]) -> None:
         """Have *do* done with what is asked to be cleared; only then is it taken away, so that no crash loses it."""
-        for breaker in CLEARABLE:
-            path = self._inbox / f"{CLEAR}{breaker}"
+        for path in self._clearings:
             if path.exists():
                 try:
                     asked = msgspec.json.decode(path.read_bytes(), type=Clearing)
