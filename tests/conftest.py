@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Before anything imports numpy, and for every process that a test starts: the products of matrices here are so small
+# that a second thread mostly spins, and the tests have a process for each core already.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Loaded before any test module is imported, since `settings(...)` takes what it does not name from the profile of
 # that moment. In both, no example fails for being slow: that would measure who else uses the machine.
@@ -14,6 +19,13 @@ _LOAD = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("same", derandomize=True, database=None, **_LOAD)
 settings.register_profile("explore", derandomize=False, print_blob=True, **_LOAD)
 settings.load_profile("same")  # --hypothesis-profile explore replaces it
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: looking through it for cycles again and again is a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
