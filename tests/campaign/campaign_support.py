@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from maestro.settings import Settings
-from maestro.wiring import markets, workspace
+from maestro.wiring import workspace
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, resolve, resume_campaign
 from maestro.wiring.replays import Replayed, replay_campaign
 from maestro_engine.market.bars import Bars
+from maestro_engine.market.readers import load_bars
 from maestro_engine.market.simulate import simulate_bars
 from maestro_protocol.config import Sizing
 from maestro_protocol.envelope import ENVELOPE, Envelope
@@ -58,7 +59,7 @@ def small_file(folder: Path, kind: Any = "mean_reverting", days: int = 30, taker
 
 def small_config(data: Path, settings: Settings, **changes: Any) -> CampaignConfig:
     """24 tests in 3 segments that look every 4 tests by the eager policy, so that patches come and go."""
-    bars, _ = markets.read_bars(data, "BTCUSDT")
+    bars, _ = load_bars(data, symbol="BTCUSDT")
     workspace.remember_data(settings, bars.digest, data)
     request = CampaignRequest(data=data, tests=24, segments=3, policy="streak", seed=3)
     config = resolve(request, bars, settings)
