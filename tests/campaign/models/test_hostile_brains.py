@@ -66,7 +66,7 @@ def out_of_range(request: Received) -> str:
 ANSWERS: dict[str, Callable[[Received], str]] = {
     "garbage": lambda request: "I'd rather talk about the weather. Hold!",
     "empty": lambda request: "",
-    "huge": lambda request: '{"reason": "' + "x" * 3_000_000 + '"}',
+    "huge": lambda request: '{"reason": "' + "x" * 500_000 + '"}',
     "deep": lambda request: "[" * 50_000,
     "wrong_type": lambda request: json.dumps([good_answer(request)]),
     "another_role": lambda request: changed(request, agent="control", type="GateDecided"),
