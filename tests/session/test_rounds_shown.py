@@ -53,9 +53,15 @@ class Page:
             self.board.end()
 
 
-def test_one_page_shows_all_rounds_of_a_chain(tmp_path):
-    page = Page(settings_in(tmp_path))
-    done = page.run(3)
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> tuple[Page, Chain]:
+    """A chain of three rounds, and the page that was beside them."""
+    page = Page(settings_in(tmp_path_factory.mktemp("shown")))
+    return page, page.run(3)
+
+
+def test_one_page_shows_all_rounds_of_a_chain(three):
+    page, done = three
     reports = [read_report(run.folder) for run in sessions.all_runs(page.settings)]
     for number, report in enumerate(reports, 1):
         mine = [view for view in page.seen if view["run"] == report.run]
@@ -113,13 +119,10 @@ def test_between_two_sessions_a_kill_keeps_the_next_from_starting(tmp_path):
     assert len(page.state()["rounds"]) == 1
 
 
-def test_a_page_changes_nothing_of_a_chain(tmp_path):
-    page = Page(settings_in(tmp_path / "shown"))
-    shown, alone = page.run(2), chain(settings_in(tmp_path / "alone"), 2)
-    nets = [
-        [read_report(run.folder).net_pnl for run in sessions.all_runs(each)]
-        for each in (page.settings, settings_in(tmp_path / "alone"))
-    ]
+def test_a_page_changes_nothing_of_a_chain(three, tmp_path):
+    (page, shown), unseen = three, settings_in(tmp_path)
+    alone = chain(unseen, 3)
+    nets = [[read_report(run.folder).net_pnl for run in sessions.all_runs(each)] for each in (page.settings, unseen)]
     assert nets[0] == nets[1]
     assert (shown.name, shown.changes, shown.words) == (alone.name, alone.changes, alone.words)
 

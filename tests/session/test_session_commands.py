@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from maestro.cli.main import app
 from maestro.wiring import sessions
@@ -23,16 +24,24 @@ QUICK = ["session", "run", "--speed", "0", "--duration", "3", "--param", "ema_fa
 MAESTRO = [sys.executable, "-c", "import sys; sys.argv[0] = 'maestro'; from maestro.cli.main import run; run()"]
 
 
+def command(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def stand_in(root: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.chdir(root)
+    patch.delenv("MAESTRO_SPECS", raising=False)
+    patch.delenv("MAESTRO_KILL_SWITCH", raising=False)
+    # Commands run in the process of the tests, which has held many before: its memory is not a session's.
+    surroundings = partial(sessions.Surroundings, rss=lambda: 100_000_000)
+    patch.setattr(sessions, "Surroundings", surroundings)
+
+
 @pytest.fixture
 def maestro(tmp_path, monkeypatch):
     """Runs a command in a workspace of its own; gives what Click gives."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MAESTRO_SPECS", raising=False)
-    monkeypatch.delenv("MAESTRO_KILL_SWITCH", raising=False)
-    # Commands run in the process of the tests, which has held many before: its memory is not a session's.
-    surroundings = partial(sessions.Surroundings, rss=lambda: 100_000_000)
-    monkeypatch.setattr(sessions, "Surroundings", surroundings)
-    return lambda *words: CliRunner().invoke(app, list(words))
+    stand_in(tmp_path, monkeypatch)
+    return command
 
 
 def test_run_status_and_verify(maestro, tmp_path):
@@ -171,16 +180,27 @@ def test_no_secret_is_written_even_when_it_is_the_symbol(maestro, monkeypatch, t
         assert "BTCUSDT" not in (folder / name).read_text(), name
 
 
-@pytest.fixture
-def tripped(maestro, tmp_path) -> Path:
-    """A session whose losing streak has tripped, of a source whose account goes on in the next one."""
-    specs = tmp_path / "specs" / "sessions" / "paper"
+@pytest.fixture(scope="module")
+def tripped_once(tmp_path_factory) -> Path:
+    """A workspace with a session that a losing streak has tripped, of a source whose account goes on in the next."""
+    root = tmp_path_factory.mktemp("tripped")
+    specs = root / "specs" / "sessions" / "paper"
     specs.mkdir(parents=True)
     (specs / "session.yaml").write_text("limits: {max_losing_streak: 1}\n")
-    ran = maestro(*QUICK, "--duration", "120", "--json")
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in(root, patch)
+        ran = command(*QUICK, "--duration", "120", "--json")
     assert json.loads(ran.stdout)["reason"] == "breaker:losing_streak"
-    folder = tmp_path / "runs" / "sessions" / "paper"
-    return (folder / "s0001-sim-btcusdt").rename(folder / "s0001-binance-btcusdt")
+    folder = root / "runs" / "sessions" / "paper"
+    (folder / "s0001-sim-btcusdt").rename(folder / "s0001-binance-btcusdt")
+    return root
+
+
+@pytest.fixture
+def tripped(tripped_once, maestro, tmp_path) -> Path:
+    """That session, in a copy of its workspace to stand in."""
+    shutil.copytree(tripped_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "runs" / "sessions" / "paper" / "s0001-binance-btcusdt"
 
 
 def test_the_owner_clears_a_breaker_and_it_is_kept_who_did_and_why(maestro, tripped):
@@ -308,9 +328,9 @@ def test_a_session_over_the_served_double_and_a_second_one_beside_it(tmp_path):
 def test_replaying_from_a_moment_makes_the_same_trades_every_time(maestro, market_data, tmp_path):
     capture = market_data / "ticks" / "binance_usdm_btcusdt_2024-08-08.ws.gz"
     words = ["session", "run", "--source", "replay", "--recording", str(capture), "--speed", "0", "--outage", "600"]
-    words += ["--replay-from", "2024-08-08T23:55:30", "--param", "ema_fast=2", "--param", "ema_slow=5", "--json"]
+    words += ["--replay-from", "2024-08-08T23:58:00", "--param", "ema_fast=2", "--param", "ema_slow=5", "--json"]
     reports = [json.loads(maestro(*words, "--out", str(tmp_path / name)).stdout) for name in ("a", "b")]
-    whole = [word for word in words if word not in ("--replay-from", "2024-08-08T23:55:30")]
+    whole = [word for word in words if word not in ("--replay-from", "2024-08-08T23:58:00")]
     reports.append(json.loads(maestro(*whole, "--out", str(tmp_path / "c")).stdout))
     assert {report["reason"] for report in reports} == {"data_ended"}
     assert reports[0]["events"] == reports[1]["events"] < reports[2]["events"]

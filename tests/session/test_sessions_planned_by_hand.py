@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,20 +14,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package
 
 import rounds_support as support
 from rounds_support import settings_in
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from maestro.cli.main import app
 from maestro_protocol.errors import ConfigError, UsageError
 from maestro_protocol.messages.report import TestReport
 
 
-@pytest.fixture
-def maestro(tmp_path, monkeypatch):
-    settings_in(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MAESTRO_SPECS", str(tmp_path / "specs"))
-    monkeypatch.delenv("MAESTRO_KILL_SWITCH", raising=False)
-    return lambda *words: CliRunner().invoke(app, list(words))
+def maestro(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
 
 
 RUN = ["session", "run", "--speed", "0", "--duration", "60", "--on-breaker", "hold", "--quantity", "0.05"]
@@ -34,8 +30,31 @@ RUN += ["--seed", str(support.LOSING)]
 RUN += [word for name, value in support.EAGER.items() for word in ("--param", f"{name}={value}")]
 
 
-def test_run_plan_run_plan_and_why(maestro, tmp_path):
-    assert maestro(*RUN).exit_code == 0
+@pytest.fixture(scope="module")
+def one_session(tmp_path_factory) -> Path:
+    """A workspace in which one session has run."""
+    root = tmp_path_factory.mktemp("planned")
+    settings_in(root)
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in(root, patch)
+        assert maestro(*RUN).exit_code == 0
+    return root
+
+
+def stand_in(root: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.chdir(root)
+    patch.setenv("MAESTRO_SPECS", str(root / "specs"))
+    patch.delenv("MAESTRO_KILL_SWITCH", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _workspace(one_session, tmp_path, monkeypatch):
+    """A test's own copy of it, to stand in."""
+    shutil.copytree(one_session, tmp_path, dirs_exist_ok=True)
+    stand_in(tmp_path, monkeypatch)
+
+
+def test_run_plan_run_plan_and_why(tmp_path):
     planned = json.loads(maestro("session", "plan", "last", "--policy", "streak", "--json").stdout)
     assert planned["sessions"] == 1
     assert planned["changes"], "the rules of this workspace speak after one bad session"
@@ -56,8 +75,7 @@ def test_run_plan_run_plan_and_why(maestro, tmp_path):
     assert "declared default" in told.stdout
 
 
-def test_an_earlier_session_planned_again_leaves_the_newest_plan(maestro, tmp_path):
-    maestro(*RUN)
+def test_an_earlier_session_planned_again_leaves_the_newest_plan():
     first = json.loads(maestro("session", "plan", "last", "--policy", "streak", "--json").stdout)
     maestro("session", "run", "--speed", "0", "--config", first["next"])
     newest = json.loads(maestro("session", "plan", "last", "--json").stdout)
@@ -66,8 +84,7 @@ def test_an_earlier_session_planned_again_leaves_the_newest_plan(maestro, tmp_pa
     assert yaml.safe_load(Path(again["next"]).read_text())["run"]["run_id"] == "seg3_test001"
 
 
-def test_a_session_that_has_not_ended_is_not_planned_on(maestro, tmp_path):
-    maestro(*RUN)
+def test_a_session_that_has_not_ended_is_not_planned_on(tmp_path):
     folder = tmp_path / "runs" / "sessions" / "paper" / "s0001-sim-btcusdt"
     for name in ("state.json", "state.json.bak"):
         (folder / name).unlink()
@@ -76,8 +93,7 @@ def test_a_session_that_has_not_ended_is_not_planned_on(maestro, tmp_path):
     assert "has not come to its end" in str(refused.exception)
 
 
-def test_a_planned_file_that_was_tampered_with_is_refused(maestro, tmp_path):
-    maestro(*RUN)
+def test_a_planned_file_that_was_tampered_with_is_refused():
     planned = json.loads(maestro("session", "plan", "last", "--json").stdout)
     said = yaml.safe_load(Path(planned["next"]).read_text())
     said["params"]["timeout_bars"] = 24
@@ -87,8 +103,7 @@ def test_a_planned_file_that_was_tampered_with_is_refused(maestro, tmp_path):
     assert "run:" in str(refused.exception)
 
 
-def test_a_chain_whose_base_was_changed_is_not_gone_on_with(maestro, tmp_path):
-    maestro(*RUN)
+def test_a_chain_whose_base_was_changed_is_not_gone_on_with():
     planned = json.loads(maestro("session", "plan", "last", "--json").stdout)
     path = Path(planned["folder"]) / "session.yaml"
     said = yaml.safe_load(path.read_text())

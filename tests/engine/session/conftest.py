@@ -151,6 +151,15 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, FinalReport]:
+    """A laboratory after half an hour in which nothing went wrong, to compare with; and the report."""
+    lab, loop = Lab(tmp_path_factory.mktemp("undisturbed")), asyncio.new_event_loop()
+    report = loop.run_until_complete(lab.run())
+    loop.close()
+    return lab, report
+
+
 def money(lines: list[dict[str, Any]]) -> Decimal:
     """What the fills, fees and funding of a trail come to."""
     total = Decimal(0)

@@ -17,8 +17,8 @@ from maestro_engine.session.config import SessionConfig  # isort: skip
 from maestro_protocol.errors import ConfigError, ParameterError, UnknownKey
 
 
-async def test_half_an_hour_leaves_evidence_that_passes_the_checklist(lab, sum_of):
-    report = await lab.run()
+def test_half_an_hour_leaves_evidence_that_passes_the_checklist(undisturbed, sum_of):
+    lab, report = undisturbed
     assert (report.status, report.reason, report.exit_code) == ("completed", "duration", 0)
     assert lab.states() == ["INITIALIZING", "SEEDING_HISTORY", "RUNNING", "SHUTTING_DOWN", "COMPLETED"]
     assert report.trades >= 2
@@ -29,16 +29,16 @@ async def test_half_an_hour_leaves_evidence_that_passes_the_checklist(lab, sum_o
     assert report.net_pnl == sum(Decimal(line["pnl"]) for line in lab.events("ExecutionExit"))
 
 
-async def test_the_trail_is_numbered_without_holes_and_on_disk_as_it_was_told(lab):
-    await lab.run()
+def test_the_trail_is_numbered_without_holes_and_on_disk_as_it_was_told(undisturbed):
+    lab, _ = undisturbed
     lines = [json.loads(line) for line in (lab.folder / "events.jsonl").read_text().splitlines()]
     assert lines == lab.told
     assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))
     assert [line["ts"] for line in lines] == sorted(line["ts"] for line in lines)
 
 
-async def test_what_each_record_says(lab):
-    await lab.run()
+def test_what_each_record_says(undisturbed):
+    lab, _ = undisturbed
     first = lab.told[0]
     assert first["event"] == "SYSTEM_STARTUP"
     assert first["mode"] == "paper"
@@ -61,8 +61,8 @@ async def test_entry_to_fill_takes_the_configured_latency(lab):
         assert (heard[name]["at"] - at, heard[name]["ts"] - at) == (70, 200)
 
 
-async def test_metrics_and_summary_can_be_read(lab):
-    report = await lab.run()
+def test_metrics_and_summary_can_be_read(undisturbed):
+    lab, report = undisturbed
     metrics = json.loads((lab.folder / "metrics.json").read_text())
     with (lab.folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -74,11 +74,9 @@ async def test_metrics_and_summary_can_be_read(lab):
     assert "http" not in page.replace("http-equiv", ""), "the page asks nobody for anything"
 
 
-async def test_the_same_seed_makes_the_same_trades(lab, tmp_path):
-    first = await lab.run()
-    trades = [{**line, "seq": 0} for line in lab.events("ExecutionFill", "ExecutionExit")]
-    lab.root, lab.told = tmp_path / "again", []
-    lab.clock = VirtualClock(first_start())
+async def test_the_same_seed_makes_the_same_trades(lab, undisturbed):
+    there, first = undisturbed
+    trades = [{**line, "seq": 0} for line in there.events("ExecutionFill", "ExecutionExit")]
     again = await lab.run()
     assert [{**line, "seq": 0} for line in lab.events("ExecutionFill", "ExecutionExit")] == trades
     assert again.net_pnl == first.net_pnl
