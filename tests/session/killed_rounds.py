@@ -1,9 +1,10 @@
-"""Runs a chain of sessions that dies by SIGKILL at one point; run as a program, by a test.
+"""Runs a chain of sessions that dies by SIGKILL at chosen points; run as a program, by a test.
 
-    killed_rounds.py FOLDER WHAT COUNT
+    killed_rounds.py FOLDER WHAT:COUNT ...
 
-WHAT is ``commit`` (before the *COUNT*-th), ``committed`` (after it), or the name of an event (its *COUNT*-th line).
-COUNT 0 kills nothing.
+A life for each point, in a fork, then one that nothing kills. WHAT is ``commit`` (before the *COUNT*-th),
+``committed`` (after it), or the name of an event (its *COUNT*-th line). Prints a line per life: its exit status,
+negative where it was killed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -32,7 +34,7 @@ class Fate:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(folder: Path, what: str, count: int) -> None:
+def live(folder: Path, what: str, count: int) -> None:
     fate, commit, run = Fate(what, count), SqlStore.commit, sessions.run_session
 
     async def committing(*args, **more):
@@ -45,9 +47,22 @@ def main(folder: Path, what: str, count: int) -> None:
 
     SqlStore.commit = committing
     sessions.run_session = running
-    done = chain(settings_in(folder), 3)
-    print(done.name, done.sessions, done.finished)
+    chain(settings_in(folder), 3)
+
+
+def in_a_fork(folder: Path, what: str, count: int) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            live(folder, what, count)
+        except BaseException:  # noqa: BLE001 - told, and the fork ends with it
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    for point in [*sys.argv[2:], "nothing:0"]:
+        what, _, count = point.partition(":")
+        print(in_a_fork(Path(sys.argv[1]), what, int(count)), flush=True)

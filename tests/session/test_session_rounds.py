@@ -179,27 +179,21 @@ def test_rounds_over_a_recording_play_one_part_after_another(market_data, tmp_pa
     assert report.whole.n_trades == sum(line["event"] == "ExecutionExit" for line in told["seg1_test001"])
 
 
-def killed(folder: Path, what: str, count: int) -> int:
-    command = [sys.executable, str(PROGRAM), str(folder), what, str(count)]
+def killed(folder: Path, *points: str) -> int:
+    """How many lives of a chain in *folder* were killed, one at each of *points*; a last one goes to the end."""
+    command = [sys.executable, str(PROGRAM), str(folder), *points]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr[-2_000:]
-    return ended.returncode
+    assert ended.returncode == 0, ended.stderr[-2_000:]
+    statuses = [int(line) for line in ended.stdout.splitlines()]
+    assert len(statuses) == len(points) + 1
+    assert statuses[-1] == 0, ended.stderr[-2_000:]
+    assert set(statuses) <= {0, -signal.SIGKILL}, ended.stderr[-2_000:]
+    return statuses.count(-signal.SIGKILL)
 
 
 @pytest.mark.timeout(400)
 def test_killed_between_sessions_it_ends_as_if_nothing_had_been(done, tmp_path):
-    kills = 0
-    for what, count in (
-        ("commit", 1),
-        ("committed", 1),
-        ("commit", 2),
-        ("committed", 3),
-        ("commit", 3),
-        ("committed", 2),
-    ):
-        kills += killed(tmp_path, what, count) == -signal.SIGKILL
-    assert kills >= 5
-    assert killed(tmp_path, "commit", 0) == 0
+    assert killed(tmp_path, "commit:1", "committed:1", "commit:2", "committed:3", "commit:3", "committed:2") >= 5
     again = settings_in(tmp_path)
     assert set(trails(again)) == {"seg1_test001", "seg2_test001", "seg3_test001"}, "none lost, none doubled"
     mine, theirs = left(tmp_path / "runs" / done.name), left(done.folder)
@@ -209,10 +203,7 @@ def test_killed_between_sessions_it_ends_as_if_nothing_had_been(done, tmp_path):
 
 @pytest.mark.timeout(400)
 def test_killed_inside_a_session_it_goes_on_from_where_it_stood(done, tmp_path):
-    assert killed(tmp_path, "ExecutionFill", 2) == -signal.SIGKILL
-    assert killed(tmp_path, "ExecutionExit", 2) == -signal.SIGKILL
-    assert killed(tmp_path, "SYSTEM_SHUTDOWN", 1) == -signal.SIGKILL
-    assert killed(tmp_path, "commit", 0) == 0
+    assert killed(tmp_path, "ExecutionFill:2", "ExecutionExit:2", "SYSTEM_SHUTDOWN:1") == 3
     there = settings_in(tmp_path)
     told, folder = trails(there), tmp_path / "runs" / done.name
     assert set(told) == {"seg1_test001", "seg2_test001", "seg3_test001"}
