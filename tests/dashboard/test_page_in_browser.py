@@ -111,6 +111,7 @@ def test_a_tripped_breaker_is_cleared_by_who_says_why(shown, open_page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 820, 1280])
 def test_it_fits_any_screen_and_every_part_is_filled(shown, open_page, width, scheme):
+    shown.hurry(100.0)
     shown.start()
     page = open_page(shown.url, width, scheme)
     sync_api.expect(page.locator(".chart svg")).to_have_count(3, timeout=PATIENCE_MS)
