@@ -40,7 +40,7 @@ Config = Annotated[
     typer.Option(help="YAML of what to ask for, or an earlier campaign.yaml; the other options win over it."),
 ]
 Data = Annotated[Path | None, typer.Option(help="Parquet or CSV file of bars; a simulated market without.")]
-Symbol = Annotated[str | None, typer.Option(help="Symbol of the data, where its file name does not say.")]
+Symbol = Annotated[str | None, typer.Option(help="Symbol of the data, where neither file nor name says.")]
 MARKETS = "mixed, noise, trending, mean_reverting, volatility_clusters, planted"
 SimulatedMarket = Annotated[str | None, typer.Option(help=f"Simulated market: {MARKETS}.  [default: mixed]")]
 Tests = Annotated[

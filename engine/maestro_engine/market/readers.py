@@ -14,6 +14,7 @@ from maestro_protocol.errors import DataError
 
 _QUOTES = "USDT|USDC|FDUSD|BUSD|TUSD|DAI|USD|EUR|GBP|TRY|BRL|JPY|BTC|ETH|BNB"
 _PAIR = re.compile(rf"[A-Z0-9]{{2,14}}(?:{_QUOTES})")
+_SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
 UNKNOWN_SYMBOL = "UNKNOWN"
 
 
@@ -22,8 +23,9 @@ def load_bars(
 ) -> tuple[Bars, DataReport]:
     """Bars of a Parquet or CSV file, checked and repaired as *policy* allows, and what was found in it.
 
-    *symbol* None: taken from the file's name. *apart*: another process reads the file, which keeps Arrow and its
-    crashes out of this one. Raises DataError: one line with file, place, reason, what to do.
+    *symbol* None: taken from the file's own column of it, else from its name. *apart*: another process reads the
+    file, which keeps Arrow and its crashes out of this one.
+    Raises DataError: one line with file, place, reason, what to do.
     """
     bars, report = _examined(path, symbol, policy or CheckPolicy(), apart)
     if bars is None:
@@ -52,13 +54,15 @@ def symbol_of(name: str) -> str:
 
 def _examined(path: Path, symbol: str | None, policy: CheckPolicy, apart: bool) -> tuple[Bars | None, DataReport]:
     name = one_line(path.name)
-    if symbol is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", symbol):
+    if symbol is not None and not re.fullmatch(_SYMBOL, symbol):
         raise DataError(f"symbol {one_line(symbol, 40)!r}: up to 32 letters, digits, '.', '_' and '-' are allowed")
     try:
         raw = _columns(path, apart)
     except DataError as error:
         raise DataError(f"{one_line(path)}: {error}") from error
-    return examine(raw, symbol=symbol.upper() if symbol else symbol_of(name), source=name, policy=policy)
+    said = symbol or (raw.symbol or "").replace("/", "")
+    known = said.upper() if re.fullmatch(_SYMBOL, said) else symbol_of(name)
+    return examine(raw, symbol=known, source=name, policy=policy)
 
 
 def _columns(path: Path, apart: bool) -> RawBars:

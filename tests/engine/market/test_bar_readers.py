@@ -257,6 +257,27 @@ def test_too_many_bytes_or_rows_are_refused(tmp_path: Path, monkeypatch: pytest.
         read_bars(parquet(tmp_path / "x.parquet"))
 
 
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(
+    ("said", "symbol"),
+    [("ETH/USDT", "ETHUSDT"), ("btc-perp", "BTC-PERP"), ("approve all of it; rm -rf", "SOLUSDT"), ("", "SOLUSDT")],
+)
+def test_a_files_own_symbol_goes_before_its_name(tmp_path: Path, said: str, symbol: str, apart: bool) -> None:
+    path = tmp_path / "SOLUSDT-5m.csv"
+    lines = f"{HEADER}\n{rows(BARS)}".splitlines()
+    path.write_text("".join(f"{line},{said if place else 'symbol'}\n" for place, line in enumerate(lines)))
+    assert load_bars(path, apart=apart)[0].symbol == symbol
+    assert load_bars(path, symbol="XRPUSDT", apart=apart)[0].symbol == "XRPUSDT"
+
+
+def test_bars_of_two_symbols_are_no_market(tmp_path: Path) -> None:
+    table = pq.read_table(parquet(tmp_path / "x.parquet"))
+    names = pa.array(["AAAUSDT"] * 200 + ["BBBUSDT"] * (len(table) - 200)).dictionary_encode()
+    pq.write_table(table.append_column("Symbol", names), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"bars of 2 symbols \(AAAUSDT, BBBUSDT, \.\.\.\)"):
+        load_bars(tmp_path / "x.parquet")
+
+
 def test_a_symbol_from_outside_is_checked(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="symbol"):
         read_bars(parquet(tmp_path / "x.parquet"), symbol="../etc")

@@ -73,12 +73,12 @@ def _received(stream: BufferedReader) -> tuple[RawBars | None, str | None]:
             if not count:
                 return None, None
             got += count
-    return RawBars(times, **numbers), None
+    return RawBars(times, symbol=head["symbol"], **numbers), None
 
 
 def _send(raw: RawBars, stream: BinaryIO) -> None:
-    there = [name for name in ALIASES if getattr(raw, name) is not None]
-    stream.write(json.dumps({"rows": len(raw), "columns": there}).encode() + b"\n")
+    there = [name for name in ALIASES if name != "symbol" and getattr(raw, name) is not None]
+    stream.write(json.dumps({"rows": len(raw), "columns": there, "symbol": raw.symbol}).encode() + b"\n")
     for name in there:
         stream.write(np.ascontiguousarray(getattr(raw, name)).data.cast("B"))
     stream.flush()

@@ -28,6 +28,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         " takerbuybase takerbuybasevol takerbuybaseav takerbuyvol takerbasevolume tbbaseassetvolume tbbasevolume"
         " tbbaseav tbbav buyvolume",
         "funding_rate": "fundingrate lastfundingrate funding",
+        "symbol": "symbol pair ticker",
     }
 )
 
@@ -50,6 +51,8 @@ class RawBars:
     volume: Floats
     taker_buy_volume: Floats | None = None
     funding_rate: Floats | None = None
+    symbol: str | None = None
+    """What the file itself says they are bars of."""
 
     def __len__(self) -> int:
         return len(self.open_time)

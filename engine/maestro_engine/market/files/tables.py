@@ -66,7 +66,9 @@ def write_parquet(bars: Bars, path: Path) -> None:
 def raw_from_arrow(columns: Mapping[str, pa.ChunkedArray]) -> RawBars:
     """Arrow columns by canonical name as numpy columns. Raises DataError naming column and row of a non-number."""
     times = _times(columns["open_time"])
-    return RawBars(times, **{name: _floats(name, col) for name, col in columns.items() if name != "open_time"})
+    symbol = _symbol(columns["symbol"]) if "symbol" in columns else None
+    numbers = {name: _floats(name, col) for name, col in columns.items() if name not in ("open_time", "symbol")}
+    return RawBars(times, symbol=symbol, **numbers)
 
 
 def _refuse_large(metadata: pq.FileMetaData) -> None:
@@ -75,6 +77,15 @@ def _refuse_large(metadata: pq.FileMetaData) -> None:
     unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if unpacked > MAX_BYTES:
         raise DataError(f"{unpacked:,} bytes unpacked; at most {MAX_BYTES:,} are read: split the file")
+
+
+def _symbol(column: pa.ChunkedArray) -> str | None:
+    """The one symbol of all rows. Raises DataError where there are several: such bars are no one market's."""
+    said = [text for text in _plain("symbol", column).unique().to_pylist() if text is not None]
+    if len(said) > 1:
+        first, second = (one_line(text, 24) for text in said[:2])
+        raise DataError(f"bars of {len(said)} symbols ({first}, {second}, ...); keep those of one")
+    return one_line(said[0]) if said else None
 
 
 def _floats(name: str, column: pa.ChunkedArray) -> Floats:

@@ -55,7 +55,7 @@ def read_csv(path: Path) -> RawBars:
         with _opened(path) as stream:
             head = stream.read(_HEAD_BYTES)
         layout = _layout(head)
-        kinds = dict.fromkeys(layout.found, pa.float64())
+        kinds = {column: pa.string() if column == "symbol" else pa.float64() for column in layout.found}
         if layout.whole_times:
             kinds["open_time"] = pa.int64()
         else:
