@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,12 @@ def test_a_value_that_cannot_be_meant_is_refused_by_its_name(
         resolve(request_of(written(tmp_path, text), {}, settings), markets.simulated_bars("noise", 1), settings)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_campaigns_that_begin_at_once_all_note_where_their_data_is(tmp_path: Path, settings: Settings) -> None:
+    files = {f"{number:064}": tmp_path / f"{number}.csv" for number in range(200)}
+    for path in files.values():
+        path.touch()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(workspace.remember_data, repeat(settings), files, files.values()))
+    assert {digest: workspace.known_data(settings, digest) for digest in files} == files

@@ -114,6 +114,17 @@ def test_the_same_in_json_is_one_document_and_silence(maestro: Any, bars_file: P
     assert [p.name for p in Path(json.loads(one.out)["folder"]).glob("segment_*")] == ["segment_2"]
 
 
+def test_a_data_file_that_moved_is_named_once(maestro: Any, bars_file: Path, tmp_path: Path) -> None:
+    here, there = tmp_path / "BTCUSDT-15m.parquet", tmp_path / "moved" / "BTCUSDT-15m.parquet"
+    shutil.copy(bars_file, here)
+    told = json.loads(maestro("campaign", "run", "--data", here, "--tests", 2, "--segments", 1, "--json").out)
+    there.parent.mkdir()
+    here.rename(there)
+    assert maestro("campaign", "replay", told["campaign"]).code == 2
+    assert maestro("campaign", "resume", told["campaign"], "--data", there).code == 0
+    assert maestro("campaign", "replay", told["campaign"]).code == 0
+
+
 def test_a_finished_campaign_is_listed_shown_reported_hashed_and_told_again(
     maestro: Any, finished: CampaignRun
 ) -> None:

@@ -166,6 +166,8 @@ async def resume_campaign(
         config = await config_of(campaign, store)
         path = data or workspace.known_data(settings, config.data.digest)
         bars = markets.bars_again(config, path)
+        if data is not None:
+            workspace.remember_data(settings, bars.digest, data)
         market = markets.market_of(config, bars, jobs)
         return await _conduct(config, market, store, settings, observer, away)
     finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,18 +77,30 @@ def free_name(name: str, taken: Sequence[str], settings: Settings) -> str:
 
 
 def remember_data(settings: Settings, digest: str, path: Path) -> None:
-    """Note that the bars with *digest* are in *path*, for a later resume."""
-    book = _data_book(settings)
-    if book.get(digest) == str(path.resolve()):
+    """Note that the bars with *digest* are in *path*, for a later resume; others may note theirs meanwhile."""
+    where = str(path.resolve())
+    if _data_book(settings).get(digest) == where:
         return
     make_runs(settings)
     target = settings.runs / DATA_BOOK
     temporary = target.with_name(f".{DATA_BOOK}.new")
     try:
-        temporary.write_text(json.dumps(book | {digest: str(path.resolve())}, indent=1), encoding="utf-8")
-        temporary.replace(target)
+        with _alone_in(settings.runs):
+            temporary.write_text(json.dumps(_data_book(settings) | {digest: where}, indent=1), encoding="utf-8")
+            temporary.replace(target)
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({error.strerror})") from None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    """Wait until no other process is in here for *folder*; one that dies in here is out."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def known_data(settings: Settings, digest: str) -> Path | None:
