@@ -110,6 +110,7 @@ def test_reader_sees_the_verdict_before_anything_else(
     box = page.locator("h1 b").bounding_box()
     assert box["y"] < 120
     assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('h1 b')).fontSize)") >= 28
+    assert page.locator("table.settings").bounding_box()["width"] <= 390, "settings have to be pulled to be read"
 
 
 def test_markup_of_a_model_does_not_run(made_up: Callable[..., Path], open_page: Callable[..., Seen]) -> None:
