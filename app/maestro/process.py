@@ -1,10 +1,13 @@
-"""process owns what is set once for a whole process: looks for cycles, memory given back, threads of libraries."""
+"""process owns what is set once for a whole process: streams, looks for cycles, memory given back,
+threads of libraries.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import os
+import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _LARGE = 32 << 20  # the most that is allowed
@@ -25,6 +28,13 @@ def spare() -> None:
         mallopt(_ARENA_MAX, 1)
         mallopt(_MMAP_THRESHOLD, _LARGE)
         mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
+
+
+def open_streams() -> None:
+    """Where standard output or error is closed, as some schedulers start programs: let what is said go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
 def leave() -> None:

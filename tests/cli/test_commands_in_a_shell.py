@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,12 +31,14 @@ def start(tmp_path: Path) -> Start:
     """Starts ``maestro`` as a process of its own, in an empty folder."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAESTRO_", "ANTHROPIC_", "OPENAI_"))}
 
-    def begin(*arguments: object, limit: int | None = None, **more: str) -> subprocess.Popen[str]:
+    def begin(
+        *arguments: object, limit: int | None = None, out: int = subprocess.PIPE, **more: str
+    ) -> subprocess.Popen[str]:
         program = ["-c", LIMITED, str(limit)] if limit else ["-m", "maestro"]
         return subprocess.Popen(
             [sys.executable, *program, *map(str, arguments)],
             cwd=tmp_path,
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.PIPE,
             text=True,
             env=environment | more,
@@ -138,6 +141,20 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(start: Start) -> None:
     process.stderr.close()
     assert "Traceback" not in err
     assert "Exception" not in err
+
+
+def test_an_output_that_takes_no_more_is_one_line(start: Start) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = start("methods", "--json", out=full.fileno())
+        _, err = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert re.fullmatch(r"maestro: the system refused: [^\n]*No space left on device[^\n]*\n", err)
+
+
+def test_closed_streams_keep_no_campaign_from_its_end(tmp_path: Path) -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m maestro campaign run --tests 2 --segments 1 --out runs >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=100, check=False).returncode == 0
+    assert len(list(tmp_path.glob("runs/*/summary.html"))) == 1
 
 
 @pytest.mark.slow

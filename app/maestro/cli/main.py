@@ -43,6 +43,7 @@ def run() -> None:
 
     ``--debug`` may stand anywhere and shows the whole trace.
     """
+    process.open_streams()
     process.spare()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
@@ -57,6 +58,11 @@ def run() -> None:
         sys.stderr.write("maestro: stopped\n")
         raise SystemExit(130) from None
     except BrokenPipeError:
+        raise SystemExit(1) from None
+    except OSError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"maestro: the system refused: {plain(str(error))}; see to it and try again\n")
         raise SystemExit(1) from None
     finally:
         process.leave()
