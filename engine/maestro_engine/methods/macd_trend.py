@@ -5,7 +5,7 @@ from __future__ import annotations
 from maestro_engine.indicators.averages import Macd, macd, macd_begun, macd_line
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
-from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line
+from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line, steadied
 from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
@@ -23,6 +23,7 @@ def _signals(close: Floats, weights: Macd, bar: Ints, side: Ints, line: Floats) 
     for begin in range(1, len(close), BLOCK):
         block = close[begin : begin + BLOCK]
         state = macd_line(weights, state, block, line[1 : len(block) + 1])
+        steadied(line[1 : len(block) + 1], close[0])
         count = crossings(line, begin, len(block), bar, side, count)
     return count
 

@@ -68,6 +68,19 @@ def test_later_bars_change_no_earlier_signal(method):
 
 
 @pytest.mark.parametrize("method", EVERY, ids=lambda method: method.name)
+def test_a_price_that_stands_still_gives_no_signal(method):
+    """Its averages agree but for their last digits, which differ with a bar's place in its group."""
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        price = np.round(10.0 ** rng.uniform(-3.0, 5.0), 4)
+        moved = price * np.exp(np.cumsum(rng.standard_normal(300)) * 0.01)
+        close = np.r_[moved[: rng.choice((0, 300))], np.full(3_000, price)]
+        still = Bars("X", 300_000, np.arange(len(close)), close, close, close, close, np.ones(len(close)), None)
+        values = np.sort(rng.choice(np.arange(5, 100), len(method.specs), replace=False))
+        assert all(bar < len(close) - 1_000 for bar, _ in signals(method, still, values))
+
+
+@pytest.mark.parametrize("method", EVERY, ids=lambda method: method.name)
 def test_many_settings_in_one_call_give_the_signals_of_one_after_another(method):
     """List after list, from where those before them end, and however short the bars are."""
     for n in (700, 3):
