@@ -196,6 +196,9 @@ def _runs(ends: Ints, counts: Ints, most: int) -> Iterator[tuple[slice, Ints]]:
 
     *ends* are those of a block of wishes, *counts* the most trades that a test of each can have.
     """
+    if np.dot(counts, np.diff(ends)) <= most:
+        yield slice(0, len(counts)), ends
+        return
     run = np.cumsum(np.repeat(counts, np.diff(ends))) // most
     cuts = ends[0] + np.flatnonzero(np.diff(run, prepend=-1))
     for first, last in pairwise([*cuts.tolist(), int(ends[-1])]):

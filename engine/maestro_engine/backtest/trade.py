@@ -184,6 +184,19 @@ def barrier(columns: Columns, terms: Terms, plan: Plan, bar: int) -> tuple[float
 
 
 @inlined
+def first_after(bars: Ints, bar: int) -> int:
+    """Place of the first of the ascending *bars* after *bar*. numpy's own search would load all of numba's arrays."""
+    low, high = 0, len(bars)
+    while low < high:
+        middle = (low + high) // 2
+        if bars[middle] > bar:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@inlined
 def hold(
     columns: Columns, funding: Funding, span: Span, terms: Terms, plan: Plan, timeout: int, ledger: Ledger
 ) -> Exit:
@@ -196,7 +209,7 @@ def hold(
     scale = plan.side * plan.qty * MICROS
     base = book["realised"] - terms.taker * plan.qty * plan.entry * MICROS - scale * plan.entry
     deadline = plan.entry_bar + timeout
-    due = np.searchsorted(funding.bar, plan.entry_bar, "right")
+    due = first_after(funding.bar, plan.entry_bar)
     paid, highest, lowest, i = 0.0, plan.entry, plan.entry, plan.entry_bar
     while True:
         if i == span.end:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from numba import njit
+from numba.core.runtime.nrt import rtsys
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,19 +20,17 @@ _ROOMS = ("indicators", "methods", "backtest")
 # Division by zero gives infinity or NaN as in numpy.
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # Neither the option that leaves out reference counts nor the stamp of a cache has a public name.
+_runtime = cast("Any", rtsys)
 _njit = cast("Callable[..., Callable[[object], Any]]", njit)
 
 
-def _load_lightly() -> None:
-    """Load numba's array functions as if there were no BLAS: no kernel uses it, and it costs 13 MB and 0.1 s."""
+def _learn_arrays() -> None:
+    """Load what numba knows of arrays as if there were no BLAS: no kernel uses it, and it costs 13 MB and 0.1 s."""
     modules, blas = cast("dict[str, object]", sys.modules), "scipy.linalg.cython_blas"
     if blas not in modules:
         modules[blas] = None  # an import of it fails
         importlib.import_module("numba.np.arraymath")
         del modules[blas]
-
-
-_load_lightly()
 
 
 def _stamp() -> tuple[int, int]:
@@ -43,14 +43,25 @@ def _stamp() -> tuple[int, int]:
 _SOURCES = _stamp()
 
 
+def _loaded(cache: Any, signature: object, target: object) -> object:
+    """A kernel from the disk, or None. numba would load all it knows of Python first, which only compiling needs."""
+    _runtime.initialize(target)
+    with cache._guard_against_spurious_io_errors():
+        found: object = cache._load_overload(signature, target)
+    if found is None:
+        _learn_arrays()
+    return found
+
+
 def _cached(function: Callable[P, R], **options: object) -> Callable[P, R]:
     """numba looks at the file of the function alone; what it calls is compiled into it, so all files count.
 
     They are part of the version, which is read first: the rest may name a class that there was once.
     """
     dispatcher = _njit(cache=True, **_OPTIONS, **options)(function)
-    index = dispatcher._cache._cache_file
-    index._version = (index._version, _SOURCES)
+    cache = dispatcher._cache
+    cache._cache_file._version = (cache._cache_file._version, _SOURCES)
+    cache.load_overload = partial(_loaded, cache)
     return cast("Callable[P, R]", dispatcher)
 
 

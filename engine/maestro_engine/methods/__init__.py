@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from maestro_engine.methods.common import COMMON
 from maestro_engine.methods.method import Method
@@ -37,6 +37,11 @@ def get(name: str) -> Method:
 
 def space_for(names: Sequence[str]) -> ParameterSpace:
     """The parameters of the methods *names* and the common ones. Raises :class:`UnknownKey`."""
+    return _space(tuple(names))
+
+
+@lru_cache(maxsize=256)
+def _space(names: tuple[str, ...]) -> ParameterSpace:
     own = tuple(spec for name in names for spec in get(name).specs)
     return ParameterSpace(specs=own).merged(COMMON)
 
