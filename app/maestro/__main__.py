@@ -1,6 +1,18 @@
-"""__main__ owns ``python -m maestro``, for where the console script is not on the path."""
+"""__main__ owns how a command begins: the console script, and ``python -m maestro`` where that is not on the path."""
 
-from maestro.cli.main import run
+import sys
+
+
+def run() -> None:
+    """Load the command line, which takes a moment in which somebody may think better of it, and hand over to it."""
+    try:
+        from maestro.cli.main import run as hand_over
+
+        hand_over()
+    except KeyboardInterrupt:
+        sys.stderr.write("maestro: stopped\n")
+        raise SystemExit(130) from None
+
 
 if __name__ == "__main__":
     run()

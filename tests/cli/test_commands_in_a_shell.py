@@ -20,7 +20,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
-from maestro.cli.main import run
+from maestro.__main__ import run
 sys.argv[0] = "maestro"
 run()
 """

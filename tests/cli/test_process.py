@@ -25,3 +25,18 @@ def test_a_matrix_is_multiplied_by_the_thread_that_asks_for_it():
     plain = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run([sys.executable, "-c", PRODUCT], env=plain, capture_output=True, text=True, check=True)
     assert done.stdout.split()[1] == "1"
+
+
+def test_ctrl_c_while_the_command_line_loads_is_one_line():
+    interrupted = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'maestro.cli.main':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from maestro.__main__ import run\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "maestro: stopped\n")

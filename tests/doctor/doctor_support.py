@@ -44,7 +44,7 @@ def maestro(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     ours = ("MAESTRO_", "ANTHROPIC_", "OPENAI_")
     plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
-        [sys.executable, "-c", "from maestro.cli.main import run; run()", *arguments],
+        [sys.executable, "-c", "from maestro.__main__ import run; run()", *arguments],
         env=plain | environment,
         capture_output=True,
         text=True,

@@ -21,7 +21,7 @@ from maestro.wiring.replays import read_journal
 from maestro_engine.market.simulate import simulate_bars
 
 DOOMED = str(Path(__file__).with_name("doomed_agent.py"))
-CLI = ("-c", "from maestro.cli.main import run; run()")
+CLI = ("-c", "from maestro.__main__ import run; run()")
 PATIENCE = 60
 
 

@@ -21,7 +21,7 @@ from maestro_protocol.errors import ConfigError, GateRefused, ParameterError, Re
 from maestro_protocol.messages.plan import PlanEvent
 
 QUICK = ["session", "run", "--speed", "0", "--duration", "3", "--param", "ema_fast=2", "--param", "ema_slow=5"]
-MAESTRO = [sys.executable, "-c", "import sys; sys.argv[0] = 'maestro'; from maestro.cli.main import run; run()"]
+MAESTRO = [sys.executable, "-c", "import sys; sys.argv[0] = 'maestro'; from maestro.__main__ import run; run()"]
 
 
 def command(*words: str) -> Result:

@@ -39,7 +39,7 @@ app.command("version")(things.version)
 
 
 def run() -> None:
-    """The console script: any error of ours is one line on standard error and its own exit code.
+    """The command line: any error of ours is one line on standard error and its own exit code.
 
     ``--debug`` may stand anywhere and shows the whole trace.
     """
@@ -54,9 +54,6 @@ def run() -> None:
             raise
         sys.stderr.write(f"maestro: {plain(str(error))}\n")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("maestro: stopped\n")
-        raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
     except OSError as error:

@@ -43,7 +43,7 @@ from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import PatchApplied
 from maestro_protocol.messages.rules import GatePolicy, PatchRisk, RiskClass, RiskClasses
 
-CLI = [sys.executable, "-c", "from maestro.cli.main import run; run()"]
+CLI = [sys.executable, "-c", "from maestro.__main__ import run; run()"]
 
 
 @pytest.fixture(autouse=True)
