@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -212,8 +213,6 @@ def _bars(**columns: Any) -> dict[str, Any]:
 
 
 def test_data_check_tells_what_is_wrong_and_whether_it_can_be_used(maestro: Any) -> None:
-    import json
-
     good = _bars()
     high = good["high"].copy()
     high[7] = -1.0
@@ -237,6 +236,25 @@ def test_data_check_tells_what_is_wrong_and_whether_it_can_be_used(maestro: Any)
         shown = maestro("data", "check", path)
         assert shown.code == told.code
         assert ("cannot be used" in shown.out) == (told.code == 1)
+        assert (report["campaign"] is None) == (told.code == 1)
+        if name == "good":
+            assert_room_for_a_campaign(report, shown.out)
+
+
+def assert_room_for_a_campaign(report: dict[str, Any], shown: str) -> None:
+    room = report["campaign"]
+    assert room["windows"] == 0
+    assert "days of 15m bars are needed for one window" in room["reason"]
+    assert f"usable: {report['bars']:,} bars, too few for a campaign: {room['reason']}" in shown
+
+
+def test_a_file_says_what_a_campaign_would_make_of_it(market_data: Path, maestro: Any) -> None:
+    path = market_data / "klines" / "binance_usdm_BTCUSDT_5m_2025-01_2025-06.parquet"
+    report = json.loads(maestro("data", "check", path, "--json").out)
+    assert report["campaign"] == {"windows": 65, "sealed_days": 36.2, "reason": None}
+    assert (
+        "usable: 52,128 bars; a campaign has 65 windows and 36.2 sealed days\n" in maestro("data", "check", path).out
+    )
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://x@y/z", "postgresql://nobody@127.0.0.1:1/none"])
