@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rules import ATR_BARS, FEE, WARMUP, Rules
 from wire import Traded, serve_engine
 
+from maestro import process
 from maestro_engine.backtest.records import Records
 from maestro_engine.backtest.reference import reference_trades
 
@@ -54,4 +55,5 @@ class Maestro:
 
 
 if __name__ == "__main__":
+    process.spare()  # as the product's own process does
     serve_engine(Maestro())
