@@ -96,7 +96,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     yield Row("results identical whatever the threads, the batch and the order", 1.0, "", least(1), note=note)
     yield from _linearity_in_tests(bench)
     if not bench.quick:
-        yield from _linearity_in_bars(bench, load(bench.bars(MEGA)))
+        yield from _linearity_in_bars(bench)
 
 
 def _rates(
@@ -153,24 +153,27 @@ def _linearity_in_tests(bench: Bench) -> Iterator[Row]:
         yield _spread(f"cost of a test, {what}: {counts[-1]:,} in one batch, over {counts[0]:,}", each)
 
 
-def _linearity_in_bars(bench: Bench, mega: Bars) -> Iterator[Row]:
-    names = tuple(method.name for method in registry.all_methods())
-    kinds = {"macd_trend alone": ("macd_trend",), "all methods in one test, three gates": names}
-    takers = {
-        (what, count): timed(partial(simulate_batch, mega, [_long_test(methods, count)], COSTS, jobs=2))
-        for what, methods in kinds.items()
-        for count in BARS
-    }
-    for take in takers.values():
-        take()
-    samples = interleaved(takers, bench.rounds(7))
+def _linearity_in_bars(bench: Bench) -> Iterator[Row]:
+    """In a process of its own, whose memory is not what other cases left of it."""
+    kinds = {"macd_trend alone": False, "all methods in one test, three gates": True}
+    with bench.our_worker("one_batch.py") as worker:
+        worker.ask("load", path=str(bench.bars(MEGA)))
+        takers = {
+            (what, count): worker.timed("long", count=count, everything=everything)
+            for what, everything in kinds.items()
+            for count in BARS
+        }
+        for take in takers.values():
+            take()
+        samples = interleaved(takers, bench.rounds(15))
     for what in kinds:
         yield duration(f"one test of 1,000,000 bars, two threads: {what}", samples[what, BARS[-1]], most(0.020))
     each = [samples[what, count].times(1 / count) for what in list(kinds)[-1:] for count in BARS]
     yield _spread("cost of a bar: 1,000,000 in one test, over 4,320", each)
 
 
-def _long_test(methods: tuple[str, ...], bars: int) -> TestSpec:
+def long_test(bars: int, everything: bool) -> TestSpec:
+    """A test on one window of so many *bars*: macd_trend, or all methods and three gates."""
     gates: dict[str, Value] = {
         "gate_cvd": True,
         "gate_atrz": True,
@@ -179,7 +182,9 @@ def _long_test(methods: tuple[str, ...], bars: int) -> TestSpec:
         "vhf_min": 0.2,
     }
     window = Window(0, WARMUP, bars * 2 // 3, bars * 4 // 5, bars)
-    return TestSpec(0, window, methods, gates if len(methods) > 1 else {})
+    if not everything:
+        return TestSpec(0, window, ("macd_trend",), {})
+    return TestSpec(0, window, tuple(method.name for method in registry.all_methods()), gates)
 
 
 def _spread(what: str, each: Sequence[Samples]) -> Row:

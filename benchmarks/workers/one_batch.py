@@ -1,4 +1,4 @@
-"""one_batch owns a single batch of the product's kernel in a process that has run none of that size before."""
+"""one_batch owns batches of the product's kernel in a process that has run nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # the case says which
 
 from wire import serve, timed
 
-from cases.backtest_kernel import COSTS, SETTINGS, load, specs
+from cases.backtest_kernel import COSTS, SETTINGS, load, long_test, specs
 from maestro import process
 from maestro_engine.backtest import simulate_batch
 from maestro_engine.market.bars import Bars
@@ -22,15 +22,19 @@ class OneBatch:
 
     def load(self, path: str) -> dict[str, Any]:
         self._bars.append(load(Path(path)))
-        simulate_batch(self._bars[0], specs(SETTINGS, len(self._bars[0]), SETTINGS), COSTS)  # kernels are loaded
+        simulate_batch(self._bars[0], specs(SETTINGS, 4_320, SETTINGS), COSTS)  # kernels are loaded
         return {}
 
     def run(self, count: int, keep: bool) -> dict[str, Any]:
         tests = specs(count, len(self._bars[0]), SETTINGS)
         return timed(lambda: simulate_batch(self._bars[0], tests, COSTS, keep_trades=keep))[0]
 
+    def long(self, count: int, everything: bool) -> dict[str, Any]:
+        tests = [long_test(count, everything)]
+        return timed(lambda: simulate_batch(self._bars[0], tests, COSTS, jobs=2))[0]
+
 
 if __name__ == "__main__":
     process.spare()
     batch = OneBatch()
-    serve({"load": batch.load, "run": batch.run})
+    serve({"load": batch.load, "run": batch.run, "long": batch.long})
