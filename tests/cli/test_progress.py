@@ -77,3 +77,13 @@ def test_a_long_segment_is_not_silent_and_its_last_state_is_told_at_the_end(
             show(AT._replace(done=done))
     told = re.findall(r"explore: (\d+)/500", capsys.readouterr().err)
     assert told == ["75", "125"]
+
+
+def test_a_long_count_is_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown.counting(3, "campaigns on noise", quiet=False) as count:
+        for done in (1, 2, 3):
+            count(done, f"{done} do not")
+    assert capsys.readouterr().err == "3/3 campaigns on noise: 3 do not\n"
+    with shown.counting(3, "campaigns on noise", quiet=True) as count:
+        count(3, "3 do not")
+    assert capsys.readouterr().err == ""

@@ -32,6 +32,33 @@ def watching(quiet: bool) -> Generator[Observer]:
             lines.end()
 
 
+@contextmanager
+def counting(total: int, what: str, *, quiet: bool) -> Generator[Callable[[int, str], None]]:
+    """Tell how many of *total* are done and how they stand: a bar on a terminal, elsewhere a line now and then."""
+    if quiet:
+        yield lambda _done, _standing: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
+        with Bar(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done, standing: bar.update(task, completed=done, description=f"{what}: {standing}")
+    else:
+        said = time.perf_counter()
+
+        def line(done: int, standing: str) -> None:
+            nonlocal said
+            now = time.perf_counter()
+            if done == total or now - said > LONGEST_SILENCE_S:
+                said = now
+                sys.stderr.write(f"{done:,}/{total:,} {what}: {standing}\n")
+
+        yield line
+
+
 def in_words(p: Progress, seconds: float) -> str:
     """One line: ``segment 2/5 explore: 150/500 tests, 9,000 episodes/s, best seg1 Sharpe 1.23, patches 2``."""
     return f"{_place(p)}: {p.done}/{p.tests} tests, {figures(p, seconds)}"

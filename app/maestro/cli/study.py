@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from maestro.cli import thinking
+from maestro.cli.progress import counting
 from maestro.cli.show import emit, table
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Put the product itself to the test.")
@@ -33,17 +34,16 @@ def calibration(
     from maestro.wiring.studies import calibrate
 
     last = None
-    for last in calibrate(market, campaigns, tests, jobs, edge):
-        if not as_json:
-            sys.stderr.write(
-                f"\r{last.campaigns}/{campaigns} campaigns on {market}: {last.survives} survive, "
-                f"{last.not_enough} not enough evidence, {last.does_not} do not "
+    with counting(campaigns, f"campaigns on {market}", quiet=as_json) as count:
+        for last in calibrate(market, campaigns, tests, jobs, edge):
+            count(
+                last.campaigns,
+                f"{last.survives} survive, {last.not_enough} not enough evidence, {last.does_not} do not",
             )
     assert last is not None
     if as_json:
         emit(asdict(last) | {"share": last.share})
         return
-    sys.stderr.write("\n")
     sys.stdout.write(
         f"{last.survives} of {last.campaigns} campaigns on {market} say SURVIVES: {last.share:.1%} "
         f"(95 % interval {last.low:.1%} to {last.high:.1%})\n"
