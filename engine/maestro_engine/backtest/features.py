@@ -12,6 +12,7 @@ from maestro_engine.backtest.signals import REGIME_ATR_BARS, Basis, Found, Range
 from maestro_engine.backtest.spec import Forced
 from maestro_engine.backtest.trade import Funding, Span, Terms
 from maestro_engine.backtest.wishes import Wishes
+from maestro_engine.indicators.averages import known_mean
 from maestro_engine.indicators.columns import Columns, columns_of
 from maestro_engine.indicators.compiled import inlined, kernel
 from maestro_engine.indicators.flow import flows
@@ -47,17 +48,12 @@ def lay_out(frame: Records, span: Span, atrz: Floats) -> None:
     for e in range(len(frame)):
         first = span.first + e * span.episode_bars
         stop = min(first + span.episode_bars, span.end)
-        total, known = 0.0, 0
-        for i in range(first, stop):
-            if not np.isnan(atrz[i]):
-                total += atrz[i]
-                known += 1
         row = frame[e]
         row["episode"] = e
         row["first"] = span.origin + first
         row["bars"] = stop - first
         row["phase"] = _TRAIN if first < span.train_end else (_GAP if first < span.val_start else _VALIDATION)
-        row["atrz"] = total / known if known else np.nan
+        row["atrz"] = known_mean(atrz[first:stop])
         row["regime"] = regime_of(row["atrz"])
 
 

@@ -91,6 +91,28 @@ def ema(values: Floats, span: float) -> Floats:
     return out
 
 
+@inlined
+def known_mean(values: Floats) -> float:
+    """Mean of those *values* that are not NaN, of which there may be none: then NaN.
+
+    Four sums side by side, as one would make each value wait for the one before.
+    """
+    s0 = s1 = s2 = s3 = 0.0
+    known, whole = 0, len(values) // 4 * 4
+    for i in range(0, whole, 4):
+        x0, x1, x2, x3 = values[i], values[i + 1], values[i + 2], values[i + 3]
+        known += int(x0 == x0) + int(x1 == x1) + int(x2 == x2) + int(x3 == x3)
+        s0 += x0 if x0 == x0 else 0.0
+        s1 += x1 if x1 == x1 else 0.0
+        s2 += x2 if x2 == x2 else 0.0
+        s3 += x3 if x3 == x3 else 0.0
+    for i in range(whole, len(values)):
+        if values[i] == values[i]:
+            s0 += values[i]
+            known += 1
+    return ((s0 + s1) + (s2 + s3)) / known if known else np.nan
+
+
 @compiled
 def sma(values: Floats, bars: int) -> Floats:
     """Mean of the last *bars* values; NaN before there are as many. Shape ``(n,)``."""

@@ -82,9 +82,13 @@ def highest(values: Floats, sign: float, bars: int, room: Floats, out: Floats) -
     There must be at least *bars* values. A stretch of 2 w values is two of w, so each pass doubles the length, and
     nothing in it waits for the value before. *room* is ``(2, len(values))`` at least.
     """
-    here, there, left, width = room[0], room[1], len(values), 1
+    here, there, left, width = room[0], room[1], len(values) - 1, 2
+    if bars == 1:
+        for i in range(len(out)):
+            out[i] = max(-np.inf, sign * values[i])
+        return
     for i in range(left):
-        here[i] = max(-np.inf, sign * values[i])
+        here[i] = max(-np.inf, sign * values[i], sign * values[i + 1])
     while 2 * width < bars:
         left -= width
         higher(here, here[width:], there[:left])
