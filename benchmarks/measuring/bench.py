@@ -47,10 +47,10 @@ class Bench:
 
     @cached_property
     def real_bars(self) -> Path | None:
-        """A file of recorded 5-minute bars, where this machine has one."""
+        """The largest file of recorded 5-minute bars, where this machine has one."""
         named = os.environ.get("MAESTRO_MARKET_DATA")
         folder = Path(named) if named else self.root.parent / "shared" / "data"
-        return next(iter(sorted(folder.glob("klines/*BTCUSDT_5m*.parquet"))), None)
+        return max(folder.glob("klines/*BTCUSDT_5m*.parquet"), key=lambda path: path.stat().st_size, default=None)
 
 
 class Case(Protocol):
