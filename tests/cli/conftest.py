@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "campaign"))
 
 from campaign_support import conducted, settings_in, small_config, small_file
 
+from maestro import process
 from maestro.cli import main as command_line
 from maestro.wiring.campaigns import CampaignRun
 
@@ -35,6 +36,8 @@ def maestro(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "MAESTRO_RUNS", "MAESTRO_DATABASE_URL", "MAESTRO_BUS_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
+    for whole in ("spare", "leave"):  # they are of a command's own process, and this one is the tests'
+        monkeypatch.setattr(process, whole, lambda: None)
 
     def call(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["maestro", *map(str, arguments)])
