@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 from maestro.control import patcher
 from maestro.control.desk import Desk
@@ -14,6 +14,7 @@ from maestro.control.record.standings import by_value
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import UsageError
+from maestro_protocol.ids import MessageId
 from maestro_protocol.messages.plan import (
     Critique,
     Goal,
@@ -100,17 +101,11 @@ class Segment:
         for candidate in lineup.candidates():
             value, passes = self._quick_result(candidate.config, quick)
             shown = "undefined" if value is None else f"{value:.4g}"
-            self.desk.steps.say(
-                PlanEvent(
-                    agent="control",
-                    turn=self.desk.turn,
-                    episode_id=None,
-                    action="keep" if passes else "kill",
-                    change=(),
-                    reason=f"quick test of {candidate.name[:80]}: {'passed' if passes else 'failed'}",
-                    evidence=f"{quick.metric} {shown} over {quick.tests} windows, wanted {quick.op} {quick.value:g}",
-                    applies_to=candidate.name,
-                )
+            self._note(
+                "keep" if passes else "kill",
+                f"quick test of {candidate.name[:80]}: {'passed' if passes else 'failed'}",
+                f"{quick.metric} {shown} over {quick.tests} windows, wanted {quick.op} {quick.value:g}",
+                applies_to=candidate.name,
             )
             if passes:
                 lineup.start(candidate)
@@ -120,17 +115,11 @@ class Segment:
         if tried:
             nearest = max(tried, key=lambda item: item[0])[1]
             lineup.start(nearest)
-            self.desk.steps.say(
-                PlanEvent(
-                    agent="control",
-                    turn=self.desk.turn,
-                    episode_id=None,
-                    action="keep",
-                    change=(),
-                    reason=f"{nearest.name[:80]} runs all the same: a segment has to run something",
-                    evidence=f"all {len(tried)} variations failed the quick test, and it came nearest",
-                    applies_to=nearest.name,
-                )
+            self._note(
+                "keep",
+                f"{nearest.name[:80]} runs all the same: a segment has to run something",
+                f"all {len(tried)} variations failed the quick test, and it came nearest",
+                applies_to=nearest.name,
             )
 
     def _quick_result(self, config: RunConfig, quick: QuickTest) -> tuple[float | None, bool]:
@@ -157,18 +146,28 @@ class Segment:
         try:
             candidate.adopt(draft, answer.id, self.desk)
         except UsageError as error:
-            self.desk.steps.say(
-                PlanEvent(
-                    agent="control",
-                    turn=self.desk.turn,
-                    episode_id=None,
-                    action="keep",
-                    change=(),
-                    reason="draft refused; the variation runs as proposed",
-                    evidence=str(error)[:4000],
-                ),
-                because=answer.id,
-            )
+            self._note("keep", "draft refused; the variation runs as proposed", str(error)[:4000], because=answer.id)
+
+    def _note(
+        self,
+        action: Literal["keep", "kill"],
+        reason: str,
+        evidence: str,
+        applies_to: str | None = None,
+        because: MessageId | None = None,
+    ) -> None:
+        """Say what control itself decided, and on what evidence; nothing is changed by it."""
+        event = PlanEvent(
+            agent="control",
+            turn=self.desk.turn,
+            episode_id=None,
+            action=action,
+            change=(),
+            reason=reason,
+            evidence=evidence,
+            applies_to=applies_to,
+        )
+        self.desk.steps.say(event, because=because)
 
     def _finish(self, results: Sequence[TestReport], before: tuple[int, int]) -> SegmentFinished:
         desk = self.desk
