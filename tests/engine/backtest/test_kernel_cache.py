@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
 SCRIPT = """
-import hashlib, json, sys
-import numpy as np
-from numba.core import event
-compiled = []
-class Watch(event.Listener):
-    def on_start(self, happened):
-        compiled.append(happened.data["dispatcher"].py_func.__qualname__)
-    def on_end(self, happened):
-        pass
-event.register("numba:compile", Watch())
 from maestro_engine.backtest import Costs, TestSpec, Window, simulate_batch
 from maestro_engine.market.bars import Bars
 rng = np.random.default_rng(1)
@@ -36,25 +21,12 @@ print(json.dumps([compiled, hashlib.sha256(made).hexdigest(), len(made), "scipy.
 """
 
 
-def run(cache):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_second_process_compiles_nothing(tmp_path):
-    compiled, first_digest, size, _ = run(tmp_path)
+def test_second_process_compiles_nothing(apart):
+    compiled, first_digest, size, _ = apart(SCRIPT)
     assert "run_tests" in compiled
-    compiled, digest, _, linear_algebra = run(tmp_path)
+    compiled, digest, _, linear_algebra = apart(SCRIPT)
     assert compiled == []
     assert digest == first_digest
     assert size > 5_000

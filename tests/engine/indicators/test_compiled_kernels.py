@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import pickle
-import subprocess
-import sys
 
 import numba
 import pytest
 
 SCRIPT = """
-import hashlib, json
-import numpy as np
-from numba.core import event
-compiled = []
-class Watch(event.Listener):
-    def on_start(self, happened):
-        compiled.append(happened.data["dispatcher"].py_func.__qualname__)
-    def on_end(self, happened):
-        pass
-event.register("numba:compile", Watch())
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.volatility import wilder_atr
 from maestro_engine.methods import ema_crossover, macd_trend
@@ -38,36 +24,23 @@ print(json.dumps([compiled, digest.hexdigest()]))
 """
 
 
-def run(cache, **machine):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)} | machine,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_same_bits_without_fused_or_wide_instructions(tmp_path):
-    _, here = run(tmp_path)
-    compiled, there = run(tmp_path, NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES="")
+def test_same_bits_without_fused_or_wide_instructions(apart):
+    _, here = apart(SCRIPT)
+    compiled, there = apart(SCRIPT, NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES="")
     assert "scan" in compiled, "another machine has kernels of its own"
     assert there == here
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_an_index_of_an_older_version_is_written_over(tmp_path):
-    first = run(tmp_path)
+def test_an_index_of_an_older_version_is_written_over(apart, tmp_path):
+    first = apart(SCRIPT)
     indices = list(tmp_path.rglob("*.nbi"))
     assert indices
     gone = b"cmaestro_engine.indicators.crossing\nWhatThereWasOnce\n."
     for index in indices:
         index.write_bytes(pickle.dumps(numba.__version__) + gone)
-    assert run(tmp_path) == first
-    assert run(tmp_path) == [[], first[1]]
+    assert apart(SCRIPT) == first
+    assert apart(SCRIPT) == [[], first[1]]
