@@ -31,7 +31,7 @@ Apart = Callable[..., Any]
 
 @pytest.fixture
 def apart(tmp_path: Path) -> Apart:
-    """Runs a script after :data:`WATCH` and gives what it prints; all scripts of a test share one cache of kernels."""
+    """Runs a script after :data:`WATCH` and gives what it prints; scripts of a test share a cache of kernels."""
 
     def run(script: str, **machine: str) -> Any:
         done = subprocess.run(
