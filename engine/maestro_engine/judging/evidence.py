@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from maestro_engine.backtest import Records
 from maestro_engine.market.bars import Floats
 from maestro_engine.stats.bootstrap import Intervals
 from maestro_engine.stats.effective import EffectiveTrials
@@ -34,6 +35,8 @@ class Weighed:
     intervals: Intervals | None
     null: Null
     trades: int
+    records: Records
+    """Its trades, TRADE rows in order of time."""
     deflated: Deflated | None = None
     """Against the best of as many trials without skill."""
     published: float | None = None

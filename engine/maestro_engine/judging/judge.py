@@ -13,6 +13,7 @@ from maestro_engine.figures import YEAR_MS, Figures
 from maestro_engine.judging import wording
 from maestro_engine.judging.evidence import Kept, Null, Weighed
 from maestro_engine.judging.stretch import Stretch
+from maestro_engine.judging.tearsheet import PartRun, tear_sheets
 from maestro_engine.market.bars import Floats
 from maestro_engine.stats import verdict as rules
 from maestro_engine.stats.bootstrap import intervals
@@ -123,6 +124,7 @@ class CampaignJudge:
             intervals=intervals(pnl, seed=seed),
             null=Null(observed, values, test),
             trades=len(trades),
+            records=trades,
         )
 
     def _deflate(self, item: Weighed, kept: Kept) -> Weighed:
@@ -187,7 +189,18 @@ class CampaignJudge:
             curves=tuple(
                 self._curve(item, sealed[place] if sealed else None) for place, item in enumerate(kept.finalists)
             ),
+            tear_sheets=tear_sheets(
+                [(item.config, self._parts(place, item, sealed)) for place, item in enumerate(kept.finalists)],
+                self._per_year,
+            ),
         )
+
+    def _parts(self, place: int, item: Weighed, sealed: Sequence[Weighed]) -> list[PartRun]:
+        """A finalist's trades over the open part and, where it was opened, over the sealed one."""
+        opened = PartRun("open", self._open, item.records)
+        if not sealed or self._hidden is None:
+            return [opened]
+        return [opened, PartRun("sealed", self._hidden, sealed[place].records)]
 
     def _curve(self, item: Weighed, sealed: Weighed | None) -> Curve:
         pnl = item.pnl if sealed is None else np.concatenate([item.pnl, sealed.pnl])

@@ -13,6 +13,7 @@ from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Metrics
 from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
+from maestro_protocol.messages.tearsheet import Histogram, TearSheets
 from maestro_protocol.values import Params
 
 ORIGIN_TARGETS = (
@@ -201,13 +202,6 @@ class Curve(Frozen):
     """Index of the first period of the sealed part; ``len(pnl)`` where it was not opened."""
 
 
-class Histogram(Frozen):
-    """Counts between edges: one edge more than counts."""
-
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-
-
 class NullModel(Frozen):
     """A finalist's Sharpe beside those of random entries with the same exits."""
 
@@ -227,6 +221,8 @@ class Exhibits(Frozen):
     pbo_logits: Histogram | None
     nulls: tuple[NullModel, ...]
     curves: tuple[Curve, ...]
+    tear_sheets: TearSheets | None = None
+    """How the finalists' results came about; null where there is no finalist, or an earlier version kept none."""
 
 
 class Memory(Frozen):
