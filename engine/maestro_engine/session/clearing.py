@@ -112,7 +112,7 @@ def mend(run: Run) -> None:
         audit = Audit(run.folder / "events.jsonl", Scrubber())
         try:
             pending = msgspec.convert(loaded.state["pending"], list[str])
-            audit.recover(msgspec.convert(loaded.state["seq"], int), pending)
+            audit.recover(msgspec.convert(loaded.state["seq"], int), pending, again=run.config().own_time)
         finally:
             audit.close()
 

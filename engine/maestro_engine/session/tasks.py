@@ -60,7 +60,7 @@ class Tasks:
         self._due = Flag()
         """Set when the venue owes an answer."""
         self._began_ns = around.clock.monotonic_ns()
-        self._elapsed_before = opened.trader.elapsed_s
+        self._elapsed_before = _done_before(opened, config, around.begins_ms)
         self._last_ns = self._began_ns
         """When what fills are made against was heard last, monotonic."""
         self._against, self._stream = (Kline, "kline") if config.fills == "bars" else (BookTicker, "book")
@@ -298,3 +298,14 @@ class Tasks:
         self._metrics.sample(
             Sample(self._trader.now, elapsed, desk.price, desk.position, desk.account.equity, rss_mb)
         )
+
+
+def _done_before(opened: Opened, config: SessionConfig, begins_ms: int | None) -> float:
+    """Seconds of the planned duration that an interrupted run has behind it.
+
+    What time of a simulation or recording is left is told by where it goes on, not by when its state was saved.
+    """
+    until_ms = opened.trader.until_ms
+    if begins_ms is None or until_ms is None:
+        return opened.trader.elapsed_s
+    return config.duration_s - (until_ms - begins_ms) / 1_000

@@ -1,7 +1,8 @@
 """audit owns the trail: events.jsonl, every line numbered, none lost or doubled whenever the process dies.
 
 Lines that go with a change of state are staged, saved *with* that state, and only then written. After a crash
-the saved ones that the file does not have are written; a line cut short is taken off first.
+the saved ones that the file does not have are written; a line cut short is taken off first. Where a simulation or
+recording goes back to its saved state, what was told after it is taken off too, for it is lived, and told, again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _encode = msgspec.json.Encoder().encode
 
 class _Numbered(msgspec.Struct):
     seq: int
+    ts: int = 0
 
 
 class Audit:
@@ -30,15 +32,18 @@ class Audit:
     def __init__(self, path: Path, scrub: Scrubber, told: Callable[[bytes], None] | None = None) -> None:
         self._path, self._scrub, self._told = path, scrub, told
         self._staged: list[bytes] = []
-        self.seq = _mend(path)
+        last = _mend(path)
+        self.seq = last.seq
         """Number of the last line, staged ones included."""
+        self._ts = last.ts
         self.binding = False
         """Whether what is staged must be saved with the state first."""
         self._file = path.open("ab")
 
     def say(self, record: Record, ts: int) -> None:
-        """Stage one line of the time *ts* (UTC milliseconds)."""
+        """Stage one line of the time *ts* (UTC milliseconds), or of the last line's where that is later."""
         self.seq += 1
+        self._ts = ts = max(ts, self._ts)
         body = self._scrub.clean(_encode(record).decode()).encode()
         self._staged.append(b'{"seq":%d,"ts":%d,' % (self.seq, ts) + body[1:] + b"\n")
         self.binding = self.binding or isinstance(record, BINDING)
@@ -53,17 +58,29 @@ class Audit:
             staged, self._staged, self.binding = self._staged, [], False
             self._append(staged)
 
-    def recover(self, saved_seq: int, pending: Sequence[str]) -> int:
+    def recover(self, saved_seq: int, pending: Sequence[str], *, again: bool = False) -> int:
         """Write the saved lines that the file does not have; gives how many told lines are lost (0 but for damage).
 
         The state is what counts, so a torn trail does not keep a session from its position; its numbers show it.
+        *again*: what was told after the state was saved will be told again, so it is taken off.
         """
+        if again and self.seq > saved_seq:
+            self._take_off(self.seq - saved_seq)
         saved = [line.encode() for line in pending]
-        first = _number(saved[0]) if saved else saved_seq + 1
+        first = _numbered(saved[0]).seq if saved else saved_seq + 1
         lost = max(0, first - 1 - self.seq)
-        self._append([line for line in saved if _number(line) > self.seq])
+        missing = [line for line in saved if _numbered(line).seq > self.seq]
+        self._append(missing)
+        self._ts = max([self._ts, *(_numbered(line).ts for line in missing)])
         self.seq = max(self.seq, saved_seq)
         return lost
+
+    def _take_off(self, count: int) -> None:
+        """The last *count* lines: a few seconds' worth, as often as a state is saved."""
+        kept = self._path.read_bytes().splitlines(keepends=True)[:-count]
+        os.truncate(self._path, sum(map(len, kept)))
+        last = _numbered(kept[-1]) if kept else _Numbered(0)
+        self.seq, self._ts = last.seq, last.ts
 
     def sync(self) -> None:
         """See that all told lines reach the disk, so that no power cut takes lines which a saved state knows."""
@@ -82,14 +99,14 @@ class Audit:
                 self._told(line)
 
 
-def _number(line: bytes) -> int:
-    return msgspec.json.decode(line, type=_Numbered).seq
+def _numbered(line: bytes) -> _Numbered:
+    return msgspec.json.decode(line, type=_Numbered)
 
 
-def _mend(path: Path) -> int:
+def _mend(path: Path) -> _Numbered:
     """Cut off what follows the last line break; gives the last line's number, 0 for none. Raises DataError."""
     if not path.exists():
-        return 0
+        return _Numbered(0)
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         start = max(0, size - TAIL)
@@ -100,10 +117,10 @@ def _mend(path: Path) -> int:
             if start:
                 raise DataError(f"{path}: its last line is longer than {TAIL} bytes; it is no trail")
             file.truncate(0)
-            return 0
+            return _Numbered(0)
         file.truncate(start + end)
     last = tail[:end].rstrip(b"\n").rpartition(b"\n")[2]
     try:
-        return _number(last)
+        return _numbered(last)
     except msgspec.DecodeError as error:
         raise DataError(f"{path}: its last line is damaged ({error}); restore the file") from None

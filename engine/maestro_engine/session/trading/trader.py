@@ -46,6 +46,8 @@ class _Saved(Struct):
     place: Place | None = None
     until_ms: int | None = None
     tick_told_ms: int = 0
+    ticks: int = 0
+    ticks_told: int = 0
 
 
 class Trader:
@@ -228,6 +230,8 @@ class Trader:
             self.place,
             self.until_ms,
             self._tick_told_ms,
+            self.ticks,
+            self._ticks_told,
         )
         state: dict[str, object] = {
             **self.header,
@@ -246,13 +250,15 @@ class Trader:
         try:
             own = msgspec.convert(state["trader"], _Saved)
             pending = msgspec.convert(state["pending"], list[str])
-            lost = self._audit.recover(msgspec.convert(state["seq"], int), pending)
+            seq = msgspec.convert(state["seq"], int)
+            lost = self._audit.recover(seq, pending, again=self._config.own_time)
             self.at(msgspec.convert(state["saved_ms"], int))
             self.desk.restore(state)
         except (KeyError, msgspec.ValidationError) as error:
             raise DataError(f"saved state cannot be read: {error}") from None
         self._funding, self.elapsed_s, self.cleared = own.funding, own.elapsed_s, own.cleared
         self.place, self.until_ms, self._tick_told_ms = own.place or self.place, own.until_ms, own.tick_told_ms
+        self.ticks, self._ticks_told = own.ticks, own.ticks_told
         if lost:
             self.say(records.TrailTorn(lost))
 
