@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,7 @@ from rounds_support import bodies, chain, config, journal_of, left, lines, setti
 
 from maestro.clock import SystemClock
 from maestro.control import patcher
+from maestro.control.record.hashing import journal_hash
 from maestro.control.record.lineage import explain
 from maestro.settings import Settings
 from maestro.store.gates import Gates
@@ -38,13 +40,14 @@ from maestro.wiring.live.runner import session_of
 from maestro.wiring.replays import replay_campaign
 from maestro_engine import methods
 from maestro_engine.risk.limits import RiskLimits
+from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import run_of
 from maestro_protocol.errors import ParameterError, UsageError
 from maestro_protocol.messages.campaign import CampaignFinished
 from maestro_protocol.messages.events import BatchFinished, ScoreEvent, TradeEvent
-from maestro_protocol.messages.gate import GateDecided, GateVote
+from maestro_protocol.messages.gate import GateDecided, GateRequest, GateVote
 from maestro_protocol.messages.plan import PatchApplied, PlanEvent
-from maestro_protocol.messages.report import SegmentFinished, TestReport
+from maestro_protocol.messages.report import Briefing, SegmentFinished, TestReport
 from maestro_protocol.values import Change
 
 PROGRAM = Path(__file__).with_name("killed_rounds.py")
@@ -199,6 +202,7 @@ def test_killed_between_sessions_it_ends_as_if_nothing_had_been(done, tmp_path):
     mine, theirs = left(tmp_path / "runs" / done.name), left(done.folder)
     assert sorted(mine) == sorted(theirs)
     assert [name for name in mine if mine[name] != theirs[name] and not name.startswith("summary")] == []
+    assert journal_hash(journal_of(tmp_path / "runs" / done.name)) == journal_hash(journal_of(done.folder))
 
 
 @pytest.mark.timeout(400)
@@ -210,6 +214,7 @@ def test_killed_inside_a_session_it_goes_on_from_where_it_stood(done, tmp_path):
     assert (
         sum(line["event"] == "SYSTEM_STARTUP" and line["resumed"] for trail in told.values() for line in trail) == 3
     )
+    assert journal_hash(journal_of(folder)) == journal_hash(journal_of(done.folder))
     for name, trail in told.items():
         assert [line["seq"] for line in trail] == list(range(1, len(trail) + 1))
         exits = [line for line in trail if line["event"] == "ExecutionExit"]
@@ -235,9 +240,18 @@ def test_a_signal_ends_the_session_in_order_and_the_same_command_goes_on(tmp_pat
     assert stopped.stopped == "signal:SIGINT"
     report = TestReport.model_validate_json((sessions.all_runs(there)[0].folder / "report.json").read_bytes())
     assert report.test_id == "seg1_test001"
-    assert stopped.next_file is not None
-    assert stopped.next_file.is_file()
+    assert stopped.next_file is None, "nobody was asked what comes next"
+    assert not bodies(journal_of(stopped.folder), Briefing)
     monkeypatch.setattr(sessions, "run_session", real)
+    on = chain(there, 2, config(minutes=200))
+    assert (on.sessions, on.finished, len(trails(there))) == (2, True, 2)
+    assert bodies(journal_of(on.folder), Briefing)
+
+
+def test_after_the_last_session_nobody_plans(done):
+    """Whoever is asked is paid, and may wait at a gate: for a session that will never be, nobody is."""
+    asked = bodies(journal_of(done.folder), Briefing)
+    assert {briefing.segment for briefing in asked} == {1, 2}
 
 
 # people, and what agents cannot touch
@@ -253,36 +267,68 @@ def test_a_patch_of_high_risk_waits_for_a_person_and_a_no_leaves_the_config(
     support.ask_about_everything(there)
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)
     base = config(minutes=60, seed=support.LOSING)
-
-    async def attended() -> Chain:
-        store = await workspace.open_workspace_store(there)
-        people = Gates(store, SystemClock(), waiting.owner())
-
-        async def attend() -> None:
-            while True:
-                for state in await people.pending():
-                    asked = state.request
-                    vote = GateVote(
-                        gate_id=asked.gate_id, bound_to=asked.bound_to, approve=approve, who=waiting.owner(),
-                        where="test", at=1,
-                    )  # fmt: skip
-                    await people.vote(vote)
-                await asyncio.sleep(0.01)
-
-        task = asyncio.create_task(attend())
-        try:
-            return await rounds.run_rounds(base, sessions.Where(speed=0), 2, Asked(policy="streak"), there)
-        finally:
-            task.cancel()
-            await store.close()
-
-    ended = asyncio.run(attended())
+    ended = asyncio.run(attended(there, base, lambda asked: vote_of(asked, approve)))
     journal = journal_of(ended.folder)
     decided = bodies(journal, GateDecided)
     assert decided[0].answer == answer
     assert bodies(journal, PatchApplied)[0].status == status
     first, second = (run.config() for run in sessions.all_runs(there))
     assert (first.values() != second.values()) is approve
+
+
+def vote_of(asked: GateRequest, approve: bool) -> GateVote:
+    return GateVote(
+        gate_id=asked.gate_id, bound_to=asked.bound_to, approve=approve, who=waiting.owner(), where="test", at=1
+    )
+
+
+async def attended(there: Settings, base: SessionConfig, attend: Callable[[GateRequest], GateVote | None]) -> Chain:
+    """A chain of two sessions with somebody at its gates, who votes or does something else."""
+    store = await workspace.open_workspace_store(there)
+    people = Gates(store, SystemClock(), waiting.owner())
+
+    async def look() -> None:
+        while True:
+            for state in await people.pending():
+                vote = attend(state.request)
+                if vote is not None:
+                    await people.vote(vote)
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(look())
+    try:
+        return await rounds.run_rounds(base, sessions.Where(speed=0), 2, Asked(policy="streak"), there)
+    finally:
+        task.cancel()
+        await store.close()
+
+
+@pytest.mark.slow
+def test_a_chain_at_a_gate_hears_signals_and_a_stop_and_goes_on_as_if_undisturbed(tmp_path, monkeypatch):
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)
+    base = config()
+    undisturbed, there = settings_in(tmp_path / "one"), settings_in(tmp_path / "two")
+    for each in (undisturbed, there):
+        support.ask_about_everything(each)
+    whole = asyncio.run(attended(undisturbed, base, lambda asked: vote_of(asked, True)))
+    ways = {
+        "signal:SIGINT": lambda: os.kill(os.getpid(), signal.SIGINT),
+        "signal:SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
+        "stop": lambda: sessions.ask_to_end(there, "stop"),
+    }
+    waits: list[Callable[[], object]] = []
+    monkeypatch.setattr(waiting, "tell_on_stderr", lambda text: waits and "waiting at gate" in text and waits.pop()())
+    for reason, stop in ways.items():
+        waits.append(stop)
+        left_it = asyncio.run(attended(there, base, lambda asked: None))
+        assert (left_it.stopped, left_it.finished, left_it.next_file) == (reason, False, None)
+        assert left_it.sessions == 1
+    with pytest.raises(UsageError, match="no session is running"):
+        sessions.ask_to_end(there, "stop")
+    ended = asyncio.run(attended(there, base, lambda asked: vote_of(asked, True)))
+    assert ended.finished
+    assert len(trails(there)) == 2
+    assert journal_hash(journal_of(ended.folder)) == journal_hash(journal_of(whole.folder))
 
 
 NAMES = st.sampled_from([*(spec.name for spec in methods.space_for(("ema_crossover",)).specs), *RiskLimits.__slots__,

@@ -6,8 +6,9 @@ same. What a patch is worth cannot be measured on the same windows twice here; t
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import cast
 
 from maestro.control import patcher
@@ -37,11 +38,14 @@ class Rounds:
     """Walks, or walks again, one chain. *root* is what the owner asked for, before any agent."""
 
     def __init__(self, desk: Desk, root: RunConfig, stopped: Callable[[], str | None] = lambda: None) -> None:
-        """*stopped* says why no further round shall begin; None: the next one may."""
+        """*stopped* says why nobody shall be asked, nor a further round begin; None: it may go on."""
         self.desk, self._stopped = desk, stopped
         desk.root = root
         self.finished = False
         """Whether no further round will ever be."""
+        self.left = False
+        """Whether it was stopped before the agents had planned the next round."""
+        self._asking: asyncio.Future[bool] | None = None
         self.changes: list[str] = []
         """What the next round does otherwise than the last one that ran."""
         self._worth = Worth(desk.statistics)
@@ -60,6 +64,8 @@ class Rounds:
             goes_on = await self._round(number)
             await desk.steps.flush()
             desk.folder.journal(desk.steps.lines(desk.folder.exported))
+            if self.left:
+                break
             if not goes_on or number == desk.config.segments:
                 await self._finish("" if goes_on else f"stopped by the agents after {number} sessions; ")
                 break
@@ -67,8 +73,32 @@ class Rounds:
                 break
         return planned(self._template, len(desk.tests) + 1)
 
+    def leave(self) -> None:
+        """Wait for no agent and at no gate any more: gone on with, the chain asks the same again."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _unless_stopped(self, asking: Coroutine[None, None, bool]) -> bool:
+        """What *asking* agents and people comes to; a chain that is stopped leaves it."""
+        if self._stopped() is None:
+            self._asking = asyncio.ensure_future(asking)
+            try:
+                return await self._asking
+            except asyncio.CancelledError:
+                if self._stopped() is None:
+                    raise
+            finally:
+                self._asking = None
+        else:
+            asking.close()
+        self.left = True
+        return True
+
     async def _round(self, number: int) -> bool:
-        """One session and what the agents make of it; False where they want no further one."""
+        """One session and what the agents make of it; False where they want no further one.
+
+        After the last session nobody is asked: there is none to plan.
+        """
         desk = self.desk
         config = planned(self._template, number)
         self.changes = []
@@ -78,8 +108,27 @@ class Rounds:
         outcome = outcomes[0]
         desk.standings.add(self._template, number, [outcome.report])
         desk.notional = notional_of(outcome) or desk.notional
+        for episode in outcome.episodes:
+            self._worth.add(episode.total_pnl / 1e6, episode.n_trades)
+        if number == desk.config.segments:
+            self._tell(number, outcome, (desk.patches_applied, desk.patches_refused))
+            return True
+        return await self._unless_stopped(self._planned(number, outcome))
+
+    async def _planned(self, number: int, outcome: TestOutcome) -> bool:
+        """Ask the agents about the session just ended; False where they want no further one."""
+        desk = self.desk
         before = (desk.patches_applied, desk.patches_refused)
         goes_on = await self._learn(number, outcome)
+        self._tell(number, outcome, before)
+        if goes_on and number % PAGE_EVERY == 0:
+            answer = await desk.steps.ask(desk.briefing("maestro", "OnePagePlan", number, GOAL, 1))
+            desk.folder.page(number, cast("OnePagePlan", answer.body))
+        return goes_on
+
+    def _tell(self, number: int, outcome: TestOutcome, before: tuple[int, int]) -> None:
+        """Say how the round ended; *before* it so many patches had been applied and refused."""
+        desk = self.desk
         finished = SegmentFinished(
             segment=number,
             goal=GOAL,
@@ -94,17 +143,11 @@ class Rounds:
         )
         desk.steps.say(finished)
         desk.folder.results(number, finished)
-        if number % PAGE_EVERY == 0:
-            answer = await desk.steps.ask(desk.briefing("maestro", "OnePagePlan", number, GOAL, 1))
-            desk.folder.page(number, cast("OnePagePlan", answer.body))
         desk.watch(number, GOAL, self._worth.words())
-        return goes_on
 
     async def _learn(self, number: int, outcome: TestOutcome) -> bool:
         """Let the agents look at the report; what they agree on is the next session's."""
         desk, template = self.desk, self._template
-        for episode in outcome.episodes:
-            self._worth.add(episode.total_pnl / 1e6, episode.n_trades)
         alerts: tuple[Alert, ...] = self._analyzer.feed(outcome.report.test_id, outcome.episodes, self._suggest)
         mine = sum(test.parent_run == template.run_id for test in desk.tests)
         losing = self._analyzer.losing() if mine >= desk.config.policies.kill.min_tests else None

@@ -28,6 +28,8 @@ from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.opening import Stood, where_it_stood
 from maestro_engine.session.places import Run, find_run, interrupted, runs_in
+from maestro_engine.session.safety.controls import send
+from maestro_engine.session.safety.lock import holder
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
 from maestro_protocol.base import Frozen
@@ -64,6 +66,29 @@ class Ended:
 
 def workspace_of(settings: Settings) -> Path:
     return settings.runs / "sessions"
+
+
+def chains_of(settings: Settings) -> Path:
+    """Where processes that have a chain of sessions under way are reached."""
+    return workspace_of(settings) / "chains"
+
+
+def ask_to_end(settings: Settings, command: str) -> list[str]:
+    """Send *command* to the session that runs, else to each chain that waits between two; gives their names.
+
+    Raises :class:`UsageError` where nothing is under way.
+    """
+    held = holder(workspace_of(settings))
+    if held is not None:
+        send(run_called(settings, held.run).folder, command)
+        return [held.run]
+    folder = chains_of(settings)
+    chains = [each for each in sorted(folder.iterdir() if folder.is_dir() else ()) if holder(each) is not None]
+    for chain in chains:
+        send(chain, command)
+    if not chains:
+        raise UsageError("no session is running here; to keep any from starting, create the file KILL in its folder")
+    return [chain.name for chain in chains]
 
 
 def config_of(settings: Settings, env: str, given: Mapping[str, object]) -> SessionConfig:

@@ -16,17 +16,11 @@ def stop(
     kill: Annotated[bool, typer.Option("--kill", help="Switch the kill switch on: nothing starts after it.")] = False,
     out: Out = None,
 ) -> None:
-    """Ask the running session to end in order; with --kill, to get flat at once and stay off."""
+    """Ask a session, or a chain that waits, to end in order; with --kill, to get flat at once and stay off."""
     from maestro.wiring import sessions
-    from maestro_engine.session.safety.controls import send
-    from maestro_engine.session.safety.lock import holder
 
-    settings = settings_with(out)
-    held = holder(sessions.workspace_of(settings))
-    if held is None:
-        raise UsageError("no session is running here; to keep any from starting, create the file KILL in its folder")
-    send(sessions.run_called(settings, held.run).folder, "kill" if kill else "stop")
-    sys.stdout.write(f"{held.run} was asked to end\n")
+    for name in sessions.ask_to_end(settings_with(out), "kill" if kill else "stop"):
+        sys.stdout.write(f"{name} was asked to end\n")
 
 
 def release(out: Out = None) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +22,14 @@ from maestro.wiring import brains, gates, sessions, workspace
 from maestro.wiring.campaigns import config_of, versions, walk
 from maestro.wiring.live.runner import LiveRunner, ended, session_of
 from maestro_engine.api import Market
+from maestro_engine.risk.killswitch import KillSource
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import began_ms, run_of
 from maestro_engine.session.places import Run
+from maestro_engine.session.safety.controls import COMMANDS, Controls
+from maestro_engine.session.safety.lock import SessionLock
 from maestro_engine.session.supervisor import Session
+from maestro_engine.session.tasks import KILL_POLL_S
 from maestro_engine.statistics import EngineStatistics
 from maestro_protocol.base import Frozen
 from maestro_protocol.config import RunConfig
@@ -65,10 +69,12 @@ class Chain:
     """What may be said of the results so far."""
     changes: tuple[str, ...]
     """What the next session does otherwise than the last one."""
+    planned: bool
+    """Whether the next session is planned; not where the chain is finished, or was stopped before."""
 
     @property
     def next_file(self) -> Path | None:
-        return None if self.finished else self.folder / NEXT_FILE
+        return self.folder / NEXT_FILE if self.planned else None
 
 
 async def run_rounds(
@@ -165,9 +171,15 @@ async def _walk(
         desk.folder.write(BASE_FILE, _yaml(base))
         conducted = Rounds(desk, root, lambda: runner.stopped)
         ends.append(conducted)
-        with sessions.ending_on_signals(lambda reason: _stop(runner, reason)):
-            following = await conducted.run(rounds)
-        if not conducted.finished:
+
+        def stop(reason: str) -> None:
+            _stop(runner, reason)
+            conducted.leave()
+
+        with sessions.ending_on_signals(stop):
+            async with _listening(config.campaign, settings, stop):
+                following = await conducted.run(rounds)
+        if not conducted.finished and not conducted.left:
             desk.folder.write(NEXT_FILE, _yaml(session_of(base, following)))
         return following
 
@@ -185,7 +197,38 @@ async def _walk(
         failed=runner.failed,
         words=done.words,
         changes=tuple(done.changes),
+        planned=not done.finished and not done.left,
     )
+
+
+@asynccontextmanager
+async def _listening(name: str, settings: Settings, stop: sessions.Stop) -> AsyncGenerator[None]:
+    """While chain *name* is under way in this process, `session stop` reaches it where no session of it runs.
+
+    Raises :class:`Refused` where another process has it under way.
+    """
+    folder = sessions.chains_of(settings) / name
+    with SessionLock(folder) as lock:
+        lock.name(name)
+        controls = Controls(sessions.workspace_of(settings), folder, lambda: False)
+        for command in COMMANDS:
+            controls.take(command)  # of somebody who spoke to a process that had just ended
+
+        async def listen() -> None:
+            while True:
+                if controls.kill_sources()[KillSource.REMOTE]:
+                    stop(f"kill_switch:{KillSource.REMOTE.value}")
+                elif controls.take("stop"):
+                    stop("stop")
+                await asyncio.sleep(KILL_POLL_S)
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
 
 
 def _stop(runner: LiveRunner, reason: str) -> None:
