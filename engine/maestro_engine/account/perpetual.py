@@ -13,7 +13,7 @@ from maestro_engine.account.margin import MarginTable, bankruptcy_price
 from maestro_engine.account.position import Lot, Position
 from maestro_engine.venue.events import Fill, Liquidity
 from maestro_engine.venue.lifecycle import OrderState
-from maestro_engine.venue.money import CENT, ZERO, charged, exact
+from maestro_engine.venue.money import CENT, ZERO, charged, exact, rounded
 from maestro_engine.venue.orders import Order, Side
 from maestro_engine.venue.state import Plain, check_version, dump, load
 from maestro_protocol.errors import ConfigError, DataError
@@ -214,7 +214,7 @@ class PerpetualAccount:
         qty, wallet = held.position.qty, self.initial_margin(symbol)
         if wallet + held.position.unrealised(held.mark) > self.maintenance_margin(symbol):
             return None
-        price = max(bankruptcy_price(qty, entry, wallet).quantize(CENT), CENT)
+        price = max(rounded(bankruptcy_price(qty, entry, wallet)), CENT)
         side = Side.SELL if qty > 0 else Side.BUY
         name = f"liquidation-{symbol}-{at}"
         return Fill(name, name, symbol, side, abs(qty), price, ZERO, Liquidity.TAKER, at)

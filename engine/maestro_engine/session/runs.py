@@ -44,8 +44,8 @@ from maestro_engine.session.places import Run
 from maestro_engine.session.quiet import Quiet
 from maestro_engine.session.trading.strategy import Intent, Strategy
 from maestro_engine.session.trading.trader import Trader
-from maestro_engine.session.trading.venue import bar_of, decimal
-from maestro_engine.venue.money import CENT
+from maestro_engine.session.trading.venue import LARGEST_QTY, bar_of, decimal
+from maestro_engine.venue.money import CENT, ZERO, grid
 from maestro_engine.venue.orders import Instrument
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import DataRef, RunConfig, Timeframe, WindowRef
@@ -53,8 +53,8 @@ from maestro_protocol.errors import DataError
 from maestro_protocol.messages.report import TestReport
 from maestro_protocol.ports import TestOutcome
 
-TOLERANCE = MICRO // 1_000
-"""Micros by which kernel (floats) and session (decimals) may differ on a run: a tenth of a cent."""
+ROUNDING = Decimal("1e-10")
+"""Of what is traded: by so much kernel (floats) and session (decimals on a grid of prices) may differ."""
 
 
 class SessionRunner(BacktestRunner):
@@ -95,8 +95,10 @@ class SessionRunner(BacktestRunner):
         sizing = Sizing.fixed(float(made.quantity))
         result = simulate_batch(self._bars, [test], costs, sizing, episode_bars=config.episode_bars)
         kernel = int(result.totals[0]["pnl_micros"])
-        if abs(kernel - int(made.net_pnl * MICRO)) > TOLERANCE:
-            raise DataError(f"{config.run_id}: session and backtest disagree: {made.net_pnl} against {kernel} micros")
+        if abs(kernel - made.net_pnl * MICRO) > made.tolerance:
+            raise DataError(
+                f"{config.run_id}: session and backtest disagree: {made.net_pnl:f} USD against {kernel} micros"
+            )
         return result
 
 
@@ -108,6 +110,14 @@ class Made(NamedTuple):
     """Of each trade, base currency."""
     net_pnl: Decimal
     """Quote currency, after all costs."""
+    fills: int
+    turnover: Decimal
+    """Of all fills, quote currency."""
+
+    @property
+    def tolerance(self) -> Decimal:
+        """Micros by which the kernel may differ: a whole one a fill, and its share of what was traded."""
+        return self.fills + self.turnover * ROUNDING * MICRO
 
 
 def entries_made(config: RunConfig, bars: Bars, folder: Path) -> Made:
@@ -116,11 +126,12 @@ def entries_made(config: RunConfig, bars: Bars, folder: Path) -> Made:
     quantity = quantity_of(config, bars)
     trader = replay(config, bars, quantity, folder)
     closes, sides = entries_of(folder / "events.jsonl")
+    fills, turnover = traded(folder / "events.jsonl")
     at = np.searchsorted(bars.open_time, np.array(closes, np.int64) - bars.step_ms).astype(np.int64)
     start = config.window.start
     found = signals_on(bars.slice(start, config.window.end), config.methods, config.values())
     votes = found.methods[np.searchsorted(found.bar, at - start)]
-    return Made(Forced(at, np.array(sides, np.int8), votes), quantity, trader.desk.account.net_pnl)
+    return Made(Forced(at, np.array(sides, np.int8), votes), quantity, trader.desk.account.net_pnl, fills, turnover)
 
 
 class Foreseen(Strategy):
@@ -170,9 +181,10 @@ def replay(
         shutil.rmtree(folder)  # of an attempt that did not come to its end
     folder.mkdir(parents=True)
     audit, quiet = Trail(folder / "events.jsonl", Scrubber()), Quiet(bars, end, strategy.timeout_ms)
-    grid = Instrument(bars.symbol, CENT, CENT, CENT, Decimal(1_000_000))
+    tick = grid(decimal(float(bars.low[start:end].min())))
+    instrument = Instrument(bars.symbol, tick, CENT, CENT, LARGEST_QTY)
     now = int(bars.open_time[start])
-    trader = open_trader(Run(folder, 0, "replay"), asked, grid, audit, None, now, strategy).trader
+    trader = open_trader(Run(folder, 0, "replay"), asked, instrument, audit, None, now, strategy).trader
     try:
         i, looked = first, int(bars.open_time[first]) // DAY_MS
         while i < end:
@@ -274,26 +286,39 @@ def quantity_of(config: RunConfig, bars: Bars) -> Decimal:
     return (config.sizing.notional_usd / decimal(float(bars.close[at]))).quantize(CENT)
 
 
-class _Entry(msgspec.Struct):
+class _Line(msgspec.Struct):
     """What is read of a line of the trail."""
 
     ts: int
     event: str
+    client_order_id: str = ""
     side: str = ""
     reason: str = ""
     reduce_only: bool = True
+    price: Decimal | None = None
+    qty: Decimal = ZERO
+
+
+_line = msgspec.json.Decoder(_Line).decode
 
 
 def entries_of(trail: Path) -> tuple[list[int], list[int]]:
-    """When (UTC milliseconds, the close it was decided on) and to which side (+1, -1) entries were sent."""
-    decode = msgspec.json.Decoder(_Entry).decode
-    lines = [line for line in map(decode, trail.read_bytes().splitlines()) if line.event == "OrderSubmitted"]
-    sent = [line for line in lines if not line.reduce_only]
-    return [line.ts for line in sent], [1 if line.side == "buy" else -1 for line in sent]
+    """When (UTC milliseconds, the close it was decided on) and to which side (+1, -1) entries were filled."""
+    lines = [_line(line) for line in trail.read_bytes().splitlines()]
+    filled = {line.client_order_id for line in lines if line.event == "ExecutionFill"}
+    sent = [line for line in lines if line.event == "OrderSubmitted" and not line.reduce_only]
+    made = [line for line in sent if line.client_order_id in filled]
+    return [line.ts for line in made], [1 if line.side == "buy" else -1 for line in made]
+
+
+def traded(trail: Path) -> tuple[int, Decimal]:
+    """How many fills a trail tells, and what they come to in quote currency."""
+    lines = map(_line, trail.read_bytes().splitlines())
+    fills = [line.qty * line.price for line in lines if line.event == "ExecutionFill" and line.price is not None]
+    return len(fills), sum(fills, ZERO)
 
 
 def refusals(folder: Path) -> Counter[str]:
     """How many entries the sessions under *folder* were refused, by the reason that their trails give."""
-    decode = msgspec.json.Decoder(_Entry).decode
     trails = (trail.read_bytes().splitlines() for trail in sorted(folder.glob("*/events.jsonl")))
-    return Counter(line.reason for lines in trails for line in map(decode, lines) if line.event == "OrderRejected")
+    return Counter(line.reason for lines in trails for line in map(_line, lines) if line.event == "OrderRejected")

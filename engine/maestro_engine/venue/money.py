@@ -20,6 +20,9 @@ ZERO = Decimal(0)
 CENT = Decimal("0.00000001")
 """The smallest amount charged or paid: 1e-8 of quote currency, the precision Binance keeps balances in."""
 
+DIGITS = 11
+"""Digits behind the first that a price is kept with: on a position of 200,000 USD a step is worth 2e-6."""
+
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Clamped])
 
 
@@ -33,6 +36,20 @@ def charged(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_CEILING)
 
 
+def grid(price: Decimal) -> Decimal:
+    """The step on which prices like *price* are kept: 1e-11 of their power of ten, and :data:`CENT` at the coarsest.
+
+    A coin of 0.02 USD is held in quantities a million times a bitcoin's, so its prices need as many more digits.
+    """
+    return CENT if not price else min(CENT, Decimal(1).scaleb(price.adjusted() - DIGITS))
+
+
+def rounded(price: Decimal) -> Decimal:
+    """*price* at the nearest step of its :func:`grid`."""
+    return price.quantize(grid(price))
+
+
 def adverse(price: Decimal, buying: bool) -> Decimal:
-    """*price* on the grid of :data:`CENT`, rounded against the taker; never below it."""
-    return max(price.quantize(CENT, ROUND_CEILING if buying else ROUND_FLOOR), CENT)
+    """*price* on its :func:`grid`, rounded against the taker; never below one step of it."""
+    step = grid(price)
+    return max(price.quantize(step, ROUND_CEILING if buying else ROUND_FLOOR), step)

@@ -17,16 +17,16 @@ from maestro_engine.venue.effects.queue import RiskAverseQueue
 from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage
 from maestro_engine.venue.exchange import PaperExchange
 from maestro_engine.venue.market import Bar, Quote, Trade
-from maestro_engine.venue.money import CENT
+from maestro_engine.venue.money import rounded
 from maestro_engine.venue.orders import Instrument, Side
 
-LARGEST_QTY = Decimal(1_000_000)
-"""No source tells the largest order; the risk limits are far stricter."""
+LARGEST_QTY = Decimal(10**15)
+"""No source tells the largest order; the risk limits, which are in USD, are far stricter whatever a coin costs."""
 
 
 def decimal(number: float) -> Decimal:
-    """The decimal an exchange wrote, which the shortest text of its float still is; to 1e-8."""
-    return Decimal(repr(number)).quantize(CENT)
+    """The decimal an exchange wrote, which the shortest text of its float still is; on its :func:`grid`."""
+    return rounded(Decimal(repr(number)))
 
 
 def instrument_of(filters: Filters) -> Instrument:
