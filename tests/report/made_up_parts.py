@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
+from made_up_sheets import tear_sheets
 
 from maestro_protocol.messages.campaign import Curve, Exhibits, Figure, Finalist, Histogram, NullModel, Verdict
 from maestro_protocol.messages.report import Metrics
@@ -156,4 +157,5 @@ def exhibits(rng: np.random.Generator, runs: Sequence[str]) -> Exhibits:
             )
             for place, run in enumerate(runs)
         ),
+        tear_sheets=tear_sheets(np.random.default_rng(3), runs, START),
     )

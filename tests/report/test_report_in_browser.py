@@ -93,7 +93,8 @@ def test_every_plot_is_seen_and_nothing_runs_over(
     assert seen.requests == [html.as_uri()]
     assert seen.said == []
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    for name in ("equity", "trials", "nulls", "logits", "heat", "walk", "segments", "path"):
+    for name in ("equity", "trials", "nulls", "logits", "heat", "walk", "segments", "path", "months", "days",
+                 "spread", "excursions", "held", "kinds", "prices"):  # fmt: skip
         boxes = [drawn.bounding_box() for drawn in seen.page.locator(f"#plot-{name} svg").all() if drawn.is_visible()]
         assert boxes, name
         assert all(box is not None and box["width"] > 250 and box["height"] > 100 for box in boxes), name
@@ -140,3 +141,22 @@ def test_poor_campaigns_have_a_page_that_fits(
     assert seen.page.evaluate(OUTSIDE) == []
     for card in seen.page.locator("figure.card").all():
         assert card.locator("figcaption").inner_text().endswith(".")
+
+
+CUT = """() => [...document.querySelectorAll('table, svg, .tiles, .legend')].filter(part => {
+  const box = part.getBoundingClientRect();
+  return box.width && (box.right > document.documentElement.clientWidth + 1 || box.left < -1);
+}).map(part => part.className + ' ' + part.parentElement.className)"""
+
+
+def test_on_paper_nothing_is_cut_and_the_legend_keeps_its_colours(
+    made_up: Callable[..., Path], open_page: Callable[..., Seen]
+) -> None:
+    _, html = write_report(made_up(tests=250, prose="word " * 50))
+    page = open_page(html, 703, "dark").page  # the width of A4 between its margins
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(CUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    legend = page.locator("#plot-equity .legend i").first
+    assert legend.evaluate("i => getComputedStyle(i).backgroundColor") == "rgb(43, 95, 193)"
+    assert legend.evaluate("i => getComputedStyle(i).printColorAdjust") == "exact"

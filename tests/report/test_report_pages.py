@@ -159,9 +159,12 @@ def test_what_models_say_commands_neither_terminal_nor_page(made_up: MadeUp) -> 
 
 
 def test_page_asks_for_nothing_from_elsewhere(made_up: MadeUp) -> None:
-    _, html = pages(made_up(tests=50))
+    folder = made_up(tests=50)
+    _, html = pages(folder)
     addresses = re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?([^\"')\s>]+)", html)
-    assert all(address.startswith(("#", "data:")) for address in addresses)
+    beside = [address for address in addresses if not address.startswith(("#", "data:"))]
+    assert {"leaderboard.csv", "journal.jsonl", "exhibits.json", "segment_1/"} <= set(beside)
+    assert all((folder / address).exists() for address in beside), "it links to nothing but what lies beside it"
     ids = re.findall(r'\sid="([^"]+)"', html)
     assert len(ids) == len(set(ids))
 
@@ -248,3 +251,40 @@ def test_results_a_model_may_remember_stand_apart(made_up: MadeUp) -> None:
     assert "19 Feb 2025" in rows[0]
     assert "up to then" in rows[0]
     assert rows[1].count("–") == 3
+
+
+def test_second_sentence_says_what_costs_took(made_up: MadeUp) -> None:
+    folder = made_up(tests=25)
+    said, html = pages(folder)
+    told = (
+        "83 % of the loss was fees and slippage: before them seg1-p1 stood at −1,800 USD, after them at −10,440 USD."
+    )
+    first = json.loads((folder / "metrics_global.json").read_text())["verdict"]["sentence"]
+    assert f"{first} {told}" in text_of(html).replace("\N{NO-BREAK SPACE}", " ")
+    assert said.splitlines()[2].replace("\N{NO-BREAK SPACE}", " ").startswith(told)
+
+
+def test_returns_stand_beside_buy_and_hold_on_a_stated_capital(made_up: MadeUp) -> None:
+    _, html = pages(made_up(tests=25))
+    rows = table(html, "returns")
+    assert rows[-1][:4] == ["buy and hold", "1.2\N{NO-BREAK SPACE}%", "−9.1\N{NO-BREAK SPACE}%", "0.61"]
+    assert "The capital is 100,000 USD, the notional of one position" in text_of(html)
+    falls = table(html, "falls")
+    assert falls[1][1:] == ["−10,400", "−10.4\N{NO-BREAK SPACE}%", "4 Jan 2025", "20 Jun 2025", "not yet", "–"]
+
+
+def test_the_sum_of_overlapping_tests_is_called_that(made_up: MadeUp) -> None:
+    said, html = pages(made_up(tests=25))
+    for page in (said, text_of(html)):
+        assert "their windows overlap: a sum that nobody earned" in page
+        assert "Profit and loss, USD" not in page
+
+
+def test_campaign_of_an_earlier_version_has_no_sheets_and_says_so(made_up: MadeUp) -> None:
+    folder = made_up(tests=25)
+    kept = json.loads((folder / "exhibits.json").read_text())
+    del kept["tear_sheets"]
+    (folder / "exhibits.json").write_text(json.dumps(kept))
+    said, html = pages(folder)
+    assert "Not drawn: there is no finalist whose trades are kept." in text_of(html)
+    assert "buy and hold" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -17,11 +18,30 @@ from maestro_protocol.base import Frozen
 from maestro_protocol.errors import DataError
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, Exhibits, Verdict
 from maestro_protocol.messages.report import SegmentFinished, TestReport
+from maestro_protocol.messages.tearsheet import TearSheets
 from maestro_protocol.space import Value
 
 HEAD = 10
 """Rows of the leaderboard that are shown."""
 Model = TypeVar("Model", bound=Frozen)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A file or folder beside the report: its path from there, and what it holds."""
+
+    path: str
+    holds: str
+
+
+BESIDE = (
+    Beside("leaderboard.csv", "every test with its figures, best first"),
+    Beside("metrics_global.json", "totals, verdict and finalists"),
+    Beside("exhibits.json", "what the pictures are drawn from"),
+    Beside("campaign.yaml", "what was asked for, complete"),
+    Beside("journal.jsonl", "everything that was said, a message a line"),
+    Beside("recordings.jsonl", "the answers of models, from which it can be replayed"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +56,17 @@ class Facts:
     leaderboard: tuple[dict[str, str], ...]
     missing: tuple[str, ...]
     """What the folder does not have and what that means, a sentence each."""
+    files: tuple[Beside, ...] = ()
+    """What lies beside the report."""
 
     @property
     def verdict(self) -> Verdict | None:
         return self.finished.verdict if self.finished else None
+
+    @property
+    def sheets(self) -> TearSheets | None:
+        """How the finalists' results came about."""
+        return self.exhibits.tear_sheets if self.exhibits else None
 
     @property
     def simulated(self) -> bool:
@@ -87,7 +114,15 @@ def gather(folder: Path) -> Facts:
         told=read_journal(journal) if journal.is_file() else None,
         leaderboard=_head(board) if board.is_file() else (),
         missing=tuple(_missing(folder, config, finished, segments)),
+        files=tuple(_beside(folder, segments)),
     )
+
+
+def _beside(folder: Path, segments: Sequence[SegmentFinished]) -> Iterator[Beside]:
+    yield from (file for file in BESIDE if (folder / file.path).is_file())
+    for segment in segments:
+        what = "trades.jsonl, scores.jsonl and run.yaml of each test, and segment_results.json"
+        yield Beside(f"segment_{segment.segment}/", what)
 
 
 def _missing(

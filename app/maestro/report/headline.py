@@ -7,6 +7,7 @@ from typing import Literal
 
 from maestro.report import words
 from maestro.report.facts import Facts
+from maestro.report.sheets import cost_sentence
 
 Tone = Literal["good", "bad", "open"]
 
@@ -43,6 +44,8 @@ class Headline:
 
     word: str
     sentence: str
+    costs: str
+    """What costs did, where they are most of a loss; else empty."""
     meaning: str
     tone: Tone
     needed: str
@@ -52,13 +55,13 @@ class Headline:
 def headline(facts: Facts) -> Headline:
     verdict = facts.verdict
     if verdict is None:
-        return Headline("NO VERDICT", _why_none(facts), _NOTHING_FOLLOWS, "open", "", _tiles(facts))
+        return Headline("NO VERDICT", _why_none(facts), "", _NOTHING_FOLLOWS, "open", "", _tiles(facts))
     tone, meaning = _MEANING[verdict.word]
     if not verdict.finalists:
         meaning = _NOTHING_OPENED
     needed = verdict.sample_needed.strip().rstrip(".")
     needed = f"What it would take to decide: {needed}." if needed else ""
-    return Headline(verdict.word, verdict.sentence, meaning, tone, needed, _tiles(facts))
+    return Headline(verdict.word, verdict.sentence, cost_sentence(facts), meaning, tone, needed, _tiles(facts))
 
 
 _NOTHING_OPENED = (
@@ -103,9 +106,9 @@ def _tiles(facts: Facts) -> tuple[Tile, ...]:
         ),
         Tile("Trades", words.UNKNOWN if finished is None else f"{finished.trades:,}", f"in {kind}, after all costs"),
         Tile(
-            "Profit and loss, USD",
+            "Profit and loss, USD" if chain else "All tests added up, USD",
             words.usd(finished.total_pnl if finished else None, 0),
-            "one session after another" if chain else "all tests added up; their windows overlap",
+            "one session after another" if chain else "their windows overlap: a sum that nobody earned",
         ),
         Tile(
             "Data", f"{data.symbol} {data.timeframe}", f"{words.fixed(days, 0)} days from {words.day(data.first_ms)}"

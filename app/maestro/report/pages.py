@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from maestro.report import tables, trail
+from maestro.report import sheets, tables, trail
 from maestro.report.facts import Facts, gather
 from maestro.report.headline import headline
 from maestro.report.plots.gallery import draw
@@ -39,7 +39,10 @@ def _view(facts: Facts) -> dict[str, object]:
         "head": headline(facts),
         "missing": facts.missing,
         "pages": facts.told.pages if facts.told else (),
+        "files": facts.files,
         "why": tables.present([tables.behind_verdict(facts), tables.finalists(facts)]),
+        "earned": tables.present([sheets.returns(facts), sheets.costs(facts)]),
+        "traded": tables.present([sheets.kinds(facts), sheets.falls(facts)]),
         "closer": tables.present([tables.finalist_figures(facts), tables.parameters(facts)]),
         "results": tables.present([tables.memory(facts), tables.segments(facts), tables.leaderboard(facts)]),
         "trail": tables.present([trail.trials(facts), trail.patches(facts), trail.gates(facts)]),

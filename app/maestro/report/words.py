@@ -112,6 +112,14 @@ def minute(ms: float) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def lasting(ms: float) -> str:
+    """``45 min``, ``6.5 h``, ``3.2 d``."""
+    for size, unit, digits in ((86_400_000, "d", 1), (3_600_000, "h", 1), (60_000, "min", 0)):
+        if ms >= size:
+            return f"{fixed(ms / size, digits)}{GLUE}{unit}"
+    return f"{fixed(ms / 1000, 0)}{GLUE}s"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """``1 test``, ``2,000 tests``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

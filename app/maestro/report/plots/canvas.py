@@ -15,7 +15,7 @@ Place = tuple[float, float]
 Style = Literal["-", "--", ":"]
 Across = Literal["left", "center", "right"]
 Up = Literal["top", "center", "bottom"]
-Symbol = Literal["^", "X", "s", "o"]
+Symbol = Literal["^", "v", "X", "s", "o"]
 
 _DASHES: dict[Style, str] = {"-": "", "--": "3.7 1.6", ":": "1 1.65"}
 """In widths of the line."""
@@ -102,6 +102,7 @@ class Canvas:
 _SLANT = ' font-style="italic"'
 _SHAPES: dict[str, tuple[Place, ...]] = {
     "^": ((0, 1), (1, -1), (-1, -1)),
+    "v": ((0, -1), (1, 1), (-1, 1)),
     "s": ((-1, 1), (1, 1), (1, -1), (-1, -1)),
     "X": (
         (-0.5, 1), (0, 0.5), (0.5, 1), (1, 0.5), (0.5, 0), (1, -0.5), (0.5, -1), (0, -0.5), (-0.5, -1), (-1, -0.5),

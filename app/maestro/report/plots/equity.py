@@ -14,6 +14,7 @@ from maestro.report.plots.panel import Panel, padded
 from maestro.report.plots.theme import Plot
 from maestro_protocol.messages.campaign import Curve
 
+Line = tuple[list[float], list[float]]
 POINTS = 260
 """Most points of a drawn curve; the lowest of the points that share one is never lost."""
 TITLE = "What the finalists earned"
@@ -38,17 +39,21 @@ def plot(facts: Facts) -> Plot:
     if not curves:
         return Plot("equity", TITLE, "Not drawn: there is no finalist with a course of profit and loss.")
     tracks = [track(curve) for curve in curves]
+    hold = held(facts)
     label = f"Equity and drawdown of {words.plural(len(tracks), 'finalist')}"
     return Plot(
         "equity",
         TITLE,
         _caption(tracks),
         (
-            _draw(tracks, theme.WIDE, label, facts.simulated, "wide"),
-            _draw(tracks, theme.HALF, label, facts.simulated, "narrow"),
+            _draw(tracks, hold, theme.WIDE, label, facts.simulated, "wide"),
+            _draw(tracks, hold, theme.HALF, label, facts.simulated, "narrow"),
         ),
         wide=True,
-        legend=tuple((f"s{n}", "", f"{t.name} {words.gain(t.equity[-1])}") for n, t in enumerate(tracks, start=1)),
+        legend=(
+            *((f"s{n}", "", f"{t.name} {words.gain(t.equity[-1])}") for n, t in enumerate(tracks, start=1)),
+            *((("muted", "╌", f"buy and hold {words.gain(hold[1][-1])}"),) if hold[1] else ()),
+        ),
     )
 
 
@@ -69,20 +74,33 @@ def track(curve: Curve) -> Track:
     )
 
 
-def _draw(tracks: Sequence[Track], width: int, label: str, simulated: bool, shows: str) -> theme.Drawn:
+def held(facts: Facts) -> Line:
+    """Days since 1970 and USD of buying and holding; empty where it is not known."""
+    if facts.sheets is None:
+        return [], []
+    first, days = facts.sheets.first_day / 86_400_000, facts.sheets.hold.days
+    step = max(1, -(-len(days) // POINTS))
+    line = list(accumulate(days))
+    places = [*range(step - 1, len(days), step)]
+    places += [len(days) - 1] * (places[-1:] != [len(days) - 1])
+    return [first, *(first + place + 1 for place in places)], [0.0, *(line[place] for place in places)]
+
+
+def _draw(tracks: Sequence[Track], hold: Line, width: int, label: str, simulated: bool, shows: str) -> theme.Drawn:
     canvas = Canvas(width, 430)
-    days = min(t.days[0] for t in tracks), max(t.days[-1] for t in tracks)
-    above = Panel(canvas, (66, 8, 152, 24), days, padded([v for t in tracks for v in t.equity]))
+    days = min(t.days[0] for t in tracks), max([t.days[-1] for t in tracks] + hold[0][-1:])
+    above = Panel(canvas, (66, 8, 152, 24), days, padded([v for t in tracks for v in t.equity] + hold[1]))
     below = Panel(canvas, (66, 8, 28, 306), days, padded([0.0, *(v for t in tracks for v in t.below)]))
     for panel in (above, below):
         if tracks[0].sealed_day is not None:
             panel.boxes([(tracks[0].sealed_day, days[1], *panel.up)], theme.SHADE)
         panel.scale_up(5 if panel is above else 2)
     above.level(0, theme.MUTED, 0.8)
+    above.line(*hold, theme.MUTED, 1.4, "--")
     for colour, one in reversed(list(zip(theme.SERIES, tracks, strict=False))):
         above.line(one.days, one.equity, colour, 1.8)
         below.line(one.days, one.below, colour, 1.1)
-    _dates(below, 6 if width > theme.HALF else 3)
+    dates(below, 6 if width > theme.HALF else 3)
     if tracks[0].sealed_day is not None:
         above.text((tracks[0].sealed_day + days[1]) / 2, above.up[1], "sealed", theme.INK, dy=-4, va="top")
     above.text(days[0], above.up[1], "equity, USD", dx=-66, dy=22, ha="left", va="top")
@@ -90,7 +108,7 @@ def _draw(tracks: Sequence[Track], width: int, label: str, simulated: bool, show
     return theme.render(canvas, label, simulated, shows)
 
 
-def _dates(panel: Panel, most: int) -> None:
+def dates(panel: Panel, most: int) -> None:
     """A few whole days along the axis, inside its ends."""
     first, last = panel.across
     step = max(1, round((last - first) / most))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maestro.report.facts import Facts
-from maestro.report.plots import equity, heat, luck, path, segments
+from maestro.report.plots import equity, heat, luck, path, returns, segments, trades
 from maestro.report.plots.theme import Plot
 
 
@@ -18,5 +18,12 @@ def draw(facts: Facts) -> dict[str, Plot]:
         segments.scores(facts),
         heat.plot(facts),
         path.plot(facts),
+        returns.months(facts),
+        returns.daily(facts),
+        trades.prices(facts),
+        trades.spread(facts),
+        trades.excursions(facts),
+        trades.held(facts),
+        trades.kinds(facts),
     )
     return {plot.name: plot for plot in plots}
