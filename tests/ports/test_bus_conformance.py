@@ -33,7 +33,7 @@ async def build(request: pytest.FixtureRequest) -> AsyncIterator[Build]:
     else:
         from redis.asyncio import Redis
 
-        from maestro.store.streams import StreamBus
+        from maestro.store.streams.bus import StreamBus
 
         url: str = request.getfixturevalue("redis_url")
         prefix = f"maestro-test-{os.getpid()}-{next(_numbers)}"

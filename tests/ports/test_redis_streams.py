@@ -17,12 +17,12 @@ pytest.importorskip("redis", reason="redis is not installed: pip install maestro
 
 from redis.asyncio import Redis
 
-from maestro.store.streams import StreamBus
+from maestro.store.streams.bus import StreamBus
 from maestro_protocol.errors import BusError
 
 READER = """
 import asyncio, sys
-from maestro.store.streams import StreamBus
+from maestro.store.streams.bus import StreamBus
 
 async def main(url, prefix):
     bus = StreamBus(url, prefix, idle=0.3)

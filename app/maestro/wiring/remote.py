@@ -25,7 +25,7 @@ from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig
 from maestro_protocol.ports import Bus, Subscription
 
 if TYPE_CHECKING:
-    from maestro.store.streams import StreamBus
+    from maestro.store.streams.bus import StreamBus
 
 IDLE_SECONDS = 5.0
 """After so long without a sign of life an agent's question is given to another one."""
@@ -44,7 +44,7 @@ def open_streams(settings: Settings) -> StreamBus:
     if settings.bus_url is None:
         raise UsageError("no bus is named; add --bus redis://HOST:PORT/0 or set MAESTRO_BUS_URL")
     try:
-        from maestro.store.streams import StreamBus
+        from maestro.store.streams.bus import StreamBus
     except ImportError:
         raise ConfigError("a bus by URL needs the redis package; install maestro[redis]") from None
     try:

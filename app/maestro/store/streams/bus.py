@@ -1,4 +1,4 @@
-"""streams owns the bus between processes: Redis Streams with consumer groups, at least once, one delivery per id."""
+"""bus owns the bus between processes: Redis Streams with consumer groups, at least once, one delivery per id."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StreamBus:
         self._capacity = capacity
         self._patience = patience
         self._order: dict[str, asyncio.Lock] = {}
-        self._publish = (resources.files("maestro.store") / "publish.lua").read_text(encoding="utf-8")
+        self._publish = (resources.files("maestro.store.streams") / "publish.lua").read_text(encoding="utf-8")
 
     def stream(self, topic: str) -> str:
         return f"{self._prefix}:{topic}"
