@@ -5,7 +5,8 @@
     MaestroError                exit code 1
     ├── DataError               a data file is unusable: the file, the place, the reason
     ├── StoreError              the journal or store cannot take or give what was asked
-    │   └── JournalMismatch     a replayed or resumed run says something its journal does not
+    │   ├── JournalMismatch     a replayed or resumed run says something its journal does not
+    │   └── LooksOvertaken      somebody else looked at the same sealed bars since the looks were counted
     ├── BusError                a message could not be carried
     │   └── BusClosed           the bus was closed while somebody waited on it
     ├── AgentError              a role could not answer
@@ -43,6 +44,10 @@ class StoreError(MaestroError):
 
 class JournalMismatch(StoreError):
     """What is being replayed differs from what the journal holds."""
+
+
+class LooksOvertaken(StoreError):
+    """Somebody else opened the same sealed bars after they were counted: count again, nothing was written."""
 
 
 class BusError(MaestroError):

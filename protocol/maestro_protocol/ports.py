@@ -16,7 +16,7 @@ from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.errors import StoreError
 from maestro_protocol.ids import CampaignId, MessageId, RunId
-from maestro_protocol.messages.campaign import Exhibits, Verdict
+from maestro_protocol.messages.campaign import Exhibits, LooksCounted, Verdict
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.report import Metrics, TestReport
 from maestro_protocol.space import ParameterSpace
@@ -172,6 +172,56 @@ class Evidence(NamedTuple):
     kept: object
 
 
+class SealedDay(NamedTuple):
+    """What sealed bars hold of one UTC day, ``[first_ms, end_ms)``, and how to know it again under another name."""
+
+    first_ms: int
+    end_ms: int
+    whole: int | None
+    """The print of the day; null where the bars hold only a part of it."""
+    hours: tuple[int, ...]
+    """The prints of its whole hours; none where the bars are longer than an hour."""
+
+
+class SealedBars(NamedTuple):
+    """Which bars an opening shows, whatever their interval, their file's name and what lies around them."""
+
+    market: str | None
+    """Null where nothing says; then their prints alone tell."""
+    first_ms: int
+    end_ms: int
+    days: tuple[SealedDay, ...]
+
+
+class Looks(NamedTuple):
+    """Earlier looks at sealed bars: at the day that was looked at most, and at how many of the days at all."""
+
+    earlier: int
+    seen: int
+
+
+class Claim(NamedTuple):
+    """What is kept of an opening, in the transaction of the message that says it."""
+
+    bars: SealedBars
+    look: str
+    """Names what is looked for: who looks for the very same again learns nothing new, and it is not counted."""
+    earlier: int | None
+    """The earlier looks that were counted; must still be true. Null where nobody counted."""
+
+
+class Openings(Protocol):
+    """Knows which sealed bars were opened, over all campaigns of a workspace."""
+
+    async def looks(self, bars: SealedBars, look: str) -> Looks:
+        """Earlier looks at *bars*; those before it was first taken, where *look* was taken already."""
+        ...
+
+    def claim(self, bars: SealedBars, look: str, earlier: int | None) -> Claim | None:
+        """What to commit with the opening; null where it is not counted. Raises :class:`LooksOvertaken`."""
+        ...
+
+
 class Judge(Protocol):
     """Says whether anything survived. The only holder of the sealed part of the data."""
 
@@ -184,8 +234,22 @@ class Judge(Protocol):
         """First bar and number of bars of the sealed part."""
         ...
 
-    def open_and_rule(self, evidence: Evidence, opening: int) -> tuple[Verdict, Exhibits]:
-        """Open the sealed part for the finalists and rule. Journal the opening first."""
+    def sealed_bars(self) -> SealedBars:
+        """Which bars the sealed part is made of. Raises :class:`UsageError` where nothing is sealed."""
+        ...
+
+    def open_and_rule(
+        self, evidence: Evidence, opening: int, looks: LooksCounted | None = None
+    ) -> tuple[Verdict, Exhibits]:
+        """Open the sealed part for the finalists and rule. Journal the opening first.
+
+        *looks* are what was counted before: it gives the level to judge at, and is said in the sentence. Null where
+        nobody counts; this look may then use the whole of the error budget.
+        """
+        ...
+
+    def rule_unopened(self, evidence: Evidence, looks: LooksCounted, reason: str) -> tuple[Verdict, Exhibits]:
+        """Not enough evidence: the sealed part stays closed, for *reason*."""
         ...
 
 
@@ -231,12 +295,14 @@ class Store(Protocol):
         entries: Sequence[Envelope],
         results: Sequence[Stored] = (),
         runs: Sequence[RunConfig] = (),
+        opened: Claim | None = None,
     ) -> None:
         """Append *entries* (their ``seq`` must follow the journal's last) with the *results* they speak of.
 
         A result brings its own run config; *runs* are those that no test is, but tests descend from. They may be
-        stored already. Raises :class:`StoreError` when a sequence number is taken or skipped: another process writes
-        this campaign.
+        stored already. *opened* is the look at sealed bars that they speak of. Raises :class:`StoreError` when a
+        sequence number is taken or skipped (another process writes this campaign), and :class:`LooksOvertaken` when
+        somebody else has looked at the same bars since they were counted.
         """
         ...
 

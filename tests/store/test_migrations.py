@@ -185,7 +185,7 @@ async def test_a_database_of_somebody_else_is_left_alone(store_url: str, databas
 
 LATER = """
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0005", "0004", None, None
+revision, down_revision, branch_labels, depends_on = "0006", "0005", None, None
 
 def upgrade():
     op.execute("CREATE TABLE later (n INTEGER)")
@@ -195,7 +195,7 @@ def upgrade():
 
 
 def _with_a_later_revision(monkeypatch: pytest.MonkeyPatch, folder: Path, then: str) -> None:
-    (folder / "0005_later.py").write_text(LATER.format(then=then))
+    (folder / "0006_later.py").write_text(LATER.format(then=then))
     packaged = opening.migrations
 
     def migrations(connection: Connection) -> Config:
@@ -205,7 +205,7 @@ def _with_a_later_revision(monkeypatch: pytest.MonkeyPatch, folder: Path, then: 
         return config
 
     monkeypatch.setattr(opening, "migrations", migrations)
-    monkeypatch.setattr(opening, "HEAD", "0005")
+    monkeypatch.setattr(opening, "HEAD", "0006")
 
 
 async def test_an_older_database_is_brought_up_to_date_when_opened(
@@ -216,7 +216,7 @@ async def test_an_older_database_is_brought_up_to_date_when_opened(
     _with_a_later_revision(monkeypatch, tmp_path, "pass")
     stores = await asyncio.gather(opened(store_url), opened(store_url))  # two at once: one migrates, one waits
     for store in stores:
-        assert await store.database.read(stamp) == "0005"
+        assert await store.database.read(stamp) == "0006"
         assert len(await store.records("c1")) == 3
     count = "SELECT count(*) FROM later"
     assert await stores[0].database.read(lambda connection: connection.value(count)) == 1

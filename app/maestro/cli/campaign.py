@@ -12,7 +12,7 @@ import typer
 
 from maestro.cli import thinking
 from maestro.cli.show import emit, plain, table
-from maestro_protocol.errors import UsageError
+from maestro_protocol.errors import GateRefused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -178,9 +178,13 @@ def _show_end(done: CampaignRun, as_json: bool) -> None:
     from maestro.cli.show import campaign_end
 
     if as_json:
-        emit({"campaign": done.campaign, "folder": str(done.folder), **done.finished.model_dump(mode="json")})
+        sealed = None if done.sealed is None else done.sealed.model_dump(mode="json")
+        told = {"campaign": done.campaign, "folder": str(done.folder), "sealed": sealed}
+        emit(told | done.finished.model_dump(mode="json"))
     else:
         campaign_end(done.campaign, done.folder, done.finished)
+    if done.finished.refused:
+        raise GateRefused(done.finished.refused)
 
 
 @app.command("replay")

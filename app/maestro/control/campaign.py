@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from maestro.control.desk import Desk, share
+from maestro.control.openings import SealedPart, look_of, uncounted
 from maestro.control.record.ledger import distinct
 from maestro.control.record.standings import leaderboard
 from maestro.control.segment import Segment, goal_of
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
-from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, Memory, Verdict
+from maestro_protocol.messages.campaign import CampaignFinished, Exhibits, LooksCounted, Memory, Verdict
 from maestro_protocol.messages.plan import OnePagePlan
 from maestro_protocol.messages.report import Metrics, VariationReport
+from maestro_protocol.ports import Evidence, Judge
 
 FINALISTS = 5
 PAGE_EVERY = 2
@@ -26,6 +28,8 @@ class Campaign:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self._refused = ""
+        """What a gate refused at the end."""
 
     async def run(self) -> CampaignFinished:
         """The finished campaign. Raises MaestroError; whatever was finished by then is kept."""
@@ -80,6 +84,7 @@ class Campaign:
             whole=pool([test.whole for test in tests]) if tests else None,
             verdict=verdict,
             memory=tuple(self._memory()),
+            refused=self._refused,
         )
         desk.steps.say(finished)
         await desk.steps.flush()
@@ -120,14 +125,24 @@ class Campaign:
         desk.watch(last, goal_of(last, desk.config.segments), "weighing the evidence")
         trials = desk.ledger.ran()
         evidence = await asyncio.to_thread(desk.judge.weigh, trials, finalists, desk.ledger.distinct)
-        first, bars = desk.judge.sealed
-        if finalists and bars:
-            opened = HoldoutOpened(
-                finalists=tuple(config.run_id for config in finalists), opening=1, first_bar=first, bars=bars
-            )
-            desk.steps.say(opened)
-            await desk.steps.flush()
-        verdict, exhibits = await asyncio.to_thread(desk.judge.open_and_rule, evidence, 1)
+        verdict, exhibits = await self._ruled(desk.judge, evidence)
         desk.steps.say(verdict)
         desk.folder.exhibits(exhibits)
         return verdict
+
+    async def _ruled(self, judge: Judge, evidence: Evidence) -> tuple[Verdict, Exhibits]:
+        """The ruling after the sealed part was opened; where there is none, or a gate says no, without it."""
+        desk, finalists, policy = self.desk, evidence.finalists, self.desk.config.openings
+        looks: LooksCounted | None = None
+        if finalists and judge.sealed[1]:
+            look = look_of(desk.config, finalists)
+            if policy is None:  # asked for before looks were counted: told as it was, and counted for others
+                desk.steps.say(uncounted(judge, finalists))
+                await desk.steps.flush(opened=desk.openings.claim(judge.sealed_bars(), look, None))
+            else:
+                part = SealedPart(desk.steps, desk.openings, policy, judge, finalists, look)
+                looks, refused = await part.open(desk.config)
+                if refused is not None:
+                    self._refused = f"opening the sealed data was {refused.answer}"
+                    return await asyncio.to_thread(judge.rule_unopened, evidence, looks, self._refused)
+        return await asyncio.to_thread(judge.open_and_rule, evidence, 1, looks)

@@ -16,7 +16,7 @@ from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.plan import Goal, ModelCalled, Role, RoleFellBack
 from maestro_protocol.messages.report import Briefing, TestReport
-from maestro_protocol.ports import Judge, Runner, Statistics
+from maestro_protocol.ports import Judge, Openings, Runner, Statistics
 from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import as_params
 
@@ -71,6 +71,7 @@ class Desk:
     judge: Judge | None
     folder: CampaignFolder
     observer: Observer
+    openings: Openings
     ledger: Ledger = field(default_factory=Ledger)
     tests: list[TestReport] = field(default_factory=list[TestReport])
     trades: int = 0

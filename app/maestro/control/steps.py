@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
 
 from maestro.control.record.hashing import timeless
 from maestro.control.record.journal import Journal
@@ -24,8 +25,9 @@ from maestro_protocol.messages.events import BatchFinished
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import RoleFellBack
 from maestro_protocol.messages.report import Briefing
-from maestro_protocol.ports import Bus, Clock, Gate, Runner, Store, Stored, Subscription, TestOutcome
+from maestro_protocol.ports import Bus, Claim, Clock, Gate, Runner, Store, Stored, Subscription, TestOutcome
 
+M = TypeVar("M", bound=Message)
 MoreBudget = Callable[[MessageId, RoleFellBack], Awaitable[None]]
 ON_THE_WAY = ("ModelCalled", "RoleFellBack")
 """What a role may say before its answer."""
@@ -123,10 +125,33 @@ class Steps:
         """Store a run that no test is, but tests descend from, with what is said next; once, however often kept."""
         self._templates.append(template)
 
-    async def flush(self, results: Sequence[Stored] = ()) -> None:
-        """Make what was said durable, with the runs and results it speaks of, in one transaction."""
+    @property
+    def coming(self) -> Message | None:
+        """The next message of a path that is walked again; null where it was walked no further."""
+        return self._past[self._place].body if self.walking_again else None
+
+    async def resolve(self, kind: type[M], find: Callable[[], Awaitable[M]]) -> M:
+        """What *find* finds of the world when this step is first taken: said then, later read from the journal."""
+        if not self.walking_again:
+            found = await find()
+            self.say(found)
+            return found
+        past = self.coming
+        if not isinstance(past, kind):
+            raise JournalMismatch(
+                f"{self.campaign}: the journal goes on without a {kind.__name__} where this run says one"
+            )
+        self._place += 1
+        return past
+
+    def withdraw(self) -> None:
+        """Unsay what was said since the last flush."""
+        self._pending.clear()
+
+    async def flush(self, results: Sequence[Stored] = (), opened: Claim | None = None) -> None:
+        """Make what was said durable, with the runs, results and look it speaks of, in one transaction."""
         if self._pending:
-            await self._store.commit(self.campaign, self._pending, results, self._templates)
+            await self._store.commit(self.campaign, self._pending, results, self._templates, opened)
             self._past.extend(self._pending)
             self._place = len(self._past)
             self._pending, self._templates = [], []

@@ -11,13 +11,15 @@ from maestro.store.calls import SqlCallLog, price
 from maestro.store.database import Connection, Database, among
 from maestro.store.gating import open_gate
 from maestro.store.rows import JOURNAL, RESULTS, RUNS, journal_rows, result_rows, run_rows, stored
+from maestro.store.sealed import SqlOpenings, keep
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError
 from maestro_protocol.ids import CampaignId, RunId
+from maestro_protocol.messages.campaign import HoldoutOpened
 from maestro_protocol.messages.gate import GateRequest
 from maestro_protocol.messages.plan import ModelCalled
-from maestro_protocol.ports import Record, Stored
+from maestro_protocol.ports import Claim, Record, Stored
 
 PAGE = 2_000
 """Envelopes read at a time while a journal is walked."""
@@ -49,6 +51,7 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.calls = SqlCallLog(database)
+        self.openings = SqlOpenings(database)
 
     async def commit(
         self,
@@ -56,16 +59,18 @@ class SqlStore:
         entries: Sequence[Envelope],
         results: Sequence[Stored] = (),
         runs: Sequence[RunConfig] = (),
+        opened: Claim | None = None,
     ) -> None:
         """Append *entries* with the *results* and template *runs* they speak of, in one transaction.
 
         A result brings its own run config. What the entries change is changed with them: a GateRequest opens its
-        gate, a ModelCalled prices its call. Raises :class:`StoreError` when a sequence number is taken or skipped
-        (another process writes this campaign), a test is stored already, or a template as another run.
+        gate, a ModelCalled prices its call, a HoldoutOpened keeps *opened*. Raises :class:`StoreError` when a
+        sequence number is taken or skipped (another process writes this campaign), a test is stored already, or a
+        template as another run; :class:`LooksOvertaken` when the looks that *opened* counted are others by now.
         """
         _follow_each_other(campaign, entries)
-        work = partial(_commit, campaign, entries, results, runs)
-        await self.database.write(work, small=not results and len(entries) <= FEW)
+        work = partial(_commit, campaign, entries, results, runs, opened)
+        await self.database.write(work, small=not results and opened is None and len(entries) <= FEW)
 
     async def journal(self, campaign: CampaignId, after: int = 0) -> AsyncIterator[Envelope]:
         """The campaign's envelopes with ``seq`` greater than *after*, in order, each validated."""
@@ -125,6 +130,7 @@ def _commit(
     entries: Sequence[Envelope],
     results: Sequence[Stored],
     runs: Sequence[RunConfig],
+    opened: Claim | None,
     connection: Connection,
 ) -> None:
     last = _advance(connection, campaign, entries)
@@ -142,6 +148,8 @@ def _commit(
             open_gate(connection, entry.body, campaign)
         elif isinstance(entry.body, ModelCalled):
             price(connection, campaign, entry.body)
+        elif isinstance(entry.body, HoldoutOpened) and opened is not None:
+            keep(connection, campaign, entry, opened)
 
 
 def _keep(connection: Connection, row: dict[str, str]) -> None:

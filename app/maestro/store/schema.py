@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from importlib import resources
 
-HEAD = "0004"
+HEAD = "0005"
 """What an up-to-date database is stamped with."""
-TABLES = ("campaigns", "journal", "runs", "results", "calls", "requests", "spending", "budgets", "gates", "votes")
+TABLES = (
+    *("campaigns", "journal", "runs", "results", "openings"),
+    *("calls", "requests", "spending", "budgets", "gates", "votes"),
+)
 EXTRAS = "0001"
 """The revision that last changed what tables cannot say."""
 

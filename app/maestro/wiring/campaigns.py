@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import platform
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
 from maestro.control.desk import Desk, Observer
+from maestro.control.openings import counted_looks
 from maestro.control.record.files import CampaignFolder
 from maestro.control.rules import check_rules
 from maestro.control.steps import Steps
@@ -31,6 +33,7 @@ from maestro_protocol.messages.campaign import (
     BudgetPlan,
     CampaignConfig,
     CampaignFinished,
+    LooksCounted,
     Policy,
     WindowPlan,
 )
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from maestro.store.repository import SqlStore
     from maestro_engine.api import Market
     from maestro_engine.market.bars import Bars
+    from maestro_protocol.ports import Openings
 
 
 T = TypeVar("T")
@@ -79,6 +83,8 @@ class CampaignRun:
     campaign: str
     folder: Path
     finished: CampaignFinished
+    sealed: LooksCounted | None = None
+    """What was known before it began of the bars it would open; null where nothing was sealed, or it was resumed."""
 
 
 def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Sequence[str] = ()) -> CampaignConfig:
@@ -98,6 +104,7 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
             rules=rules,
             policies=policies,
             gates=gate_policy,
+            openings=workspace.read_openings(settings),
             versions=versions(),
             **{name: getattr(request, name) for name in CampaignRequest.model_fields if name not in OWN},
         )
@@ -136,9 +143,28 @@ async def run_campaign(
     try:
         name = workspace.free_name(config.campaign, await store.campaigns(), settings)
         named = config.model_copy(update={"campaign": name})
-        return await _conduct(named, market, store, settings, observer, away)
+        sealed = await _announce(named, market, store)
+        done = await _conduct(named, market, store, settings, observer, away)
+        return replace(done, sealed=sealed)
     finally:
         await store.close()
+
+
+async def _announce(config: CampaignConfig, market: Market, store: SqlStore) -> LooksCounted | None:
+    """Say what the campaign would open at its end, how often that was looked at, and what is left to this look."""
+    judge, policy = market.judge, config.openings
+    if judge is None or policy is None or not judge.sealed[1]:
+        gates.tell_on_stderr("no part of the data is sealed: whether anything survives will not be known")
+        return None
+    bars = judge.sealed_bars()
+    known = counted_looks(bars, await store.openings.looks(bars, ""), policy)
+    first, last = (datetime.fromtimestamp(ms / 1_000, UTC).date() for ms in (known.first_ms, known.end_ms - 1))
+    asks = "; a person is asked first" if known.earlier + 1 >= policy.ask_from else ""
+    gates.tell_on_stderr(
+        f"at its end it opens the sealed part, {first} to {last} of {known.market or 'an unnamed market'}: "
+        f"{known.in_words()}, and this look may be wrong with {known.alpha:g}{asks}"
+    )
+    return known
 
 
 async def keep_campaign(
@@ -222,7 +248,7 @@ async def walk(
         remote.campaign_bus(config, settings, away, gates.tell_on_stderr) as bus,
     ):
         steps = Steps(config.campaign, store, bus, market.runner, clock, gate)
-        desk = desk_of(config, market, steps, settings.runs, observer)
+        desk = desk_of(config, market, steps, settings.runs, observer, store.openings)
         if not remote.asking(config, away):
             await _settle(config.campaign, store)
         await desk.steps.open()
@@ -248,7 +274,9 @@ async def _settle(campaign: str, store: SqlStore) -> None:
         )
 
 
-def desk_of(config: CampaignConfig, market: Market, steps: Steps, runs: Path, observer: Observer) -> Desk:
+def desk_of(
+    config: CampaignConfig, market: Market, steps: Steps, runs: Path, observer: Observer, openings: Openings
+) -> Desk:
     """What the parts of a campaign share."""
     return Desk(
         config=config,
@@ -258,4 +286,5 @@ def desk_of(config: CampaignConfig, market: Market, steps: Steps, runs: Path, ob
         judge=market.judge,
         folder=CampaignFolder(runs / config.campaign),
         observer=observer,
+        openings=openings,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from maestro.clock import SystemClock
 from maestro.control import gatekeeping
+from maestro.control.openings import SealedPart, look_of
 from maestro.control.record.files import CampaignFolder
 from maestro.control.record.ledger import Ledger, distinct
 from maestro.control.record.lineage import read_run
@@ -43,6 +44,9 @@ async def reopen_campaign(
         finalists = [read_run(folder.path, run) for run in runs]
         bars = markets.bars_again(config, data or workspace.known_data(settings, config.data.digest))
         market = markets.market_of(config, bars, jobs)
+        if market.judge is None or not market.judge.sealed[1]:
+            raise UsageError(f"{campaign}: no part of its data is sealed; there is nothing to open")
+        policy = config.openings or workspace.read_openings(settings)
         gate = gates.StoreGate(Gates(store, clock, gates.owner()), campaign, gates.tell_on_stderr)
         async with store.lease(campaign):
             steps = Steps(campaign, store, LocalBus(), market.runner, clock, gate)
@@ -50,7 +54,10 @@ async def reopen_campaign(
             steps.go_on_after_the_end()
             await _permission(steps, config, finalists)
             stored = await store.results(campaign, await store.finished(campaign))
-            verdict = await _rule(steps, config, market, finalists, distinct(item.config for item in stored))
+            opening = _openings(steps) + 1
+            look = f"{look_of(config, finalists)}.{campaign}.{opening}"  # asked for again, it is another look
+            part = SealedPart(steps, store.openings, policy, market.judge, finalists, look, opening)
+            verdict = await _rule(part, config, distinct(item.config for item in stored))
             folder.journal(steps.lines(folder.exported))
             return verdict
     finally:
@@ -78,16 +85,9 @@ async def _permission(steps: Steps, config: CampaignConfig, finalists: Sequence[
         raise GateRefused(f"opening the sealed data again was {decided.answer}: {decided.reason}")
 
 
-async def _rule(
-    steps: Steps,
-    config: CampaignConfig,
-    market: markets.Market,
-    finalists: Sequence[RunConfig],
-    trials: Sequence[RunConfig],
-) -> Verdict:
+async def _rule(part: SealedPart, config: CampaignConfig, trials: Sequence[RunConfig]) -> Verdict:
     """Count the finalists as trials, weigh, journal the opening, open."""
-    judge = market.judge
-    assert judge is not None, "a market made of bars has its judge"
+    steps, judge, finalists = part.steps, part.judge, part.finalists
     ledger = Ledger()
     counted = len(steps.past(TrialRecorded)) + len(finalists)
     for run in finalists:
@@ -95,12 +95,8 @@ async def _rule(
         if record is not None:
             steps.say(record)
     evidence = await asyncio.to_thread(judge.weigh, trials, finalists, counted)
-    opening = _openings(steps) + 1
-    first, bars = judge.sealed
-    names = tuple(run.run_id for run in finalists)
-    steps.say(HoldoutOpened(finalists=names, opening=opening, first_bar=first, bars=bars))
-    await steps.flush()
-    verdict, _ = await asyncio.to_thread(judge.open_and_rule, evidence, opening)
+    looks, _ = await part.open(None)
+    verdict, _ = await asyncio.to_thread(judge.open_and_rule, evidence, part.opening, looks)
     steps.say(verdict)
     await steps.flush()
     return verdict

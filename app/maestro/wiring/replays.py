@@ -20,10 +20,10 @@ from maestro.wiring.campaigns import desk_of
 from maestro_agents.api import Budget
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
-from maestro_protocol.errors import StoreError, UsageError
+from maestro_protocol.errors import LooksOvertaken, StoreError, UsageError
 from maestro_protocol.ids import CampaignId
-from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished
-from maestro_protocol.ports import Amount, Exchange, Hold
+from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, LooksCounted
+from maestro_protocol.ports import Amount, Claim, Exchange, Hold, Looks, SealedBars
 
 TOLD = 20
 """Differences between files that are told; more say no more."""
@@ -68,6 +68,24 @@ class RecordedCalls:
 
     async def exchanges(self, campaign: CampaignId) -> Sequence[Exchange]:
         return self._exchanges
+
+
+class RecordedOpenings:
+    """The Openings port over a journal: looks are counted as they were, and nothing is counted anew."""
+
+    def __init__(self, journal: Sequence[Envelope]) -> None:
+        self._counted = [e.body for e in journal if isinstance(e.body, LooksCounted)]
+
+    async def looks(self, bars: SealedBars, look: str) -> Looks:
+        if not self._counted:
+            raise StoreError("the recorded campaign never counted looks at its sealed data; its journal was changed")
+        counted = self._counted.pop(0)
+        return Looks(counted.earlier, counted.seen)
+
+    def claim(self, bars: SealedBars, look: str, earlier: int | None) -> Claim | None:
+        if self._counted:
+            raise LooksOvertaken("somebody else looked at the same bars, when it was recorded")
+        return None
 
 
 def read_journal(folder: Path) -> list[Envelope]:
@@ -140,7 +158,8 @@ async def _tell_again(
         steps.more_budget = gates.budget_asker(config, steps, budget, recorded, retold=True)
         make = brains.replaying(config, settings, clock, RecordedCalls(exchanges), recorded)
         async with brains.roles_on(bus, config.brains, make):
-            await Campaign(desk_of(config, market, steps, settings.runs, observer)).run()
+            desk = desk_of(config, market, steps, settings.runs, observer, RecordedOpenings(recorded))
+            await Campaign(desk).run()
         return steps.past()
     finally:
         await store.close()

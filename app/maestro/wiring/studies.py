@@ -1,7 +1,8 @@
 """studies owns questions about the product itself: is its verdict honest, and do its agents add anything?
 
-Campaigns of a study run in memory: nothing of them is kept but their answers. Where models are asked they run as
-campaigns that are kept: what was paid for is not thrown away, and counts in the budget of the day.
+Campaigns of a study run in memory: nothing of them is kept but their answers, and what they see of sealed data is no
+look of the workspace, since nobody reads what they found. Where models are asked they run as campaigns that are kept:
+what was paid for is not thrown away, it counts in the budget of the day, and their looks at sealed data count too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from maestro_protocol.errors import StoreError, UsageError
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig, VerdictWord
 from maestro_protocol.messages.report import SegmentFinished, TestReport
-from maestro_protocol.ports import Record, Stored
+from maestro_protocol.ports import Claim, Looks, Record, SealedBars, Stored
 
 CONFIDENCE_Z = 1.959964
 
@@ -49,6 +50,7 @@ class MemoryStore:
         entries: Sequence[Envelope],
         results: Sequence[Stored] = (),
         runs: Sequence[RunConfig] = (),
+        opened: Claim | None = None,
     ) -> None:
         journal = self._journal.setdefault(campaign, [])
         for entry in entries:
@@ -68,6 +70,16 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._journal.clear()
+
+
+class Uncounted:
+    """The Openings port of campaigns whose looks nobody has: each is the first, and none is kept."""
+
+    async def looks(self, bars: SealedBars, look: str) -> Looks:
+        return Looks(0, 0)
+
+    def claim(self, bars: SealedBars, look: str, earlier: int | None) -> Claim | None:
+        return None
 
 
 class Nowhere(CampaignFolder):
@@ -111,6 +123,7 @@ async def tell(config: CampaignConfig, market: Market) -> Told:
         judge=market.judge,
         folder=Nowhere(),
         observer=lambda progress: None,
+        openings=Uncounted(),
     )
     await steps.open()
     async with brains.roles_on(bus, config.brains, lambda choice: build_agent(choice, clock=clock)):

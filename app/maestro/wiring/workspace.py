@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from maestro.control.rules import read_yaml
 from maestro.settings import Settings
 from maestro_protocol.errors import StoreError, UsageError
-from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
+from maestro_protocol.messages.rules import GatePolicy, OpeningPolicy, Policies, Rules
 
 if TYPE_CHECKING:
     from maestro.store.repository import SqlStore
@@ -64,6 +64,11 @@ def read_rules(settings: Settings) -> tuple[Rules, Policies, GatePolicy]:
         read_yaml(specs_file(settings, "rules/policies.yaml"), Policies),
         read_yaml(specs_file(settings, "gates/policy.yaml"), GatePolicy),
     )
+
+
+def read_openings(settings: Settings) -> OpeningPolicy:
+    """What a look at sealed bars costs. Raises ConfigError."""
+    return read_yaml(specs_file(settings, "rules/openings.yaml"), OpeningPolicy)
 
 
 def free_name(name: str, taken: Sequence[str], settings: Settings) -> str:

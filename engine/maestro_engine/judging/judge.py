@@ -15,6 +15,7 @@ from maestro_engine.judging.evidence import Kept, Null, Weighed
 from maestro_engine.judging.stretch import Stretch
 from maestro_engine.judging.tearsheet import PartRun, tear_sheets
 from maestro_engine.market.bars import Floats
+from maestro_engine.market.fingerprints import sealed_bars
 from maestro_engine.stats import verdict as rules
 from maestro_engine.stats.bootstrap import intervals
 from maestro_engine.stats.effective import effective_trials
@@ -30,10 +31,11 @@ from maestro_engine.stats.sharpe import (
     sharpe,
     sharpes,
 )
+from maestro_engine.stats.verdict import Thresholds
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
-from maestro_protocol.messages.campaign import Curve, Exhibits, Finalist, Histogram, NullModel, Verdict
-from maestro_protocol.ports import Evidence
+from maestro_protocol.messages.campaign import Curve, Exhibits, Finalist, Histogram, LooksCounted, NullModel, Verdict
+from maestro_protocol.ports import Evidence, SealedBars
 
 RANDOM_AGENTS = 200
 BINS = 40
@@ -51,6 +53,11 @@ class CampaignJudge:
     @property
     def sealed(self) -> tuple[int, int]:
         return (self._hidden.first, self._hidden.end - self._hidden.first) if self._hidden else (0, 0)
+
+    def sealed_bars(self) -> SealedBars:
+        if self._hidden is None:
+            raise UsageError("judge: nothing is sealed")
+        return sealed_bars(self._hidden.bars, self._hidden.first, self._hidden.end)
 
     @property
     def _per_year(self) -> float:
@@ -76,11 +83,24 @@ class CampaignJudge:
             weighed = tuple(self._deflate(item, kept) for item in weighing)
         return Evidence(trials=counted, finalists=tuple(finalists), kept=replace(kept, finalists=weighed))
 
-    def open_and_rule(self, evidence: Evidence, opening: int) -> tuple[Verdict, Exhibits]:
+    def open_and_rule(
+        self, evidence: Evidence, opening: int, looks: LooksCounted | None = None
+    ) -> tuple[Verdict, Exhibits]:
+        standards = Thresholds() if looks is None else Thresholds(alpha=looks.alpha)
+        verdict, exhibits = self._rule(evidence, opening, self._hidden, standards)
+        return wording.after_looks(verdict, looks), exhibits
+
+    def rule_unopened(self, evidence: Evidence, looks: LooksCounted, reason: str) -> tuple[Verdict, Exhibits]:
+        verdict, exhibits = self._rule(evidence, 1, None, Thresholds(alpha=looks.alpha))
+        return wording.unopened(verdict, looks, reason), exhibits
+
+    def _rule(
+        self, evidence: Evidence, opening: int, hidden: Stretch | None, standards: Thresholds
+    ) -> tuple[Verdict, Exhibits]:
         if not isinstance(evidence.kept, Kept):
             raise UsageError("judge: this evidence was weighed by another judge")
         kept = evidence.kept
-        hidden = self._hidden if evidence.finalists else None
+        hidden = hidden if evidence.finalists else None
         with ThreadPoolExecutor(self._open.jobs) as pool:
             sealed = list(self._weigh(hidden, evidence.finalists, self._seed + opening, pool)) if hidden else []
         research = [_evidence(item, sealed[place] if sealed else None) for place, item in enumerate(kept.finalists)]
@@ -88,7 +108,7 @@ class CampaignJudge:
         search = rules.Search(
             None if overfitting is None else overfitting.pbo, None if overfitting is None else overfitting.loss
         )
-        ruled = rules.decide(research, search)
+        ruled = rules.decide(research, search, standards)
         return self._verdict(kept, sealed, ruled), self._exhibits(kept, sealed)
 
     def _weigh(self, stretch: Stretch, configs: Sequence[RunConfig], seed: int, pool: Executor) -> Iterable[Weighed]:
@@ -152,7 +172,7 @@ class CampaignJudge:
                 open_part=item.metrics,
                 holdout=sealed[place].metrics if sealed else None,
                 figures=wording.of_finalist(
-                    item, sealed[place] if sealed else None, ruled.findings[place], self._per_year
+                    item, sealed[place] if sealed else None, ruled.findings[place], self._per_year, ruled.alpha
                 ),
                 survives=_survives(ruled.findings[place].answer),
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from maestro_engine.judging.evidence import Kept, Weighed
 from maestro_engine.stats import verdict as rules
 from maestro_engine.stats.sharpe import Deflated, annualise, minimum_track_record, psr
-from maestro_protocol.messages.campaign import Figure
+from maestro_protocol.messages.campaign import Figure, LooksCounted, Verdict
 
 DAY_MS = 86_400_000
 PERIODS = re.compile(r"(\d+) periods the search never saw")
@@ -44,6 +44,31 @@ def sample_needed(decisive: rules.Finding | None, period_ms: int) -> str:
 
 def _days(periods: int, period_ms: int) -> str:
     return f"{-(-periods * period_ms // DAY_MS):,}"
+
+
+def after_looks(verdict: Verdict, looks: LooksCounted | None) -> Verdict:
+    """*verdict* whose first sentence says that its bars were looked at before, where they were."""
+    if looks is None or not looks.earlier:
+        return verdict
+    return verdict.model_copy(update={"sentence": _in_first_sentence(verdict.sentence, looks.in_words())})
+
+
+def unopened(verdict: Verdict, looks: LooksCounted, reason: str) -> Verdict:
+    """*verdict*, of the open part alone, as the answer of a campaign whose sealed part was not opened."""
+    text = f"Not enough evidence: the sealed part was not opened ({reason})"
+    return verdict.model_copy(
+        update={
+            "word": rules.Answer.NOT_ENOUGH_EVIDENCE.value,
+            "sentence": f"{text}; {looks.in_words()}." if looks.earlier else f"{text}.",
+            "finalists": tuple(finalist.model_copy(update={"survives": None}) for finalist in verdict.finalists),
+            "sample_needed": "",
+        }
+    )
+
+
+def _in_first_sentence(text: str, more: str) -> str:
+    first, stop, rest = text.partition(". ")
+    return f"{first.removesuffix('.')}; {more}.{' ' if stop else ''}{rest}"
 
 
 def of_search(kept: Kept, per_year: float) -> tuple[Figure, ...]:
@@ -89,9 +114,11 @@ def of_search(kept: Kept, per_year: float) -> tuple[Figure, ...]:
     )
 
 
-def of_finalist(item: Weighed, sealed: Weighed | None, finding: rules.Finding, per_year: float) -> tuple[Figure, ...]:
+def of_finalist(
+    item: Weighed, sealed: Weighed | None, finding: rules.Finding, per_year: float, alpha: float
+) -> tuple[Figure, ...]:
     """The figures of one finalist, those of the sealed part last."""
-    return (*_open_figures(item, per_year), *_sealed_figures(sealed, per_year), _ruling(finding))
+    return (*_open_figures(item, per_year), *_sealed_figures(sealed, per_year), _ruling(finding, alpha))
 
 
 def _open_figures(item: Weighed, per_year: float) -> tuple[Figure, ...]:
@@ -181,10 +208,14 @@ def _sealed_figures(sealed: Weighed | None, per_year: float) -> tuple[Figure, ..
     )
 
 
-def _ruling(finding: rules.Finding) -> Figure:
+def _ruling(finding: rules.Finding, alpha: float) -> Figure:
     survives = None if finding.answer is rules.Answer.NOT_ENOUGH_EVIDENCE else finding.answer is rules.Answer.SURVIVES
     return _figure(
-        "p, corrected for all finalists", finding.adjusted_p, survives, "<= 0.05", f"{finding.answer}: {finding.text}"
+        "p, corrected for all finalists",
+        finding.adjusted_p,
+        survives,
+        f"<= {alpha:g}",
+        f"{finding.answer}: {finding.text}",
     )
 
 

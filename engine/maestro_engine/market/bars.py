@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+UNKNOWN_SYMBOL = "UNKNOWN"
+"""What bars are of where neither their file nor its name says."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -273,7 +273,7 @@ def _sentence(decisive: Finding | None, findings: Sequence[Finding], bars: Thres
     if decisive is None:
         return "Nothing survives: the search named no finalist."
     survivors = [f.finalist for f in findings if f.answer is Answer.SURVIVES]
-    chance = f"fewer than {bars.alpha:.0%} of searches through pure noise get this far"
+    chance = f"fewer than {100 * bars.alpha:.2g}% of searches through pure noise get this far"
     if len(survivors) == 1:
         return f"{survivors[0]} survives: {decisive.text}; {chance}."
     if survivors:

@@ -14,6 +14,7 @@ from maestro_protocol.messages.campaign import (
     CampaignConfig,
     CampaignFinished,
     HoldoutOpened,
+    LooksCounted,
     TrialRecorded,
     Verdict,
 )
@@ -44,6 +45,7 @@ Message = Annotated[
     | GateRequest
     | GateVote
     | HoldoutOpened
+    | LooksCounted
     | ModelCalled
     | OnePagePlan
     | PatchApplied

@@ -12,7 +12,7 @@ from maestro_protocol.config import Costs, DataRef, Engine, Sizing
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Metrics
-from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
+from maestro_protocol.messages.rules import GatePolicy, OpeningPolicy, Policies, Rules
 from maestro_protocol.messages.tearsheet import Histogram, TearSheets
 from maestro_protocol.values import Params
 
@@ -128,6 +128,8 @@ class CampaignConfig(Frozen):
     rules: Rules
     policies: Policies
     gates: GatePolicy
+    openings: OpeningPolicy | None = None
+    """What a look at sealed bars costs; null in campaigns of before looks were counted over a workspace."""
     only_segment: Annotated[int, Field(ge=1)] | None = None
     """Run this segment alone; all of them where null."""
     versions: tuple[Line, ...] = ()
@@ -146,14 +148,47 @@ class TrialRecorded(Frozen):
     reason: Line = ""
 
 
+class LooksCounted(Frozen):
+    """How often the bars that are about to be opened were looked at before, over the whole workspace."""
+
+    type: Literal["LooksCounted"] = "LooksCounted"
+    market: Line | None
+    """The symbol without separators, or what a simulated market was made from; null where nothing says."""
+    first_ms: UtcMs
+    end_ms: UtcMs
+    days: Annotated[int, Field(ge=0)]
+    """UTC days of which the bars hold something."""
+    seen: Annotated[int, Field(ge=0)]
+    """Those of them that somebody has looked at before."""
+    earlier: Annotated[int, Field(ge=0)]
+    """Looks at the day that was looked at most often."""
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    """The chance of a wrong SURVIVES that is left to this look."""
+
+    def in_words(self) -> str:
+        """``these bars have been looked at 3 times before``; ``12 of the 36 days of these bars ...`` of a part."""
+        if not self.earlier:
+            return "nobody has looked at these bars before"
+        times = {1: "once", 2: "twice"}.get(self.earlier, f"{self.earlier:,} times")
+        if self.seen == self.days:
+            return f"these bars have been looked at {times} before"
+        most = "" if self.earlier == 1 else "up to "
+        return f"{self.seen:,} of the {self.days:,} days of these bars have been looked at {most}{times} before"
+
+
 class HoldoutOpened(Frozen):
     """The sealed part of the data was opened, for these finalists, this many times so far."""
 
     type: Literal["HoldoutOpened"] = "HoldoutOpened"
     finalists: tuple[RunId, ...]
     opening: Annotated[int, Field(ge=1)]
+    """Of this campaign: 2 and more are a person's wish to look again."""
     first_bar: int
     bars: int
+    earlier: Annotated[int, Field(ge=0)] | None = None
+    """Looks at the same bars before this one, by anybody in the workspace; null where nobody counted."""
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """The level this look was judged at; null where nobody counted."""
 
 
 class Figure(Frozen):
@@ -251,3 +286,5 @@ class CampaignFinished(Frozen):
     memory: tuple[Memory, ...] = ()
     """One for each role whose model's knowledge has a known end."""
     reason: Line = ""
+    refused: Line = ""
+    """What a gate refused at the end: the sealed part stayed closed, and the verdict says so."""

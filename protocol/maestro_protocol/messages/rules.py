@@ -125,3 +125,22 @@ class GatePolicy(Frozen):
     """Of raising the budget for models."""
     holdout_again: Risk
     """Of opening the sealed data a second time."""
+
+
+class OpeningPolicy(Frozen):
+    """What a look at sealed bars may use of the error that all looks at them share, and when a person is asked."""
+
+    version: Literal[1]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    """The chance that any of all looks at the same bars says SURVIVES of pure noise."""
+    spends: Annotated[float, Field(gt=0, lt=1)]
+    """Each look spends this share of what the looks before it left."""
+    ask_from: Annotated[int, Field(ge=1, le=1_000)]
+    """From this look on (1 is the first) a person is asked before the bars are opened."""
+
+    def alpha_of(self, look: int) -> float:
+        """The level of the *look*-th look: ``alpha * spends * (1 - spends) ** (look - 1)``, which sums to *alpha*.
+
+        To six significant digits and never 0, which would be no test at all.
+        """
+        return max(float(f"{self.alpha * self.spends * (1 - self.spends) ** (look - 1):.6g}"), 1e-12)

@@ -55,6 +55,20 @@ CREATE TABLE journal (
     UNIQUE (campaign, id)
 );
 
+CREATE TABLE openings (
+    number SERIAL NOT NULL,
+    campaign TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    opened_ms BIGINT NOT NULL,
+    market TEXT,
+    first_ms BIGINT NOT NULL,
+    end_ms BIGINT NOT NULL,
+    look TEXT,
+    prints BYTEA NOT NULL,
+    PRIMARY KEY (number),
+    UNIQUE (look)
+);
+
 CREATE TABLE requests (
     call INTEGER NOT NULL,
     request TEXT NOT NULL,

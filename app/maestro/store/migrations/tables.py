@@ -67,6 +67,23 @@ class Results(Row, table=True):
     trade_lines: bytes = Field(sa_type=LargeBinary)
 
 
+class Openings(Row, table=True):
+    """Every look at sealed bars: which ones, by market and time and by prints of their hours and days (int64 each).
+
+    ``look`` names what was looked for; null, and no prints, for those of before they were counted.
+    """
+
+    number: int | None = Field(default=None, primary_key=True)
+    campaign: str = Field(sa_type=Text)
+    seq: int
+    opened_ms: int = Field(sa_type=BigInteger)
+    market: str | None = Field(sa_type=Text)
+    first_ms: int = Field(sa_type=BigInteger)
+    end_ms: int = Field(sa_type=BigInteger)
+    look: str | None = Field(sa_type=Text, unique=True)
+    prints: bytes = Field(sa_type=LargeBinary)
+
+
 class Calls(Row, table=True):
     """Every request to a model, one row per attempt; what it cost is filled in when the journal says so."""
 
