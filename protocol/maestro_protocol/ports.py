@@ -19,6 +19,7 @@ from maestro_protocol.ids import CampaignId, MessageId, RunId
 from maestro_protocol.messages.campaign import Exhibits, LooksCounted, Verdict
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.report import Metrics, TestReport
+from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
 from maestro_protocol.space import ParameterSpace
 
 
@@ -170,44 +171,6 @@ class Evidence(NamedTuple):
     trials: int
     finalists: Sequence[RunConfig]
     kept: object
-
-
-class SealedDay(NamedTuple):
-    """What sealed bars hold of one UTC day, ``[first_ms, end_ms)``, and how to know it again under another name."""
-
-    first_ms: int
-    end_ms: int
-    whole: int | None
-    """The print of the day; null where the bars hold only a part of it."""
-    hours: tuple[int, ...]
-    """The prints of its whole hours; none where the bars are longer than an hour."""
-
-
-class SealedBars(NamedTuple):
-    """Which bars an opening shows, whatever their interval, their file's name and what lies around them."""
-
-    market: str | None
-    """Null where nothing says; then their prints alone tell."""
-    first_ms: int
-    end_ms: int
-    days: tuple[SealedDay, ...]
-
-
-class Looks(NamedTuple):
-    """Earlier looks at sealed bars: at the day that was looked at most, and at how many of the days at all."""
-
-    earlier: int
-    seen: int
-
-
-class Claim(NamedTuple):
-    """What is kept of an opening, in the transaction of the message that says it."""
-
-    bars: SealedBars
-    look: str
-    """Names what is looked for: who looks for the very same again learns nothing new, and it is not counted."""
-    earlier: int | None
-    """The earlier looks that were counted; must still be true. Null where nobody counted."""
 
 
 class Openings(Protocol):

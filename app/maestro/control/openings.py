@@ -14,7 +14,8 @@ from maestro_protocol.errors import LooksOvertaken
 from maestro_protocol.messages.campaign import CampaignConfig, HoldoutOpened, LooksCounted
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.rules import OpeningPolicy
-from maestro_protocol.ports import Judge, Looks, Openings, SealedBars
+from maestro_protocol.messages.sealed import Looks, SealedBars
+from maestro_protocol.ports import Judge, Openings
 from maestro_protocol.schema import canonical
 
 

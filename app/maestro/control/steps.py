@@ -25,7 +25,8 @@ from maestro_protocol.messages.events import BatchFinished
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import RoleFellBack
 from maestro_protocol.messages.report import Briefing
-from maestro_protocol.ports import Bus, Claim, Clock, Gate, Runner, Store, Stored, Subscription, TestOutcome
+from maestro_protocol.messages.sealed import Claim
+from maestro_protocol.ports import Bus, Clock, Gate, Runner, Store, Stored, Subscription, TestOutcome
 
 M = TypeVar("M", bound=Message)
 MoreBudget = Callable[[MessageId, RoleFellBack], Awaitable[None]]

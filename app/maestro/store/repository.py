@@ -19,7 +19,8 @@ from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.campaign import HoldoutOpened
 from maestro_protocol.messages.gate import GateRequest
 from maestro_protocol.messages.plan import ModelCalled
-from maestro_protocol.ports import Claim, Record, Stored
+from maestro_protocol.messages.sealed import Claim
+from maestro_protocol.ports import Record, Stored
 
 PAGE = 2_000
 """Envelopes read at a time while a journal is walked."""

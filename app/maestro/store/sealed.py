@@ -10,7 +10,7 @@ from maestro.store.database import Connection, Database, inserting
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import LooksOvertaken
 from maestro_protocol.ids import CampaignId
-from maestro_protocol.ports import Claim, Looks, SealedBars, SealedDay
+from maestro_protocol.messages.sealed import Claim, Looks, SealedBars, SealedDay
 
 KNOWN_AGAIN = 0.5
 """Share of a day's hours whose prints must be known: rounded prices and mended bars change some of them."""

@@ -23,7 +23,8 @@ from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.errors import LooksOvertaken, StoreError, UsageError
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, LooksCounted
-from maestro_protocol.ports import Amount, Claim, Exchange, Hold, Looks, SealedBars
+from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
+from maestro_protocol.ports import Amount, Exchange, Hold
 
 TOLD = 20
 """Differences between files that are told; more say no more."""

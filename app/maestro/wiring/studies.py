@@ -33,7 +33,8 @@ from maestro_protocol.errors import StoreError, UsageError
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig, VerdictWord
 from maestro_protocol.messages.report import SegmentFinished, TestReport
-from maestro_protocol.ports import Claim, Looks, Record, SealedBars, Stored
+from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
+from maestro_protocol.ports import Record, Stored
 
 CONFIDENCE_Z = 1.959964
 

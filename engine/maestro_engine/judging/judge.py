@@ -35,7 +35,8 @@ from maestro_engine.stats.verdict import Thresholds
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import Curve, Exhibits, Finalist, Histogram, LooksCounted, NullModel, Verdict
-from maestro_protocol.ports import Evidence, SealedBars
+from maestro_protocol.messages.sealed import SealedBars
+from maestro_protocol.ports import Evidence
 
 RANDOM_AGENTS = 200
 BINS = 40

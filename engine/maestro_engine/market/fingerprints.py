@@ -9,7 +9,7 @@ import numpy as np
 
 from maestro_engine.market.bars import UNKNOWN_SYMBOL, Bars, Ints
 from maestro_engine.market.timeframes import DAY_MS
-from maestro_protocol.ports import SealedBars, SealedDay
+from maestro_protocol.messages.sealed import SealedBars, SealedDay
 
 HOUR_MS = 3_600_000
 DIGITS = 6
