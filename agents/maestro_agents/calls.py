@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from maestro_agents.brains.base import Brain, BrainReply, BrainRequest, Usage
+from maestro_agents.brains.base import UNPAID, Brain, BrainReply, BrainRequest, FailedAttempt, Usage
 from maestro_agents.brains.recording import Recorded, read, request_json, request_key
 from maestro_agents.brains.replay import Replay
 from maestro_agents.brains.retry import Sleep, asked
@@ -17,9 +17,10 @@ from maestro_protocol.errors import BrainError, BudgetExceeded
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.plan import ModelCalled, Role
 from maestro_protocol.ports import Amount, CallLog, Clock
+from maestro_protocol.printing import printable
 
 WORST_MS = 600_000
-"""The longest that one request with all its retries may take."""
+"""The longest that one question with all its attempts may take."""
 FRAMING = 500
 """Tokens that vendors add around a request."""
 
@@ -64,18 +65,9 @@ class PaidCaller:
         return self.brain.provider
 
     async def ask(self, campaign: CampaignId, turn: int, request: BrainRequest) -> Answered:
-        line = request_json(self.provider, request)
-        key = request_key(line)
-        try:
-            hold = self.budget.hold(campaign, self.role, self._worst(line, request))
-        except BudgetExceeded:  # of an unknown price; what was answered before is told all the same
-            known = await self.log.recall(campaign, key)
-            if known is None:
-                raise
-        else:
-            known = await self.log.opened(campaign, key, self.role, line, hold)
-        recorded = read(known) if isinstance(known, str) else await self._paid(campaign, key, request, known)
-        return Answered(recorded.reply, _called(recorded, self.role, turn, key))
+        call = _Call(self, campaign, request)
+        recorded, _ = await asked(call.attempt, call.pause)
+        return Answered(recorded.reply, _called(recorded, self.role, turn, call.key))
 
     async def refused(self, campaign: CampaignId, request: BrainRequest, reason: str) -> None:
         line = request_json(self.provider, request)
@@ -85,44 +77,115 @@ class PaidCaller:
     async def close(self) -> None:
         await self.brain.close()
 
-    async def _paid(self, campaign: CampaignId, key: str, request: BrainRequest, granted: Amount) -> Recorded:
-        started = self.clock.monotonic()
 
-        def waited() -> int:
-            return min(round((self.clock.monotonic() - started) * 1_000), granted.ms)
+class _Call:
+    """One question to a vendor, in as many attempts as it takes: each is set aside, recorded and settled by itself.
 
+    An attempt is an HTTP request that may be paid, so the limits are asked before each of them.
+    """
+
+    def __init__(self, caller: PaidCaller, campaign: CampaignId, request: BrainRequest) -> None:
+        self._caller = caller
+        self._campaign = campaign
+        self._request = request
+        self._line = request_json(caller.provider, request)
+        self.key = request_key(self._line)
+        self._most = Usage(input_tokens=len(self._line.encode()) + FRAMING, output_tokens=request.max_tokens)
+        """No token is shorter than a byte, so the request's bytes bound its tokens."""
+        self._began = self._since = caller.clock.monotonic()
+        self._granted_ms = WORST_MS
+        self._attempts = 0
+        self._last: BrainError | None = None
+
+    async def attempt(self) -> Recorded:
+        """The answer, asked for once more. Raises :class:`BrainError`, :class:`BudgetExceeded`."""
+        ms = WORST_MS - self._ms(self._began)
+        if ms <= 0 and self._last is not None:
+            raise self._last
+        granted = await self._opened(self._worst(ms))
+        if isinstance(granted, str):
+            return read(granted)
+        self._attempts += 1
+        self._granted_ms = granted.ms
         try:
-            reply, attempts = await self._asked(request, granted.ms / 1_000)
+            reply = await self._answered(granted.ms)
         except BrainError as error:
-            await self.log.failed(campaign, key, str(error), Amount(ms=waited()))
+            self._last = error
+            usage = error.usage if isinstance(error, FailedAttempt) else UNPAID
+            took = self._took(usage, granted)
+            await self._caller.log.failed(self._campaign, self.key, str(error), took)
+            self._since = self._caller.clock.monotonic()
+            self._granted_ms -= took.ms
             raise
         # Cancelled in flight it stays open: perhaps paid, so all that was set aside counts.
-        recorded = self._recorded(request.model, reply, attempts)
-        await self.log.answered(campaign, key, recorded.model_dump_json(), _amount(recorded, waited()))
+        recorded = self._recorded(reply)
+        took = self._took(reply.usage, granted)
+        await self._caller.log.answered(self._campaign, self.key, recorded.model_dump_json(), took)
         return recorded
 
-    async def _asked(self, request: BrainRequest, seconds: float) -> tuple[BrainReply, int]:
-        try:
-            async with asyncio.timeout(seconds):
-                return await asked(lambda: self.brain.ask(request), self.sleep)
-        except TimeoutError:
-            raise BrainError(f"{self.provider}: no answer within {seconds:g} s, retries included") from None
+    async def pause(self, seconds: float) -> None:
+        """Wait for the next attempt, and no longer than the time that was granted lasts."""
+        await self._caller.sleep(min(seconds, self._granted_ms / 1_000))
 
-    def _worst(self, line: str, request: BrainRequest) -> Amount:
-        """No token is shorter than a byte, so the request's bytes bound its tokens."""
-        usage = Usage(input_tokens=len(line.encode()) + FRAMING, output_tokens=request.max_tokens)
-        usd = self.prices.cost(self.provider, request.model, usage, self.clock.now_ms())
-        if usd is None and self.budget.limits.in_usd():
+    async def _opened(self, worst: Amount | None) -> Amount | str:
+        """What is granted of *worst*, or the answer that is known."""
+        caller, log = self._caller, self._caller.log
+        if worst is not None:
+            hold = caller.budget.hold(self._campaign, caller.role, worst)
+            return await log.opened(self._campaign, self.key, caller.role, self._line, hold)
+        known = await log.recall(self._campaign, self.key)
+        if known is None:
             raise BudgetExceeded(
-                f"{self.role}: nobody knows what {request.model} costs; name its price or take the USD limits off",
+                f"{caller.role}: nobody knows what {self._request.model} costs; name its price or take the USD "
+                "limits off",
                 limit="usd",
             )
-        return Amount(usd=usd or Decimal(0), tokens=usage.input_tokens + usage.output_tokens, requests=1, ms=WORST_MS)
+        return known
 
-    def _recorded(self, model: str, reply: BrainReply, attempts: int) -> Recorded:
-        at = self.clock.now_ms()
-        cost = self.prices.cost(self.provider, model, reply.usage, at)
-        return Recorded(provider=self.provider, reply=reply, attempts=attempts, cost_usd=cost, at=at)
+    async def _answered(self, granted_ms: int) -> BrainReply:
+        caller = self._caller
+        seconds = max(granted_ms - self._ms(self._since), 0) / 1_000
+        try:
+            async with asyncio.timeout(seconds):
+                return await caller.brain.ask(self._request)
+        except TimeoutError:
+            raise FailedAttempt(
+                f"{caller.provider}: no answer within {granted_ms / 1_000:g} s, retries included"
+            ) from None
+        except BrainError:
+            raise
+        except Exception as error:  # a brain of anybody's own must not end a campaign: its turn says why
+            words = printable(f"{type(error).__name__}: {error}")[:500]
+            raise FailedAttempt(f"{caller.provider}: the brain failed: {words}") from error
+
+    def _ms(self, since: float) -> int:
+        return round((self._caller.clock.monotonic() - since) * 1_000)
+
+    def _worst(self, ms: int) -> Amount | None:
+        """The most that one attempt may take; null where nobody knows its price and a limit is in USD."""
+        usd = self._cost(self._most)
+        if usd is None and self._caller.budget.limits.in_usd():
+            return None
+        return Amount(usd=usd or Decimal(0), tokens=_tokens(self._most), requests=1, ms=ms)
+
+    def _took(self, usage: Usage, granted: Amount) -> Amount:
+        """What an attempt counts for: as its vendor counted, and what was set aside where it did not."""
+        counted = usage.at_most(self._most)
+        ms = min(self._ms(self._since), granted.ms)
+        return Amount(usd=self._cost(counted) or Decimal(0), tokens=_tokens(counted), requests=1, ms=ms)
+
+    def _cost(self, usage: Usage) -> Decimal | None:
+        caller = self._caller
+        return caller.prices.cost(caller.provider, self._request.model, usage, caller.clock.now_ms())
+
+    def _recorded(self, reply: BrainReply) -> Recorded:
+        return Recorded(
+            provider=self._caller.provider,
+            reply=reply,
+            attempts=self._attempts,
+            cost_usd=self._cost(reply.usage),
+            at=self._caller.clock.now_ms(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +210,8 @@ class ReplayCaller:
         return
 
 
-def _amount(recorded: Recorded, ms: int) -> Amount:
-    usage = recorded.reply.usage
-    tokens = usage.input_tokens + usage.output_tokens
-    return Amount(usd=recorded.cost_usd or Decimal(0), tokens=tokens, requests=1, ms=ms)
+def _tokens(usage: Usage) -> int:
+    return (usage.input_tokens or 0) + (usage.output_tokens or 0)
 
 
 def _called(recorded: Recorded, role: Role, turn: int, key: str) -> ModelCalled:

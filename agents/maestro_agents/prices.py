@@ -33,7 +33,9 @@ class Prices:
         self._named = dict(named or {})
 
     def cost(self, provider: str, model: str, usage: Usage, at_ms: int) -> Decimal | None:
-        """USD for *usage*, to a millionth; null when nobody knows the model's price."""
+        """USD for *usage*, to a millionth; null when nobody knows the model's price, or the tokens."""
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
         if model in self._named:
             price = self._named[model]
             return ((usage.input_tokens * price.input + usage.output_tokens * price.output) / MILLION).quantize(

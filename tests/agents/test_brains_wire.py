@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from maestro_agents.brains.anthropic import AnthropicBrain
 from maestro_agents.brains.base import Brain, BrainRequest, ClientOptions, Said
 from maestro_agents.brains.openai import OpenAIBrain
-from maestro_agents.brains.wire import WIRE_BYTES
+from maestro_agents.brains.wire.transport import WIRE_BYTES
 from maestro_protocol.errors import BrainError
 
 CANARY = "sk-canary-0123456789abcdef"

@@ -97,7 +97,11 @@ async def test_overload_timeout_and_cut_stream_are_asked_again_in_one_policy(ven
     assert answer == ANSWER
     assert isinstance(called, ModelCalled)
     assert (called.attempts, called.model, called.stop_reason) == (4, "claude-sonnet-5-5", "end")
-    assert desk.log.taken("c1").campaign.requests == 1  # four attempts, one request
+    taken = desk.log.taken("c1").campaign
+    assert taken.requests == 4, "each attempt is a request that may be paid"
+    began, answered = 2, 1_200  # the refused one costs nothing; two had begun to answer, and how far nobody knows
+    most = BrainChoice(role="strategist").max_tokens
+    assert taken.tokens == began * (1_000 + most) + answered
     assert [row.state for row in desk.log.rows.values()] == ["answered"]
 
 
@@ -232,8 +236,8 @@ async def test_waiting_ends_when_the_time_is_used_up() -> None:
     assert answer == ANSWER
 
 
-async def test_what_was_waited_in_vain_counts_and_nothing_else_does() -> None:
-    """A vendor that never answers costs no money, and still cannot keep a campaign waiting past its limit."""
+async def test_what_was_waited_in_vain_counts_with_its_requests_and_nothing_else_does() -> None:
+    """A vendor that refuses late costs no money, and still cannot keep a campaign waiting past its limit."""
     desk = Desk(BudgetLimits(campaign=Limits(usd=None, tokens=None, requests=None, seconds=1_000)))
 
     def hang(request: BrainRequest) -> BrainReply:
@@ -243,7 +247,7 @@ async def test_what_was_waited_in_vain_counts_and_nothing_else_does() -> None:
     for attempt, waited in enumerate((400_000, 800_000, 1_000_000)):
         asking = asked(QUESTION.model_copy(update={"tests": 10 + attempt}))
         await desk.scripted(hang).handle(asking)
-        assert desk.log.taken("c1").campaign == Amount(ms=waited)
+        assert desk.log.taken("c1").campaign == Amount(requests=attempt + 1, ms=waited)
     (fell,) = await desk.scripted(hang).handle(asked(QUESTION))
     assert "all 1000 seconds of waiting are used" in fell.reason  # type: ignore[union-attr]
     assert fell.limit == "seconds"  # type: ignore[union-attr]

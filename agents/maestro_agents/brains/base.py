@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from maestro_agents.brains.scrub import scrub
 from maestro_protocol.base import Frozen
+from maestro_protocol.errors import BrainError
 
 StopReason = Literal["end", "max_tokens", "refusal", "tool_use", "context", "other"]
 """Why the model stopped, in one vocabulary for all vendors."""
@@ -43,13 +44,47 @@ class BrainRequest(Frozen):
     temperature: float | None = None
 
 
-class Usage(Frozen):
-    """Tokens as the vendor counted them. ``input_tokens`` holds all that was read, from a cache too."""
+Tokens = Annotated[int, Field(ge=0)]
 
-    input_tokens: Annotated[int, Field(ge=0)] = 0
-    output_tokens: Annotated[int, Field(ge=0)] = 0
-    cache_read_tokens: Annotated[int, Field(ge=0)] = 0
-    cache_write_tokens: Annotated[int, Field(ge=0)] = 0
+
+class Usage(Frozen):
+    """Tokens as the vendor counted them; null is what it did not count, or not as a number that can be one.
+
+    ``input_tokens`` holds all that was read, from a cache too.
+    """
+
+    input_tokens: Tokens | None = 0
+    output_tokens: Tokens | None = 0
+    cache_read_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+
+    @property
+    def known(self) -> bool:
+        return self.input_tokens is not None and self.output_tokens is not None
+
+    def at_most(self, worst: Usage) -> Usage:
+        """This, with what is unknown as in *worst*."""
+        read = worst.input_tokens if self.input_tokens is None else self.input_tokens
+        written = worst.output_tokens if self.output_tokens is None else self.output_tokens
+        return self.model_copy(update={"input_tokens": read, "output_tokens": written})
+
+
+UNKNOWN = Usage(input_tokens=None, output_tokens=None)
+UNPAID = Usage()
+
+
+class FailedAttempt(BrainError):
+    """One request to a vendor that gave no answer, and what its vendor may count for it all the same.
+
+    *usage* is what was announced before it failed; :data:`UNPAID` where the vendor never began to answer,
+    :data:`UNKNOWN` where it may have.
+    """
+
+    def __init__(
+        self, message: str, *, usage: Usage = UNKNOWN, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, retryable=retryable, retry_after=retry_after)
+        self.usage = usage
 
 
 class BrainReply(Frozen):
@@ -71,7 +106,11 @@ class Brain(Protocol):
         ...
 
     async def ask(self, request: BrainRequest) -> BrainReply:
-        """The model's answer. Raises :class:`BrainError`, ``retryable`` when asking again may help."""
+        """The model's answer to one request.
+
+        Raises :class:`FailedAttempt` with what may be paid for it, or a plain :class:`BrainError` where nothing is;
+        ``retryable`` when asking again may help.
+        """
         ...
 
     async def close(self) -> None:
@@ -82,7 +121,8 @@ class Brain(Protocol):
 class ClientOptions(Frozen):
     """How to reach a vendor. The key comes from whoever builds the agent and is shown nowhere."""
 
-    api_key: SecretStr
+    api_key: SecretStr = SecretStr("")
+    """Empty for a server that asks for none: then none is sent."""
     base_url: str | None = None
     """Another server that speaks the vendor's language; null is the vendor itself."""
     timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 120.0

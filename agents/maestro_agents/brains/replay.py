@@ -38,9 +38,9 @@ class Replay:
                 return read(reply), request_key(line)
         exchanges = await self._log.exchanges(campaign)
         keys = {request_key(line) for line in asked}
-        for exchange in exchanges:
-            if exchange.key in keys and exchange.state == "failed":
-                raise BrainError(exchange.reason)
+        failures = [exchange.reason for exchange in exchanges if exchange.key in keys and exchange.state == "failed"]
+        if failures:
+            raise BrainError(failures[-1])  # each attempt is on record; the last one ended the turn
         raise BrainError(miss(asked[0] if asked else "", exchanges))
 
 

@@ -14,10 +14,10 @@ SHORTEST = 8
 
 
 def scrub(text: str, *secrets: str) -> str:
-    """*text* without the given secrets and without anything shaped like a vendor's key."""
+    """*text* without the given secrets, in whatever case, and without anything shaped like a vendor's key."""
     for secret in secrets:
         if len(secret) >= SHORTEST:
-            text = text.replace(secret, HIDDEN)
+            text = re.sub(re.escape(secret), HIDDEN, text, flags=re.IGNORECASE)
     lower = text.lower()
     found = [hint for hint in _HINTS if hint in lower]
     if found == ["k-"]:  # perhaps of walk-forward

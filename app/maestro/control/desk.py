@@ -199,6 +199,6 @@ class Desk:
                 self.fallbacks += call.brain not in ("offline", "budget")
             elif isinstance(call, ModelCalled) and not call.recalled:
                 self.calls += 1
-                self.tokens += call.input_tokens + call.output_tokens
+                self.tokens += (call.input_tokens or 0) + (call.output_tokens or 0)
                 self.usd = None if self.usd is None or call.cost_usd is None else self.usd + call.cost_usd
         self._billed = self.steps.place

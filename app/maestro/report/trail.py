@@ -144,14 +144,22 @@ def _sums(found: list[ModelCalled]) -> tuple[str, ...]:
     return (
         f"{len(found):,}",
         f"{sum(call.recalled for call in found):,}",
-        f"{sum(call.input_tokens + call.cache_read_tokens + call.cache_write_tokens for call in found):,}",
-        f"{sum(call.output_tokens for call in found):,}",
+        _tokens([call.input_tokens for call in found]),
+        _tokens([call.output_tokens for call in found]),
         _cost(found),
     )
 
 
+def _tokens(counts: list[int | None]) -> str:
+    """Their sum; "at least" where a vendor did not count some, and unknown where it counted none."""
+    known = [count for count in counts if count is not None]
+    if not known:
+        return words.UNKNOWN
+    return f"at least {sum(known):,}" if len(known) < len(counts) else f"{sum(known):,}"
+
+
 def _cost(found: list[ModelCalled]) -> str:
-    """What the calls cost; "at least" where a model has no known price, and unknown where none has."""
+    """What the calls cost; "at least" where some of it is not known, and unknown where nothing is."""
     paid = [call for call in found if not call.recalled]
     known = [call.cost_usd for call in paid if call.cost_usd is not None]
     if paid and not known:

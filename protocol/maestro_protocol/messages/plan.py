@@ -219,12 +219,14 @@ class ModelCalled(Frozen):
     brain: Line
     model: Line
     request_key: str
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
+    """Null is what the vendor did not count, or not as a number that can be one: budgets then count the most it may
+    have been."""
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cost_usd: Money | None
-    """By the price table; null where the model has no known price."""
+    """By the price table; null where the model has no known price, or its tokens are not known."""
     stop_reason: Line | None
     attempts: int
     recalled: bool = False
