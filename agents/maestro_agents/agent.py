@@ -9,7 +9,7 @@ from typing import Literal
 from maestro_agents.brains.base import BrainReply, BrainRequest
 from maestro_agents.calls import Caller
 from maestro_agents.conversation import Conversation
-from maestro_agents.reply import Unusable, answer_in
+from maestro_agents.reply import CutShort, Unusable, answer_in
 from maestro_agents.roles.base import Answer, Question, RoleRules, turn_of, wanted
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import AgentError, BrainError, BudgetExceeded, ConfigError
@@ -104,15 +104,21 @@ class _Turn:
                 if self._repairs == REPAIRS:
                     raise
                 self._repairs += 1
-                request = conversation.repair(request, reply.text, error.found)
+                cut = isinstance(error, CutShort)
+                request = (
+                    conversation.longer(request) if cut else conversation.repair(request, reply.text, error.found)
+                )
 
     async def _ask(self, request: BrainRequest) -> BrainReply:
         caller = self._thinking.caller
         try:
             answered = await caller.ask(self._campaign, turn_of(self._question), request)
         except BudgetExceeded as error:
-            if self._thinking.when_exhausted == "offline":
+            larger = request.max_tokens > self._thinking.conversation.max_tokens
+            if larger or self._thinking.when_exhausted == "offline":
                 await caller.refused(self._campaign, request, str(error))
+            if larger:  # nobody is asked for more money so that an answer may be longer
+                raise BrainError(str(error)) from None
             raise
         self._calls.append(answered.called)
         return answered.reply

@@ -10,6 +10,7 @@ from maestro_agents.brains.base import Brain, BrainReply, BrainRequest, ClientOp
 from maestro_agents.brains.replay import Replay
 from maestro_agents.brains.retry import Sleep
 from maestro_agents.brains.scripted import ScriptedBrain
+from maestro_agents.brains.wire.dialect import ServerMemory, ServerTraits
 from maestro_agents.budget import DAY_MS, Budget, BudgetLimits, DayLimits, scoped_day
 from maestro_agents.calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.conversation import Conversation
@@ -41,6 +42,8 @@ __all__ = [
     "Prices",
     "PromptOptions",
     "ScriptedBrain",
+    "ServerMemory",
+    "ServerTraits",
     "Usage",
     "WhenExhausted",
     "build_agent",
@@ -85,12 +88,14 @@ def build_agent(
     prices: Prices | None = None,
     replay_of: CampaignId | None = None,
     when_exhausted: WhenExhausted = "stop",
+    memory: ServerMemory | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> Agent:
     """The agent of ``choice.role``. The offline brain needs a clock only; every other one a call log and a budget.
 
     *replay_of* answers from that campaign's recordings instead of asking *choice*'s model; nothing is paid.
-    *brain* is asked instead of building one from *choice*: a :class:`ScriptedBrain`, or a user's own.
+    *brain* is asked instead of building one from *choice*: a :class:`ScriptedBrain`, or a user's own. *memory* keeps
+    what servers were found to take, beyond this agent.
     Raises :class:`ConfigError` naming what is missing or does not fit.
     """
     if choice.brain in ("silent", "random"):
@@ -104,7 +109,12 @@ def build_agent(
         caller: Caller = _replaying(choice, call_log, replay_of)
     else:
         prices = prices or Prices()
-        caller = _paying(choice, brain, client, clock, call_log, budget, prices, sleep)
+        if budget is None:
+            raise ConfigError(
+                f"{choice.role}: a {choice.brain} brain needs a budget; there is no thinking without a limit"
+            )
+        brain = brain or _vendor(choice, client, memory)
+        caller = _paying(choice, brain, clock, call_log, budget, prices, sleep)
     options = prompts or PromptOptions()
     conversation = Conversation(
         prompts=Prompts(options.folder),
@@ -127,19 +137,13 @@ def _replaying(choice: BrainChoice, log: CallLog, of: CampaignId | None) -> Repl
 
 def _paying(
     choice: BrainChoice,
-    brain: Brain | None,
-    client: ClientOptions | None,
+    brain: Brain,
     clock: Clock,
     log: CallLog,
-    budget: Budget | None,
+    budget: Budget,
     prices: Prices,
     sleep: Sleep,
 ) -> PaidCaller:
-    if budget is None:
-        raise ConfigError(
-            f"{choice.role}: a {choice.brain} brain needs a budget; there is no thinking without a limit"
-        )
-    brain = brain or _vendor(choice, client)
     model = model_of(choice) or ""
     if budget.limits.in_usd() and not prices.known(brain.provider, model, clock.now_ms()):
         raise ConfigError(
@@ -149,7 +153,7 @@ def _paying(
     return PaidCaller(choice.role, brain, clock, log, budget, prices, sleep)
 
 
-def _vendor(choice: BrainChoice, client: ClientOptions | None) -> Brain:
+def _vendor(choice: BrainChoice, client: ClientOptions | None, memory: ServerMemory | None) -> Brain:
     """The brain of a vendor, its SDK not yet loaded."""
     if choice.brain not in ("anthropic", "openai"):
         raise ConfigError(f"{choice.role}: a {choice.brain} brain is handed in with brain=")
@@ -162,9 +166,9 @@ def _vendor(choice: BrainChoice, client: ClientOptions | None) -> Brain:
             )
         from maestro_agents.brains.anthropic import AnthropicBrain
 
-        return AnthropicBrain(client)
+        return AnthropicBrain(client, memory)
     if client.base_url is not None and choice.model is None:
         raise ConfigError(f"{choice.role}: name the model that {client.base_url} serves")
     from maestro_agents.brains.openai import OpenAIBrain
 
-    return OpenAIBrain(client)
+    return OpenAIBrain(client, memory)

@@ -10,11 +10,14 @@ from maestro_agents.brains.base import BrainRequest, Said
 from maestro_agents.questions import shown
 from maestro_agents.roles.base import Question, wanted
 from maestro_prompts.render import PromptFault, Prompts
-from maestro_protocol.errors import ConfigError
+from maestro_protocol.errors import BrainError, ConfigError
 from maestro_protocol.messages.plan import Role
 
 ECHO = 8_000
 """Characters of a broken answer that its author is shown again."""
+GROWTH = 2
+MOST_TOKENS = 64_000
+"""The longest answer that is ever asked for, thoughts included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,15 @@ class Conversation:
             max_tokens=self.max_tokens,
             temperature=self.temperature,
         )
+
+    def longer(self, request: BrainRequest) -> BrainRequest:
+        """*request* with room for a longer answer: a model that thinks first may have used all of it up.
+
+        Raises :class:`BrainError` where it has the most already.
+        """
+        if request.max_tokens >= MOST_TOKENS:
+            raise BrainError(f"{request.model}: the answer was cut at its limit of {request.max_tokens} tokens")
+        return request.model_copy(update={"max_tokens": min(GROWTH * request.max_tokens, MOST_TOKENS)})
 
     def repair(self, request: BrainRequest, answer: str, found: Sequence[str]) -> BrainRequest:
         """*request* continued by its broken answer and what is wrong with it.

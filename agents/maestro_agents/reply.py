@@ -16,7 +16,10 @@ from maestro_protocol.errors import AgentError, BrainError
 from maestro_protocol.messages.plan import Role
 from maestro_protocol.messages.portuguese import translate
 
-_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*)\n[ \t]*```", re.DOTALL)
+_FENCED = re.compile(r"(?i)```(?:json5?|javascript|js)?\s*(\{.*\})\s*```", re.DOTALL)
+"""An object in a fence of any layout: an answer has no use for one, so nothing is lost with it."""
+_THOUGHT = re.compile(r"(?is)\A\s*<(think|thinking|thought|reasoning)>.*?</\1>")
+"""What a model thought before it answered; some servers leave it in front."""
 _FATAL = {
     "refusal": "the model refused to answer",
     "context": "the question does not fit into the model's context",
@@ -31,6 +34,10 @@ class Unusable(AgentError):
         self.found = found
 
 
+class CutShort(Unusable):
+    """An answer that its own limit cut off: words of ours cannot mend it, a larger limit may."""
+
+
 def answer_in(reply: BrainReply, question: Question, role: Role) -> Answer:
     """The message that *reply* holds.
 
@@ -39,7 +46,7 @@ def answer_in(reply: BrainReply, question: Question, role: Role) -> Answer:
     if reply.stop_reason in _FATAL:
         raise BrainError(f"{reply.model}: {_FATAL[reply.stop_reason]}")
     if reply.stop_reason == "max_tokens":
-        raise Unusable("the answer was cut at the token limit; answer shorter")
+        raise CutShort("the answer was cut at the token limit")
     if reply.stop_reason == "tool_use":
         raise Unusable("the answer calls a tool; there are none, answer with the JSON object alone")
     message = _typed(_identified(_parsed(reply.text), question, role), wanted(question))
@@ -53,21 +60,41 @@ def _parsed(text: str) -> dict[str, Any]:
     size = len(text.encode("utf-8", "replace"))
     if size > ANSWER_BYTES:
         raise Unusable(f"the answer has {size} bytes; at most {ANSWER_BYTES} are read")
-    body = text.strip()
+    body = _unwrapped(text)
     if not body:
-        raise Unusable("the answer is empty")
-    fenced = _FENCED.fullmatch(body)
+        raise Unusable("the answer is empty" if not text.strip() else "the answer ends with its thoughts")
     try:
-        parsed = json.loads(fenced.group(1) if fenced else body, object_pairs_hook=_once, parse_constant=_no_constant)
+        parsed = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
     except Unusable:
         raise
     except RecursionError:
         raise Unusable("the JSON is nested too deeply") from None
     except ValueError as error:
-        raise Unusable(f"the answer is not one JSON object and nothing else: {str(error)[:120]}") from None
+        raise Unusable(_not_json(body, error)) from None
     if not isinstance(parsed, dict):
         raise Unusable(f"the answer is a JSON {type(parsed).__name__}; one object is wanted")
     return cast("dict[str, Any]", parsed)
+
+
+def _unwrapped(text: str) -> str:
+    """*text* without what is put around an answer and says nothing: a byte order mark, thoughts, a fence."""
+    body = text.strip().lstrip("\ufeff").strip()
+    while (thought := _THOUGHT.match(body)) is not None:
+        body = body[thought.end() :].strip()
+    fenced = _FENCED.fullmatch(body)
+    return fenced.group(1) if fenced is not None else body
+
+
+def _not_json(body: str, error: ValueError) -> str:
+    """What its author should mend: words around the object, or the place where it breaks."""
+    start, end = body.find("{"), body.rfind("}")
+    if start < 0:
+        return f"the answer is not one JSON object and nothing else: it holds none, and begins {body[:60]!r}"
+    if body[:start].strip():
+        return f"the answer is not one JSON object and nothing else: before it stands {body[:start][:60]!r}"
+    if end >= 0 and body[end + 1 :].strip() and "Extra data" in str(error):
+        return f"the answer is not one JSON object and nothing else: after it stands {body[end + 1 :].strip()[:60]!r}"
+    return f"the answer is not one JSON object and nothing else: {str(error)[:120]}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -157,10 +157,75 @@ async def test_a_refusal_is_not_argued_with(stop: Any, reason: str) -> None:
     assert reason in messages[1].reason  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("stop", "told"), [("max_tokens", "cut at the token limit"), ("tool_use", "calls a tool")])
-async def test_a_cut_answer_and_a_tool_call_are_mended(stop: Any, told: str) -> None:
-    half = BrainReply(text=json.dumps(good())[:50], stop_reason=stop, usage=Usage(), model="m")
-    agent, brain = thinking(half, json.dumps(good()))
+def cut(stop: Any = "max_tokens") -> BrainReply:
+    return BrainReply(text=json.dumps(good())[:50], stop_reason=stop, usage=Usage(), model="m")
+
+
+async def test_a_tool_call_is_mended() -> None:
+    agent, brain = thinking(cut("tool_use"), json.dumps(good()))
+    assert kinds(await agent.handle(asked(QUESTION)))[-1] == "Proposal"
+    assert "calls a tool" in brain.requests[1].messages[2].text
+
+
+async def test_an_answer_cut_by_its_limit_is_asked_for_again_with_a_larger_one() -> None:
+    """Words of ours do not help a model that used its tokens up for thinking."""
+    agent, brain = thinking(cut(), cut(), json.dumps(good()))
+    assert kinds(await agent.handle(asked(QUESTION))) == ["ModelCalled"] * 3 + ["Proposal"]
+    first, *others = brain.requests
+    assert [request.max_tokens for request in others] == [2 * first.max_tokens, 4 * first.max_tokens]
+    assert all(request.messages == first.messages for request in others)
+
+
+async def test_a_larger_limit_that_does_not_fit_into_the_budget_is_not_asked_for_again() -> None:
+    log, clock = MemoryLog(), HandClock()
+    tight = BudgetLimits(campaign=Limits(usd=None, tokens=50_000, requests=None, seconds=None))
+    agent, brain = thinking(*[cut()] * 3, log=log, budget=Budget(tight, clock))
+    first = await agent.handle(asked(QUESTION))
+    assert kinds(first)[-2:] == ["RoleFellBack", "Proposal"]
+    assert "tokens are left" in first[-2].reason  # type: ignore[union-attr]
+    assert first[-2].brain != "budget"  # type: ignore[union-attr]
+    assert len(brain.requests) < 3
+    again, _ = thinking(log=log, replay_of="c1")
+    told = [
+        m.model_copy(update={"recalled": False}) if isinstance(m, ModelCalled) else m
+        for m in await again.handle(asked(QUESTION))
+    ]
+    assert told == list(first)
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        "```json{}```",
+        "```JSON\n{}\n```",
+        "```json\r\n{}\r\n```\r\n",
+        "``` {} ```",
+        "<think>\nLet me {{consider}}.\n</think>\n\n{}",
+        "<THINKING>a</THINKING><think>b</think>```json\n{}```",
+        "\ufeff{}",
+        "\ufeff```\n{}\n```",
+    ],
+)
+async def test_wrappings_that_lose_nothing_are_read_at_the_first_request(wrapping: str) -> None:
+    agent, _ = thinking(
+        wrapping.replace("{}", json.dumps(good()), 1).replace("{{", "{").replace("}}", "}")
+        if "{{" in wrapping
+        else wrapping.replace("{}", json.dumps(good()))
+    )
+    assert kinds(await agent.handle(asked(QUESTION))) == ["ModelCalled", "Proposal"]
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "told"),
+    [
+        ("Sure! {}", "before it stands 'Sure!"),
+        ("{} I hope this helps.", "after it stands 'I hope this helps.'"),
+        ("I would rather not say", "it holds none, and begins 'I would rather"),
+        ("<think>hm</think>", "ends with its thoughts"),
+    ],
+)
+async def test_a_repair_names_what_is_wrong(wrapped: str, told: str) -> None:
+    agent, brain = thinking(wrapped.replace("{}", json.dumps(good())), json.dumps(good()))
     assert kinds(await agent.handle(asked(QUESTION)))[-1] == "Proposal"
     assert told in brain.requests[1].messages[2].text
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from maestro.control.steps import REPLIES, question_id, used_up
 from maestro.settings import Settings
+from maestro.wiring import workspace
 from maestro_agents.api import (
     Agent,
     Budget,
@@ -20,6 +24,7 @@ from maestro_agents.api import (
     Price,
     Prices,
     PromptOptions,
+    ServerTraits,
     build_agent,
     knowledge_cutoff,
     model_of,
@@ -78,17 +83,46 @@ def described(choice: BrainChoice) -> BrainChoice:
 
 
 def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:
-    """How to reach *choice*'s vendor. Raises ConfigError where the environment has no key for it."""
+    """How to reach *choice*'s vendor. Raises ConfigError where it asks for a key and there is none."""
     if choice.brain == "anthropic":
         key, base_url = settings.anthropic_api_key, settings.anthropic_base_url
     elif choice.brain == "openai":
         key, base_url = settings.openai_api_key, settings.openai_base_url
     else:
         return None
+    if key is None and base_url is not None:
+        return ClientOptions(base_url=base_url)  # a server of one's own asks for none
     if key is None:
         name = f"{choice.brain.upper()}_API_KEY"
         raise ConfigError(f"{choice.role}: the {choice.brain} brain needs {name} in the environment, or use offline")
     return ClientOptions(api_key=key, base_url=base_url)
+
+
+class ServerBook:
+    """The :class:`~maestro_agents.api.ServerMemory` of a workspace: a file beside its store."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def recall(self, server: str, model: str) -> ServerTraits:
+        """What is known of a server; nothing where the book was changed into what says nothing."""
+        try:
+            return ServerTraits.model_validate(self.known().get(_entry(server, model), {}))
+        except ValidationError:
+            return ServerTraits()
+
+    def remember(self, server: str, model: str, traits: ServerTraits) -> None:
+        found = traits.model_dump(exclude_defaults=True)
+        workspace.enter(self._settings, workspace.SERVER_BOOK, _entry(server, model), found)
+
+    def known(self) -> dict[str, object]:
+        """What was found out, by server and model."""
+        return workspace.book(self._settings, workspace.SERVER_BOOK)
+
+
+def _entry(server: str, model: str) -> str:
+    """A server's and model's name in the book: its URL without what may be a password."""
+    return f"{re.sub(r'//[^/@]*@', '//', server)} {model}"
 
 
 def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: CallLog, budget: Budget) -> MakeAgent:
@@ -105,6 +139,7 @@ def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: Call
             prices=prices,
             prompts=prompts,
             client=client_of(choice, settings),
+            memory=ServerBook(settings),
             when_exhausted="offline" if config.budget.when_exhausted == "offline" else "stop",
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from maestro.control.rules import read_yaml
 from maestro.settings import Settings
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DATA_BOOK = "data.json"
 """Which file on this machine has which digest; stays here, since paths mean nothing elsewhere."""
+SERVER_BOOK = "servers.json"
+"""What servers of models were found to take; stays here, since another machine has other servers under a URL."""
 
 
 async def open_workspace_store(settings: Settings) -> SqlStore:
@@ -83,15 +85,19 @@ def free_name(name: str, taken: Sequence[str], settings: Settings) -> str:
 
 def remember_data(settings: Settings, digest: str, path: Path) -> None:
     """Note that the bars with *digest* are in *path*, for a later resume; others may note theirs meanwhile."""
-    where = str(path.resolve())
-    if _data_book(settings).get(digest) == where:
+    enter(settings, DATA_BOOK, digest, str(path.resolve()))
+
+
+def enter(settings: Settings, name: str, key: str, value: object) -> None:
+    """Write *value* under *key* into the book *name* of the workspace. Raises StoreError."""
+    if book(settings, name).get(key) == value:
         return
     make_runs(settings)
-    target = settings.runs / DATA_BOOK
-    temporary = target.with_name(f".{DATA_BOOK}.new")
+    target = settings.runs / name
+    temporary = target.with_name(f".{name}.new")
     try:
         with _alone_in(settings.runs):
-            temporary.write_text(json.dumps(_data_book(settings) | {digest: where}, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(book(settings, name) | {key: value}, indent=1), encoding="utf-8")
             temporary.replace(target)
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({error.strerror})") from None
@@ -110,12 +116,14 @@ def _alone_in(folder: Path) -> Generator[None]:
 
 def known_data(settings: Settings, digest: str) -> Path | None:
     """The file that had the bars with *digest*, where it is still there."""
-    path = _data_book(settings).get(digest)
-    return Path(path) if path is not None and Path(path).is_file() else None
+    path = book(settings, DATA_BOOK).get(digest)
+    return Path(path) if isinstance(path, str) and Path(path).is_file() else None
 
 
-def _data_book(settings: Settings) -> dict[str, str]:
+def book(settings: Settings, name: str) -> dict[str, object]:
+    """What the book *name* of the workspace holds; nothing where it cannot be read."""
     try:
-        return json.loads((settings.runs / DATA_BOOK).read_text(encoding="utf-8"))
+        read: object = json.loads((settings.runs / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return cast("dict[str, object]", read) if isinstance(read, dict) else {}

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 from maestro.control.rules import read_yaml
 from maestro.settings import Settings
 from maestro.wiring import remote, workspace
+from maestro.wiring.brains import ServerBook
 from maestro.wiring.upkeep import leftovers
 from maestro.wiring.upkeep.findings import Check, Finding, aside, failed, ok, warning
 from maestro.wiring.upkeep.machine import numbers, there_of
+from maestro_agents.api import ServerTraits
 from maestro_protocol.errors import MaestroError, StoreError
 from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
 from maestro_protocol.ports import Clock
+from maestro_protocol.printing import printable
 
 if TYPE_CHECKING:
     from maestro.store.database import Database
@@ -37,6 +40,7 @@ def checks(settings: Settings, clock: Clock) -> list[Check]:
         Check("database", partial(_look_at_database, settings), partial(_open_database, settings)),
         Check("bus", partial(_look_at_bus, settings, clock)),
         Check("keys", aside(_look_at_keys, settings)),
+        Check("model servers", aside(_look_at_servers, settings)),
         Check("data", aside(_look_at_data, settings), aside(_set_book_aside, settings)),
         Check("specs", aside(_look_at_specs, settings)),
     ]
@@ -144,6 +148,29 @@ def _look_at_keys(settings: Settings) -> Finding:
     if odd:
         return warning(f"{told}; the {odd[0]} key is empty or has spaces in it: set it again")
     return ok(f"{told}{'' if any(keys.values()) else '; offline rules need none'}")
+
+
+def _look_at_servers(settings: Settings) -> Finding:
+    """What servers of models were found to take otherwise than their format says, and not to be asked for again."""
+    book = ServerBook(settings)
+    told = [_of_server(name, book.recall(*name.rsplit(" ", 1))) for name in book.known() if " " in name]
+    found = "; ".join(sorted(filter(None, told)))
+    return ok(found or "none has refused a form of question yet")
+
+
+def _of_server(name: str, traits: ServerTraits) -> str:
+    found = [
+        words
+        for words, holds in (
+            ("takes max_completion_tokens for max_tokens", traits.max_completion_tokens),
+            ("takes no answer schema, only json_object", traits.answer_schema == "json_object"),
+            ("takes no answer schema", traits.answer_schema == "none"),
+            ("takes no temperature", not traits.temperature),
+            ("has refused questions for their content: try --blind or another model", traits.filters_content),
+        )
+        if holds
+    ]
+    return f"{printable(name)} {', '.join(found)}" if found else ""
 
 
 def _sane(key: str) -> bool:
