@@ -233,5 +233,8 @@ def _data(facts: Facts) -> tuple[tuple[str, str], ...]:
 def _opened(facts: Facts) -> str:
     if facts.told is None:
         return "opened or not is not known without the journal"
-    times = max((opening.opening for opening in facts.told.openings), default=0)
-    return ("never opened", "opened once")[times] if times < 2 else f"opened {times} times"
+    openings = facts.told.openings
+    times = max((opening.opening for opening in openings), default=0)
+    told = ("never opened", "opened once")[times] if times < 2 else f"opened {times} times"
+    before = openings[0].earlier if openings else None
+    return f"{told}, after {words.plural(before, 'look')} at the same bars by others" if before else told
