@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -15,6 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from maestro.cli.main import app
+from maestro.cli.session.options import way_out, written
 from maestro.wiring import sessions
 from maestro_engine.session.safety.lock import SessionLock
 from maestro_protocol.errors import ConfigError, GateRefused, ParameterError, Refused, UnknownKey, UsageError
@@ -338,3 +342,27 @@ def test_replaying_from_a_moment_makes_the_same_trades_every_time(maestro, marke
     trails = [next((tmp_path / name).rglob("events.jsonl")).read_text().splitlines() for name in ("a", "b")]
     binding = [[line for line in trail if "Order" in line or "Execution" in line] for trail in trails]
     assert binding[0] == binding[1] != []
+
+
+def test_amounts_are_plain_digits_and_hints_lead_somewhere():
+    given = ("0E-11", "1E-9", "-0.00", "1.50")
+    assert [written(Decimal(each)) for each in given] == ["0", "0.000000001", "0", "1.50"]
+    assert "session clear drawdown" in way_out("drawdown")
+    for breaker in ("daily_loss", "errors"):
+        assert "clear it:" not in way_out(breaker), "a hard limit is cleared by nobody"
+        assert "nobody clears it" in way_out(breaker)
+
+
+def test_status_looks_at_a_folder_that_it_may_not_write_to(maestro, tmp_path, monkeypatch):
+    assert maestro(*QUICK).exit_code == 0
+    opened = os.open
+
+    def reading_only(path, flags, *more, **named):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise PermissionError(errno.EROFS, "read-only file system", str(path))
+        return opened(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", reading_only)
+    told = json.loads(maestro("session", "status", "--json").stdout)
+    assert told["running"] is None
+    assert len(told["sessions"]) == 1

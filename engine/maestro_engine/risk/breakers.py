@@ -63,16 +63,40 @@ class Drawdown:
 
 
 @dataclass(frozen=True, slots=True)
+class DayStart:
+    """A UTC day (days since 1970), and the equity that its loss is measured from."""
+
+    day: int
+    start: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class DayLoss:
-    """Equity against where the UTC day began. The day never goes back, whatever the clock does."""
+    """Equity against the last one known before the UTC day began: a loss over midnight is the new day's.
+
+    A clock that was ahead began a day that is not there yet: the one before it goes on where it stood.
+    """
 
     day: int
     start: Decimal
     equity: Decimal
+    before: DayStart | None = None
+    """The day before this one."""
+    ahead: DayStart | None = None
+    """The day that a clock began too early: when it comes, nothing of what was lost meanwhile is given back."""
 
     def after(self, equity: Decimal, now: int) -> DayLoss:
         day = now // DAY_MS
-        return DayLoss(day, equity, equity) if day > self.day else DayLoss(self.day, self.start, equity)
+        if day > self.day:
+            ahead = self.ahead if self.ahead is not None and self.ahead.day == day else None
+            start = self.equity if ahead is None else max(self.equity, ahead.start)
+            return DayLoss(day, start, equity, DayStart(self.day, self.start))
+        if day < self.day and self.before is not None:
+            known = self.before
+            if day <= known.day:
+                return DayLoss(known.day, known.start, equity, ahead=DayStart(self.day, self.start))
+            return DayLoss(day, self.start, equity, known)
+        return replace(self, equity=equity)
 
     @property
     def loss(self) -> Decimal:

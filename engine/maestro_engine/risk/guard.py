@@ -49,6 +49,7 @@ class _Saved:
     sent: list[int]
     trips: dict[str, Trip]
     dependencies: dict[str, Dependency]
+    over: Trip | None = None
 
 
 class RiskGuard:
@@ -65,6 +66,8 @@ class RiskGuard:
         self._sent: list[int] = []
         """Elapsed times of the orders approved in the last minute."""
         self._trips: dict[str, Trip] = {}
+        self._over: Trip | None = None
+        """The day's loss that ended with the day before; in force again where that day is not over after all."""
         self._dependencies: dict[str, Dependency] = {}
         self._news: list[Trip] = []
 
@@ -198,7 +201,9 @@ class RiskGuard:
         before = self._day.day
         self._day = self._day.after(equity, now)
         if self._day.day > before:
-            self._trips.pop(DAILY_LOSS, None)
+            self._over = self._trips.pop(DAILY_LOSS, None)
+        elif self._day.day < before and self._over is not None:
+            self._trips[DAILY_LOSS], self._over = self._over, None
         self._drawdown = self._drawdown.after(equity)
         self._trip(DAILY_LOSS, self._day.tripped(self.limits), now)
         self._trip(DRAWDOWN, self._drawdown.tripped(self.limits), now)
@@ -250,6 +255,7 @@ class RiskGuard:
                 self._sent,
                 self._trips,
                 self._dependencies,
+                self._over,
             )
         )
 
@@ -262,5 +268,5 @@ class RiskGuard:
         guard._ticker, guard._day, guard._drawdown = saved.ticker, saved.day, saved.drawdown
         guard._streak, guard.kill_switch, guard.errors = saved.streak, saved.kill, saved.errors
         guard._sent, guard._trips = list(saved.sent), dict(saved.trips)
-        guard._dependencies = dict(saved.dependencies)
+        guard._dependencies, guard._over = dict(saved.dependencies), saved.over
         return guard

@@ -96,6 +96,8 @@ class Session:
         except MaestroError as error:
             log.failure("not started", error)
             audit.close()
+            if run.phase() is None:
+                run.discard()  # nothing has happened in it that anybody could go on with
             raise
         metrics = Metrics()
         opened.trader.desk.fill_ms = lambda ms: metrics.fill.add(ms * 1_000_000)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maestro.cli.session.options import Json, Out, RunArg, settings_with
+from maestro.cli.session.options import Json, Out, RunArg, settings_with, way_out, written
 from maestro.cli.show import emit, plain, table
-from maestro_protocol.errors import DataError
+from maestro_protocol.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,9 +71,13 @@ def verify(run: RunArg = "last", out: Out = None, as_json: Json = False) -> None
     """Check a session's evidence, ten points; exit with 1 unless all hold."""
     from maestro.wiring import sessions
     from maestro_engine.session.evidence.verify import verify as check
+    from maestro_engine.session.safety.lock import holder
 
     settings = settings_with(out)
     folder = sessions.run_called(settings, run).folder
+    held = holder(sessions.workspace_of(settings))
+    if held is not None and held.run == folder.name:
+        raise UsageError(f"{held.run} is still running (process {held.pid}): its evidence is whole when it has ended")
     checks = check(folder, settings.secrets())
     passed = all(each.passed for each in checks)
     if as_json:
@@ -110,10 +114,12 @@ def _standing(run: Run) -> dict[str, Any]:
             "status": report.status,
             "reason": report.reason,
             "seconds": report.duration_seconds,
-            "position": str(report.position),
-            "equity": str(report.ending_equity),
-            "net_pnl": str(report.net_pnl),
+            "position": written(report.position),
+            "equity": written(report.ending_equity),
+            "net_pnl": written(report.net_pnl),
         }
+    if not (run.folder / "events.jsonl").is_file():
+        return row | dict.fromkeys(("reason", "seconds", "position", "equity", "net_pnl")) | {"status": "not started"}
     beat = _last_heartbeat(run.folder / "events.jsonl")
     return row | {
         "status": "open",
@@ -127,7 +133,7 @@ def _standing(run: Run) -> dict[str, Any]:
 
 def _breakers(row: Mapping[str, Any]) -> Iterator[str]:
     for name in row["tripped"]:
-        yield f"{name} is tripped: nothing is entered until it is cleared, or ends by itself"
+        yield f"{name} is tripped: nothing is entered until {way_out(name)}"
     for each in row["cleared"]:
         yield f"{each['breaker']} was cleared by {each['who']}: {each['why']}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,3 +20,18 @@ def settings_with(out: Path | None) -> Settings:
     from maestro.cli.campaign import settings_with as campaigns
 
     return campaigns(out)
+
+
+def way_out(breaker: str) -> str:
+    """How a tripped breaker ends: a person clears it, or the day or the session does."""
+    from maestro_engine.risk.guard import CLEARABLE, DAILY_LOSS
+
+    if breaker in CLEARABLE:
+        return f"you clear it: maestro session clear {breaker} --why ..."
+    over = "the UTC day is over" if breaker == DAILY_LOSS else "this session is over"
+    return f"{over}; nobody clears it"
+
+
+def written(amount: Decimal) -> str:
+    """An exact amount in plain digits, never ``0E-11``."""
+    return f"{amount:f}" if amount else "0"

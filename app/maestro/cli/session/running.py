@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli.session.options import Json, Out, RunArg, settings_with
+from maestro.cli.session.options import Json, Out, RunArg, settings_with, way_out
 from maestro.cli.show import emit
 from maestro.cli.thinking import Brains, Budget
 from maestro_protocol.errors import UsageError
@@ -227,7 +227,7 @@ def _tell(line: bytes) -> None:
         detail = said.get("detail") or said.get("source") or ""
         sys.stderr.write(f"{said.get('state', said['event'])} {detail}".rstrip() + "\n")
     if said["event"] == "CircuitBreakerRestored":
-        sys.stderr.write(f"Nothing is entered until you clear it: maestro session clear {said['reason']} --why ...\n")
+        sys.stderr.write(f"Nothing is entered until {way_out(str(said['reason']))}\n")
 
 
 def parse_param(text: str) -> tuple[str, object]:
@@ -250,8 +250,13 @@ def _show_end(ended: Ended, as_json: bool) -> None:
     sys.stdout.write(
         f"{report.status}: {report.reason} after {report.duration_seconds:,.0f} s, {report.trades} trades,"
         f" net {report.net_pnl:,.4f} (equity {report.ending_equity:,.4f})\n"
+        f"{_held_back(report.breakers)}"
         f"Evidence is in {ended.folder}; check it with: maestro session verify {report.run}\n"
     )
+
+
+def _held_back(breakers: Sequence[str]) -> str:
+    return "".join(f"{name} is tripped: nothing is entered until {way_out(name)}\n" for name in breakers)
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

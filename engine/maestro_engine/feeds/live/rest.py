@@ -12,6 +12,11 @@ from maestro_engine.feeds.port import Clock
 from maestro_protocol.errors import ConfigError, DataError
 
 RETRIED = frozenset({408, 418, 429, 500, 502, 503, 504})
+REFUSED_HERE = {
+    403: "the exchange refuses this address: ask from another network, or by way of a proxy (MAESTRO_PROXY)",
+    451: "the exchange may not answer where you are: use one that may, such as --source bitunix, or --source sim",
+}
+"""Answers that no asking again changes, and what may."""
 LONGEST_WAIT_S = 60.0
 """A Retry-After longer than this is not waited for: the caller learns of it instead."""
 
@@ -47,6 +52,8 @@ class Rest:
                 if answer.is_success:
                     return answer.content
                 why = f"HTTP {answer.status_code} {answer.text[:120]}".strip()
+                if answer.status_code in REFUSED_HERE:
+                    raise DataError(f"{self._http.base_url}{path}: {why}; {REFUSED_HERE[answer.status_code]}")
                 wait = _wait_s(answer, wait)
             if wait is None or attempt + 1 == self._tries:
                 break

@@ -78,8 +78,8 @@ def holder(folder: Path) -> Holder | None:
     path = folder / NAME
     if not path.exists():
         return None
-    with _door(folder):
-        file = os.open(path, os.O_RDWR)
+    with _door(folder, looking=True):
+        file = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -91,8 +91,13 @@ def holder(folder: Path) -> Holder | None:
 
 
 @contextlib.contextmanager
-def _door(folder: Path) -> Generator[None]:
-    file = os.open(folder / DOOR, os.O_RDWR | os.O_CREAT, 0o644)
+def _door(folder: Path, *, looking: bool = False) -> Generator[None]:
+    """Hold the door. Who is only *looking* needs no right to write there, and no door where nobody made one."""
+    path = folder / DOOR
+    if looking and not path.exists():
+        yield
+        return
+    file = os.open(path, os.O_RDONLY if looking else os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
