@@ -188,8 +188,14 @@ class Openings(Protocol):
 class Judge(Protocol):
     """Says whether anything survived. The only holder of the sealed part of the data."""
 
-    def weigh(self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int) -> Evidence:
-        """Evidence from the open part: *trials* are all distinct variants that ran, *counted* all ever proposed."""
+    def weigh(
+        self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int, most: int = 5
+    ) -> Evidence:
+        """Evidence from the open part: *trials* are all distinct variants that ran, *counted* all ever proposed.
+
+        Of *finalists*, best first, those that make the same trades count once; at most *most* are kept, and those
+        that earned on the open part before those that did not.
+        """
         ...
 
     @property

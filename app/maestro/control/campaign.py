@@ -19,6 +19,8 @@ from maestro_protocol.messages.report import Metrics, VariationReport
 from maestro_protocol.ports import Evidence, Judge
 
 FINALISTS = 5
+NOMINATED = 3 * FINALISTS
+"""How many are handed to the judge: some of them make the same trades, and one of those counts."""
 PAGE_EVERY = 2
 """Segments between two one-page plans."""
 
@@ -63,7 +65,7 @@ class Campaign:
         """
         alive = self._alive(minimum=3) or self._alive(minimum=1)
         earned = [report for report in alive if report.metrics.total_pnl > 0]
-        return distinct(self.desk.standings.config(report.run_id) for report in earned or alive)[:FINALISTS]
+        return distinct(self.desk.standings.config(report.run_id) for report in earned or alive)[:NOMINATED]
 
     def _alive(self, minimum: int) -> list[VariationReport]:
         ranked = self.desk.standings.ranked("validation", minimum)
@@ -116,7 +118,7 @@ class Campaign:
                 after=desk.runner.pool(after) if after else None,
             )
 
-    async def _verdict(self, finalists: Sequence[RunConfig]) -> Verdict | None:
+    async def _verdict(self, nominated: Sequence[RunConfig]) -> Verdict | None:
         """Weigh the open part, journal the opening of the sealed part, then open it: in that order."""
         desk = self.desk
         if desk.judge is None:
@@ -124,7 +126,7 @@ class Campaign:
         last = desk.config.only_segment or min(desk.config.segments, desk.config.tests)
         desk.watch(last, goal_of(last, desk.config.segments), "weighing the evidence")
         trials = desk.ledger.ran()
-        evidence = await asyncio.to_thread(desk.judge.weigh, trials, finalists, desk.ledger.distinct)
+        evidence = await asyncio.to_thread(desk.judge.weigh, trials, nominated, desk.ledger.distinct, FINALISTS)
         verdict, exhibits = await self._ruled(desk.judge, evidence)
         desk.steps.say(verdict)
         desk.folder.exhibits(exhibits)

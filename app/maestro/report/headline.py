@@ -14,17 +14,18 @@ Tone = Literal["good", "bad", "open"]
 _MEANING: dict[str, tuple[Tone, str]] = {
     "SURVIVES": (
         "good",
-        "At least one configuration still made money after costs on data that nobody had seen, and by more than "
-        "luck explains. That is a reason to go on to paper trading, not a promise of profit.",
+        "At least one configuration made money after costs on the data that were searched and again on data the "
+        "search never saw, by more than luck explains. That is a reason to go on to paper trading, not a promise of "
+        "profit.",
     ),
     "DOES NOT SURVIVE": (
         "bad",
-        "What looked best during the search did not hold up against luck or on data that nobody had seen. "
-        "Nothing here should be traded.",
+        "Of all that was tried, even the best earned too little after costs: the data rule out an edge that would "
+        "be worth trading. Nothing here should be traded; what was not tried is not judged.",
     ),
     "NOT ENOUGH EVIDENCE": (
         "open",
-        "The data is too short, or the trades are too few, to tell skill from luck. This is not a yes.",
+        "Neither an edge nor its absence is shown: no proof of skill, and no proof against it. This is not a yes.",
     ),
 }
 

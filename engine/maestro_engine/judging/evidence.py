@@ -32,11 +32,12 @@ class Weighed:
     metrics: Metrics
     pnl: Floats
     moments: Moments
-    intervals: Intervals | None
     null: Null
     trades: int
     records: Records
     """Its trades, TRADE rows in order of time."""
+    intervals: Intervals | None = None
+    """Of the sealed part alone."""
     deflated: Deflated | None = None
     """Against the best of as many trials without skill."""
     published: float | None = None

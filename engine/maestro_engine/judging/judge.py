@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from maestro_engine.judging.stretch import Stretch
 from maestro_engine.judging.tearsheet import PartRun, tear_sheets
 from maestro_engine.market.bars import Floats
 from maestro_engine.market.fingerprints import sealed_bars
+from maestro_engine.stats import standards
 from maestro_engine.stats import verdict as rules
-from maestro_engine.stats.bootstrap import intervals
+from maestro_engine.stats.bootstrap import intervals, sharpe_upper
 from maestro_engine.stats.effective import effective_trials
 from maestro_engine.stats.null import null_test
 from maestro_engine.stats.pbo import pbo
@@ -31,7 +33,7 @@ from maestro_engine.stats.sharpe import (
     sharpe,
     sharpes,
 )
-from maestro_engine.stats.verdict import Thresholds
+from maestro_engine.stats.standards import Answer, Search, Thresholds
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import Curve, Exhibits, Finalist, Histogram, LooksCounted, NullModel, Verdict
@@ -40,6 +42,10 @@ from maestro_protocol.ports import Evidence
 
 RANDOM_AGENTS = 200
 BINS = 40
+FINALISTS = 5
+"""How many of the best distinct configurations are put to the test: each costs the others power."""
+TRADE = ("entry_bar", "side", "exit_bar", "exit")
+"""What makes two trades the same."""
 
 
 class CampaignJudge:
@@ -64,12 +70,18 @@ class CampaignJudge:
     def _per_year(self) -> float:
         return YEAR_MS / (self._open.period_bars * self._open.bars.step_ms)
 
-    def weigh(self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int) -> Evidence:
+    @property
+    def _standards(self) -> Thresholds:
+        return Thresholds(period_ms=self._open.period_bars * self._open.bars.step_ms)
+
+    def weigh(
+        self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int, most: int = FINALISTS
+    ) -> Evidence:
         matrix = self._open.pnl(self._open.run(trials)) if trials else np.zeros((self._open.periods, 0))
         with ThreadPoolExecutor(self._open.jobs) as pool:
             independent = pool.submit(effective_trials, matrix, self._seed) if trials else None
             overfitted = pool.submit(pbo, matrix) if len(trials) > 1 else None
-            weighing = self._weigh(self._open, finalists, self._seed, pool)
+            weighing = self._weigh(self._open, finalists, self._seed, pool, most)
             kept = Kept(
                 ran=len(trials),
                 counted=counted,
@@ -82,48 +94,60 @@ class CampaignJudge:
             best = _best_of_noise(len(matrix), kept.effective_count)
             kept = replace(kept, expected_maximum=best)
             weighed = tuple(self._deflate(item, kept) for item in weighing)
-        return Evidence(trials=counted, finalists=tuple(finalists), kept=replace(kept, finalists=weighed))
+        kept = replace(kept, finalists=weighed)
+        return Evidence(trials=counted, finalists=tuple(item.config for item in weighed), kept=kept)
 
     def open_and_rule(
         self, evidence: Evidence, opening: int, looks: LooksCounted | None = None
     ) -> tuple[Verdict, Exhibits]:
-        standards = Thresholds() if looks is None else Thresholds(alpha=looks.alpha)
-        verdict, exhibits = self._rule(evidence, opening, self._hidden, standards)
+        bars = self._standards if looks is None else replace(self._standards, alpha=looks.alpha)
+        verdict, exhibits = self._rule(evidence, opening, self._hidden, bars)
         return wording.after_looks(verdict, looks), exhibits
 
     def rule_unopened(self, evidence: Evidence, looks: LooksCounted, reason: str) -> tuple[Verdict, Exhibits]:
-        verdict, exhibits = self._rule(evidence, 1, None, Thresholds(alpha=looks.alpha))
+        verdict, exhibits = self._rule(evidence, 1, None, replace(self._standards, alpha=looks.alpha))
         return wording.unopened(verdict, looks, reason), exhibits
 
     def _rule(
-        self, evidence: Evidence, opening: int, hidden: Stretch | None, standards: Thresholds
+        self, evidence: Evidence, opening: int, hidden: Stretch | None, bars: Thresholds
     ) -> tuple[Verdict, Exhibits]:
         if not isinstance(evidence.kept, Kept):
             raise UsageError("judge: this evidence was weighed by another judge")
         kept = evidence.kept
         hidden = hidden if evidence.finalists else None
+        seed = self._seed + opening
         with ThreadPoolExecutor(self._open.jobs) as pool:
-            sealed = list(self._weigh(hidden, evidence.finalists, self._seed + opening, pool)) if hidden else []
-        research = [_evidence(item, sealed[place] if sealed else None) for place, item in enumerate(kept.finalists)]
+            weighed = list(self._weigh(hidden, evidence.finalists, seed, pool)) if hidden else []
+            bounds = pool.map(partial(intervals, seed=seed), [item.pnl for item in weighed])
+            both = [_pnl_of(item, weighed[place] if weighed else None) for place, item in enumerate(kept.finalists)]
+            uppers = list(pool.map(partial(sharpe_upper, seed=seed), both))
+            sealed = [replace(item, intervals=bound) for item, bound in zip(weighed, bounds, strict=True)]
+        research = [
+            _evidence(item, sealed[place] if sealed else None, uppers[place])
+            for place, item in enumerate(kept.finalists)
+        ]
         overfitting = kept.overfitting
-        search = rules.Search(
+        search = Search(
             None if overfitting is None else overfitting.pbo, None if overfitting is None else overfitting.loss
         )
-        ruled = rules.decide(research, search, standards)
-        return self._verdict(kept, sealed, ruled), self._exhibits(kept, sealed)
+        ruled = rules.decide(research, search, bars)
+        return self._verdict(kept, sealed, ruled, bars), self._exhibits(kept, sealed)
 
-    def _weigh(self, stretch: Stretch, configs: Sequence[RunConfig], seed: int, pool: Executor) -> Iterable[Weighed]:
-        """Each of *configs*, computed by *pool* in the meantime."""
+    def _weigh(
+        self, stretch: Stretch, configs: Sequence[RunConfig], seed: int, pool: Executor, most: int | None = None
+    ) -> Iterable[Weighed]:
+        """Each of *configs*, computed by *pool* in the meantime; where there is a *most*, those that differ alone."""
         if not configs:
             return ()
         result = stretch.run(configs, keep_trades=True)
         pnl = stretch.pnl(result)
+        places = range(len(configs)) if most is None else _distinct(result, pnl)[:most]
         alone = replace(stretch, jobs=1)  # the finalists are what the threads share
 
         def one(place: int) -> Weighed:
             return self._one(alone, result, pnl[:, place], place, configs[place], seed)
 
-        return pool.map(one, range(len(configs)))
+        return pool.map(one, places)
 
     def _one(
         self, stretch: Stretch, result: BatchResult, pnl: Floats, place: int, config: RunConfig, seed: int
@@ -142,7 +166,6 @@ class CampaignJudge:
             metrics=self._figures.of_span(result, place),
             pnl=pnl,
             moments=moments(pnl),
-            intervals=intervals(pnl, seed=seed),
             null=Null(observed, values, test),
             trades=len(trades),
             records=trades,
@@ -164,7 +187,7 @@ class CampaignJudge:
         value = psr(m.sharpe, m.n, best, m.skewness, m.kurtosis)
         return replace(item, deflated=Deflated(value, best), published=published)
 
-    def _verdict(self, kept: Kept, sealed: Sequence[Weighed], ruled: rules.Verdict) -> Verdict:
+    def _verdict(self, kept: Kept, sealed: Sequence[Weighed], ruled: rules.Verdict, bars: Thresholds) -> Verdict:
         finalists = tuple(
             Finalist(
                 run_id=item.config.run_id,
@@ -172,23 +195,20 @@ class CampaignJudge:
                 params=item.config.params,
                 open_part=item.metrics,
                 holdout=sealed[place].metrics if sealed else None,
-                figures=wording.of_finalist(
-                    item, sealed[place] if sealed else None, ruled.findings[place], self._per_year, ruled.alpha
-                ),
+                figures=wording.of_finalist(item, sealed[place] if sealed else None, ruled.findings[place], bars),
                 survives=_survives(ruled.findings[place].answer),
             )
             for place, item in enumerate(kept.finalists)
         )
         count = kept.effective_count
-        decisive = ruled.decisive
         return Verdict(
             word=ruled.answer.value,
-            sentence=wording.sentence(ruled, self._open.period_bars * self._open.bars.step_ms),
+            sentence=ruled.sentence,
             trials=kept.counted,
             effective_trials=wording.rounded(count),
             finalists=finalists,
             figures=wording.of_search(kept, self._per_year),
-            sample_needed=wording.sample_needed(decisive, self._open.period_bars * self._open.bars.step_ms),
+            sample_needed=ruled.needed,
         )
 
     def _exhibits(self, kept: Kept, sealed: Sequence[Weighed]) -> Exhibits:
@@ -224,7 +244,7 @@ class CampaignJudge:
         return [opened, PartRun("sealed", self._hidden, sealed[place].records)]
 
     def _curve(self, item: Weighed, sealed: Weighed | None) -> Curve:
-        pnl = item.pnl if sealed is None else np.concatenate([item.pnl, sealed.pnl])
+        pnl = _pnl_of(item, sealed)
         bars = self._open.bars
         return Curve(
             run_id=item.config.run_id,
@@ -233,6 +253,19 @@ class CampaignJudge:
             pnl=tuple(np.round(pnl, 2).tolist()),
             sealed_from=len(item.pnl),
         )
+
+
+def _distinct(result: BatchResult, pnl: Floats) -> list[int]:
+    """The first place of all that make the same trades, those that earned before those that did not.
+
+    What did not earn on the open part cannot survive, and each finalist costs the others power.
+    """
+    first: dict[bytes, int] = {}
+    for place in range(len(result)):
+        trades = result.trades(place)
+        first.setdefault(b"".join(trades[name].tobytes() for name in TRADE), place)
+    earned = pnl.sum(axis=0) > 0.0
+    return sorted(first.values(), key=lambda place: (not earned[place], place))
 
 
 def _best_of_noise(periods: int, count: float | None) -> float | None:
@@ -245,12 +278,17 @@ def _best_of_noise(periods: int, count: float | None) -> float | None:
     return None if count is None or count <= 1 else expected_maximum_sharpe(1.0 / (periods - 1), count)
 
 
-def _survives(answer: rules.Answer) -> bool | None:
-    return None if answer is rules.Answer.NOT_ENOUGH_EVIDENCE else answer is rules.Answer.SURVIVES
+def _survives(answer: Answer) -> bool | None:
+    return None if answer is Answer.NOT_ENOUGH_EVIDENCE else answer is Answer.SURVIVES
 
 
-def _evidence(item: Weighed, sealed: Weighed | None) -> rules.Evidence:
-    return rules.Evidence(
+def _pnl_of(item: Weighed, sealed: Weighed | None) -> Floats:
+    """A finalist's PnL per period over both parts."""
+    return item.pnl if sealed is None else np.concatenate([item.pnl, sealed.pnl])
+
+
+def _evidence(item: Weighed, sealed: Weighed | None, upper: float | None) -> standards.Evidence:
+    return standards.Evidence(
         finalist=item.config.run_id,
         sealed_periods=0 if sealed is None else len(sealed.pnl),
         sealed_trades=0 if sealed is None else sealed.trades,
@@ -259,6 +297,12 @@ def _evidence(item: Weighed, sealed: Weighed | None) -> rules.Evidence:
         null_p=None if sealed is None or sealed.null.test is None else sealed.null.test.p,
         research_periods=len(item.pnl),
         dsr=None if item.deflated is None else item.deflated.value,
+        research_trades=item.trades,
+        research_sharpe=item.moments.sharpe,
+        research_null_p=None if item.null.test is None else item.null.test.p,
+        upper=upper,
+        research_pnl=float(item.metrics.total_pnl),
+        sealed_pnl=None if sealed is None else float(sealed.metrics.total_pnl),
     )
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from maestro_engine.judging.evidence import Kept, Weighed
 from maestro_engine.stats import verdict as rules
 from maestro_engine.stats.sharpe import Deflated, annualise, minimum_track_record, psr
+from maestro_engine.stats.standards import DAY_MS, Answer, Thresholds
 from maestro_protocol.messages.campaign import Figure, LooksCounted, Verdict
 
-DAY_MS = 86_400_000
-PERIODS = re.compile(r"(\d+) periods the search never saw")
 DIGITS = 6
 """Significant digits that are kept: more would differ between machines that sum in another order."""
 
@@ -22,28 +20,6 @@ def rounded(value: float | None) -> float | None:
 
 def all_rounded(values: Iterable[float | None]) -> tuple[float, ...]:
     return tuple(float(f"{value:.{DIGITS}g}") for value in values if value is not None)
-
-
-def sentence(ruled: rules.Verdict, period_ms: int) -> str:
-    """The verdict in one sentence, periods told as days."""
-    decisive = ruled.decisive
-    text = ruled.sentence
-    if decisive is not None and decisive.periods_needed is not None:
-        days = _days(decisive.periods_needed, period_ms)
-        text = text.replace(f"about {decisive.periods_needed:,} sealed periods", f"about {days} days of sealed data")
-    return PERIODS.sub(lambda found: f"{_days(int(found[1]), period_ms)} days the search never saw", text)
-
-
-def sample_needed(decisive: rules.Finding | None, period_ms: int) -> str:
-    """The sealed sample that would decide, in days; empty where none is known."""
-    if decisive is None or decisive.periods_needed is None or decisive.answer is not rules.Answer.NOT_ENOUGH_EVIDENCE:
-        return ""
-    trades = f", about {decisive.trades_needed:,} trades" if decisive.trades_needed is not None else ""
-    return f"about {_days(decisive.periods_needed, period_ms)} days of sealed data{trades}"
-
-
-def _days(periods: int, period_ms: int) -> str:
-    return f"{-(-periods * period_ms // DAY_MS):,}"
 
 
 def after_looks(verdict: Verdict, looks: LooksCounted | None) -> Verdict:
@@ -58,7 +34,7 @@ def unopened(verdict: Verdict, looks: LooksCounted, reason: str) -> Verdict:
     text = f"Not enough evidence: the sealed part was not opened ({reason})"
     return verdict.model_copy(
         update={
-            "word": rules.Answer.NOT_ENOUGH_EVIDENCE.value,
+            "word": Answer.NOT_ENOUGH_EVIDENCE.value,
             "sentence": f"{text}; {looks.in_words()}." if looks.earlier else f"{text}.",
             "finalists": tuple(finalist.model_copy(update={"survives": None}) for finalist in verdict.finalists),
             "sample_needed": "",
@@ -115,14 +91,14 @@ def of_search(kept: Kept, per_year: float) -> tuple[Figure, ...]:
 
 
 def of_finalist(
-    item: Weighed, sealed: Weighed | None, finding: rules.Finding, per_year: float, alpha: float
+    item: Weighed, sealed: Weighed | None, finding: rules.Finding, bars: Thresholds
 ) -> tuple[Figure, ...]:
     """The figures of one finalist, those of the sealed part last."""
-    return (*_open_figures(item, per_year), *_sealed_figures(sealed, per_year), _ruling(finding, alpha))
+    return (*_open_figures(item, bars), *_sealed_figures(sealed, bars), _ruling(finding, bars))
 
 
-def _open_figures(item: Weighed, per_year: float) -> tuple[Figure, ...]:
-    m = item.moments
+def _open_figures(item: Weighed, bars: Thresholds) -> tuple[Figure, ...]:
+    m, per_year = item.moments, bars.year**2
     probable = record = None
     if m.sharpe is not None and m.skewness is not None and m.kurtosis is not None:
         probable = psr(m.sharpe, m.n, 0.0, m.skewness, m.kurtosis)
@@ -142,8 +118,8 @@ def _open_figures(item: Weighed, per_year: float) -> tuple[Figure, ...]:
         _figure(
             "deflated Sharpe ratio",
             value,
-            _reaches(value, 0.95),
-            ">= 0.95",
+            _reaches(value, bars.luck),
+            f">= {bars.luck:g}",
             "the same, after paying for every try of the search" if value is not None else _why(deflated),
         ),
         _figure(
@@ -156,27 +132,34 @@ def _open_figures(item: Weighed, per_year: float) -> tuple[Figure, ...]:
         _figure(
             "p against random entries, open part",
             None if null is None else null.p,
-            None if null is None else null.p <= 0.05,
-            "<= 0.05",
+            None if null is None else null.p <= 0.5,
+            "<= 0.5",
             "random agents with the same exits and exposure that did as well",
         ),
         _figure(
-            "minimum track record, periods",
-            record,
+            "minimum track record, days",
+            None if record is None else record * bars.period_ms / DAY_MS,
             None if record is None else m.n >= record,
-            f"<= {m.n}",
+            f"<= {m.n * bars.period_ms / DAY_MS:g}",
             "length at which its Sharpe would be believed, were it the only try",
         ),
     )
 
 
-def _sealed_figures(sealed: Weighed | None, per_year: float) -> tuple[Figure, ...]:
+def _sealed_figures(sealed: Weighed | None, bars: Thresholds) -> tuple[Figure, ...]:
     if sealed is None:
         return (_figure("sealed part", None, None, "–", "no part of the data was sealed"),)
+    per_year = bars.year**2
     bounds, null = sealed.intervals, sealed.null.test
     low = None if bounds is None else bounds.sharpe.low
     return (
-        _figure("trades, sealed part", float(sealed.trades), sealed.trades >= 30, ">= 30", "fewer prove nothing"),
+        _figure(
+            "trades, sealed part",
+            float(sealed.trades),
+            sealed.trades >= bars.min_trades,
+            f">= {bars.min_trades}",
+            "fewer prove nothing",
+        ),
         _figure(
             "Sharpe, sealed part",
             annualise(sealed.moments.sharpe, per_year),
@@ -196,7 +179,7 @@ def _sealed_figures(sealed: Weighed | None, per_year: float) -> tuple[Figure, ..
             None if bounds is None else bounds.p,
             None if bounds is None else bounds.p <= 0.05,
             "<= 0.05",
-            "block bootstrap of the mean",
+            "the largest of three: block bootstrap, Student's t, and 1 less PSR",
         ),
         _figure(
             "p against random entries, sealed part",
@@ -208,15 +191,10 @@ def _sealed_figures(sealed: Weighed | None, per_year: float) -> tuple[Figure, ..
     )
 
 
-def _ruling(finding: rules.Finding, alpha: float) -> Figure:
-    survives = None if finding.answer is rules.Answer.NOT_ENOUGH_EVIDENCE else finding.answer is rules.Answer.SURVIVES
-    return _figure(
-        "p, corrected for all finalists",
-        finding.adjusted_p,
-        survives,
-        f"<= {alpha:g}",
-        f"{finding.answer}: {finding.text}",
-    )
+def _ruling(finding: rules.Finding, bars: Thresholds) -> Figure:
+    proven = None if finding.adjusted_p is None else finding.adjusted_p <= bars.alpha
+    about = f"{finding.answer}: {finding.text}"
+    return _figure("p, corrected for all finalists", finding.adjusted_p, proven, f"<= {bars.alpha:.2g}", about)
 
 
 def _figure(name: str, value: float | None, passes: bool | None, threshold: str, about: str) -> Figure:

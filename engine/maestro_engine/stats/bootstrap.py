@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from maestro_engine.stats.series import Floats, Ints, column, is_flat
-from maestro_engine.stats.sharpe import moments, psr_of
+from maestro_engine.stats.sharpe import estimator_variance, moments, psr_of
 from maestro_protocol.errors import UsageError
 
 _CHUNK_BYTES = 2_000_000
@@ -43,7 +44,7 @@ class Intervals:
     mean: Interval
     sharpe: Interval
     p: float
-    """One-sided p-value of "the mean is not above 0", from the same studentised resamples."""
+    """One-sided p-value of "the mean is not above 0": :func:`positive_mean_p`."""
     confidence: float
     block: float
     """Mean block length in periods."""
@@ -80,7 +81,7 @@ def intervals(
     return Intervals(
         mean=_studentised(own[0:2, 0], resampled[0:2], confidence),
         sharpe=_studentised(own[2:4, 0], resampled[2:4], confidence),
-        p=_positive(own[0:2, 0], resampled[0:2]),
+        p=_not_positive(x, _positive(own[0:2, 0], resampled[0:2])),
         confidence=confidence,
         block=length,
         draws=draws,
@@ -189,13 +190,30 @@ def positive_mean_p(returns: npt.ArrayLike, seed: int = 0) -> float | None:
     """One-sided p-value of "the mean of ``returns`` (shape ``(n,)``) is not above 0"; None where undefined.
 
     The largest of three: ``1 - PSR(0)`` allows for skewness and tails, Student's t for a short sample, and
-    the block bootstrap for serial dependence. An edge should not hang on the choice between them.
+    the block bootstrap for serial dependence. An edge should not hang on the choice between them, and the
+    bootstrap alone errs up to four times as often as it says for sparse series at small levels.
     """
-    shape, found = moments(returns), intervals(returns, seed=seed)
-    chance = psr_of(returns)
-    if chance is None or found is None or shape.sharpe is None:
+    found = intervals(returns, seed=seed)
+    return None if found is None else found.p
+
+
+def sharpe_upper(returns: npt.ArrayLike, confidence: float = 0.95, seed: int = 0) -> float | None:
+    """One-sided upper bound of the Sharpe ratio per period of ``returns``, shape ``(n,)``; None where undefined.
+
+    The larger of two: the block bootstrap's, and the normal approximation that PSR rests on.
+    """
+    found, m = intervals(returns, confidence=2.0 * confidence - 1.0, seed=seed), moments(returns)
+    if found is None or m.sharpe is None or m.skewness is None or m.kurtosis is None:
         return None
-    return max(1.0 - chance, found.p, _student_tail(shape.sharpe * math.sqrt(shape.n), shape.n - 1))
+    error = math.sqrt(estimator_variance(m.sharpe, m.skewness, m.kurtosis) / (m.n - 1))
+    return max(found.sharpe.high, m.sharpe + NormalDist().inv_cdf(confidence) * error)
+
+
+def _not_positive(x: Floats, bootstrapped: float) -> float:
+    """The largest p-value of "the mean is not above 0", the bootstrap's being known; *x* varies."""
+    shape, chance = moments(x), psr_of(x)
+    t = 0.0 if shape.sharpe is None else shape.sharpe * math.sqrt(shape.n)
+    return max(bootstrapped, 0.0 if chance is None else 1.0 - chance, _student_tail(t, shape.n - 1))
 
 
 def _student_tail(t: float, freedom: int) -> float:

@@ -1,7 +1,10 @@
 """verdict owns the answer a campaign ends with: SURVIVES, DOES NOT SURVIVE or NOT ENOUGH EVIDENCE.
 
-**What has to be shown.** A finalist survives when it earned money on the *sealed* data, more than random
-entries with the same exits did, and that is unlikely to be luck although several finalists were tried.
+**Evidence for.** A finalist survives when it earned money on the *sealed* data, more than random entries with the
+same exits did, that is unlikely to be luck although several finalists were tried, *and* the open part says the
+same: it earned there after costs, not less than the best of as many tries without skill would show (deflated Sharpe
+ratio of a half and more), not less than half of the random entries, and the search's choice is no coin (below).
+What the search did not find cannot survive it.
 
 **The error budget.** At most ``alpha`` = 5 % of campaigns on noise may say SURVIVES. Each finalist gets one
 p-value from two doors that share the budget (weighted Bonferroni), and Holm's step-down method (Scandinavian
@@ -18,24 +21,23 @@ Journal of Statistics 6, 1979) corrects for the number of finalists:
 four times as long but rests on the count of trials. Simulated with 5 finalists out of 100 correlated trials,
 400 research and 100 sealed days, an edge of 0.2 a day in one family of ten: power 0.57 for Holm on the sealed
 door alone, 0.71 with both; on noise 2.6 % survive (3.0 % with the one door), and still 2.7 % when the deflation
-threshold is a whole standard error too low. Neither DSR nor PBO has to pass a line of its own: that would cost
-power and buy nothing, since the sealed door needs neither.
+threshold is a whole standard error too low.
 
-**Calibration** of the whole, from returns to sentence (``tests/engine/stats/test_verdict.py``: skewed, fat-tailed
-returns of 100 correlated trials, 200 research and 50 sealed days, 200 random agents): of 1,000 searches through
-noise 0.8 % survive, 88.5 % do not, 10.7 % are left open. With a daily Sharpe of 0.2, 0.3, 0.4 and 0.5 in one
-family of ten 30 %, 62 %, 89 % and 98 % survive.
+**The choice is no coin.** PBO at 0.5 or more says the search's choice among its trials is no better than a coin.
+That is damning when the chosen also lose out of sample, and harmless when all trials share one edge: their ranks are
+noise then, their profit is not. So it stands in the way only together with a chance of loss of 0.5 or more.
 
-**What contradicts.** PBO at 0.5 or more says the search's choice among its trials is no better than a coin. That is
-damning when the chosen also lose out of sample, and harmless when all trials share one edge: their ranks are
-noise then, their profit is not. So it vetoes only together with a chance of loss of 0.5 or more.
+**Evidence against.** A finalist does not survive when its edge after costs over both parts, with all that chance may
+have taken from it, is below what would be worth trading: the upper 95 % bound of its Sharpe ratio
+(``bootstrap.sharpe_upper``) is below ``worth``. The open part flatters whom the search chose, which makes this no
+harder to say than promised and only rarer. One that earned on both parts and beat random entries is not denied.
+The campaign's answer is a no when that holds of *every* finalist, which needs no correction for their number.
 
-**No, or not yet.** Without proof, a finalist does not survive when the sealed data lost money, when half of the
-random agents did better, when the search found no more than luck finds (deflated Sharpe below 0.5) and the
-sealed data do not contradict that, or when its sealed edge is so small that more than ``patience`` times the
-sealed data would be needed. What is left is not enough evidence, with the sample that would decide: the
-periods after which an edge of the observed sealed size is shown with probability ``power``. Thin data (few
-trades or periods, a missing statistic) is never a no. The campaign's answer is that of its best finalist.
+**Neither.** All else is not enough evidence, with what the two parts said, the least sample that can be judged where
+it has less, and the sealed data after which an edge of a stated size is shown with probability ``power``. The
+campaign's answer is that of its best finalist; without a finalist nothing was put to the test, which is no evidence.
+
+How often each answer is given on noise, on shuffled bars and with planted edges: README, `maestro study calibration`.
 """
 
 from __future__ import annotations
@@ -43,83 +45,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from statistics import NormalDist
 
 from maestro_engine.stats.power import periods_needed
-from maestro_protocol.errors import UsageError
+from maestro_engine.stats.standards import Answer, Evidence, Reason, Sample, Search, Thresholds
 
 _NORMAL = NormalDist()
 _TINY = 1e-12
-
-
-class Answer(StrEnum):
-    """The three answers; nothing in between, nothing beyond."""
-
-    SURVIVES = "SURVIVES"
-    DOES_NOT_SURVIVE = "DOES NOT SURVIVE"
-    NOT_ENOUGH_EVIDENCE = "NOT ENOUGH EVIDENCE"
-
-
-class Reason(StrEnum):
-    """What decided about a finalist."""
-
-    PROVEN = "proven"
-    NO_FINALIST = "no_finalist"
-    THIN = "thin"
-    MISSING = "missing"
-    LOST = "lost"
-    RANDOM = "random"
-    OVERFIT = "overfit"
-    LUCK = "luck"
-    TOO_SMALL = "too_small"
-    UNPROVEN = "unproven"
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The standards of proof; defaults as argued above."""
-
-    alpha: float = 0.05
-    sealed_share: float = 0.8
-    confirm: float = 0.05
-    power: float = 0.8
-    patience: float = 10.0
-    min_trades: int = 30
-    min_periods: int = 30
-    max_pbo: float = 0.5
-    max_loss: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.alpha < 0.5 or not 0.0 < self.sealed_share <= 1.0 or self.min_periods < 2:
-            raise UsageError("verdict: needs 0 < alpha < 0.5, 0 < sealed_share <= 1 and min_periods >= 2")
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is known of one finalist; None is unknown. Sealed values are of the holdout, opened once.
-
-    ``sealed_p``: one-sided, of "the sealed mean is not above 0" (``bootstrap.positive_mean_p``).
-    ``null_p``: of the sealed result among random entries with the same exits and exposure (``null.null_test``).
-    ``sealed_sharpe``: per period. ``dsr``: deflated Sharpe ratio over the research periods.
-    """
-
-    finalist: str
-    sealed_periods: int
-    sealed_trades: int
-    sealed_sharpe: float | None
-    sealed_p: float | None
-    null_p: float | None
-    research_periods: int
-    dsr: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What is known of the search as a whole: PBO and the chance that its choice loses out of sample."""
-
-    pbo: float | None
-    loss: float | None
+PROOF = (
+    "it earned money on the data that were searched, and again on data the search never saw, more than luck or "
+    "random entries explain"
+)
+BEATEN = "entering at random with the same exits did better more often than not"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +69,7 @@ class Finding:
     text: str
     p: float | None
     adjusted_p: float | None
-    periods_needed: int | None = None
-    """Sealed periods in all, not in addition."""
-    trades_needed: int | None = None
+    needed: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +81,8 @@ class Verdict:
     decisive: Finding | None
     findings: tuple[Finding, ...]
     alpha: float
+    needed: str = ""
+    """What it would take to decide, in words; empty where it is decided or nothing can be said."""
 
 
 def decide(finalists: Sequence[Evidence], search: Search, thresholds: Thresholds | None = None) -> Verdict:
@@ -160,8 +97,9 @@ def decide(finalists: Sequence[Evidence], search: Search, thresholds: Thresholds
     order = (Answer.SURVIVES, Answer.NOT_ENOUGH_EVIDENCE, Answer.DOES_NOT_SURVIVE)
     ranked = sorted(findings, key=lambda f: (order.index(f.answer), 1.0 if f.adjusted_p is None else f.adjusted_p))
     decisive = ranked[0] if ranked else None
-    answer = decisive.answer if decisive else Answer.DOES_NOT_SURVIVE
-    return Verdict(answer, _sentence(decisive, findings, bars), decisive, findings, bars.alpha)
+    answer = decisive.answer if decisive else Answer.NOT_ENOUGH_EVIDENCE
+    needed = "" if decisive is None or decisive.needed is None else in_words(decisive.needed, bars)
+    return Verdict(answer, _sentence(decisive, findings, bars), decisive, findings, bars.alpha, needed)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -205,73 +143,130 @@ def _thin(e: Evidence, bars: Thresholds) -> bool:
 def _finding(
     e: Evidence, search: Search, bars: Thresholds, p: float | None, adjusted: float | None, finalists: int
 ) -> Finding:
-    """Why this finalist survives, does not, or cannot be judged: the first rule that holds decides."""
+    """Why this finalist survives, does not, or cannot be judged."""
+    if _not_worth_it(e, bars):
+        text = f"{_halves(e)}: {_bound(e, bars)}"
+        return Finding(e.finalist, Answer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT, text, p, adjusted)
+    proven = adjusted is not None and adjusted <= bars.alpha
+    lacking = _lacking(e, search, bars, proven)
+    if lacking is None and proven:
+        return Finding(e.finalist, Answer.SURVIVES, Reason.PROVEN, PROOF, p, adjusted)
+    reason, why = lacking or (Reason.UNPROVEN, "luck is not ruled out")
+    needed = None if proven else _needed(e, bars, finalists)
+    return Finding(e.finalist, Answer.NOT_ENOUGH_EVIDENCE, reason, f"{_halves(e)}: {why}", p, adjusted, needed)
+
+
+def _not_worth_it(e: Evidence, bars: Thresholds) -> bool:
+    """Whether the data of both parts rule out an edge that would be worth trading."""
+    enough = (
+        e.research_trades + e.sealed_trades >= bars.min_trades
+        and e.research_periods + e.sealed_periods >= bars.min_periods
+    )
+    beat_random = e.null_p is not None and e.null_p <= bars.confirm
+    if e.upper is None or not enough or (e.earned_open and e.earned_sealed and beat_random):
+        return False
+    return e.upper * bars.year < bars.worth
+
+
+def _lacking(e: Evidence, search: Search, bars: Thresholds, proven: bool) -> tuple[Reason, str] | None:
+    """The first thing that a proof lacks beside a small p-value."""
     if _thin(e, bars):
-        return _thin_finding(e, bars)
-    if e.sealed_p is None or e.null_p is None or e.sealed_sharpe is None or adjusted is None:
-        lacking = "no null model was run" if e.sealed_p is not None else "its sealed results do not vary"
-        return Finding(e.finalist, Answer.NOT_ENOUGH_EVIDENCE, Reason.MISSING, lacking, p, adjusted)
-    against = _against(e, search, bars, e.sealed_sharpe, e.sealed_p, e.null_p)
-    if against is not None:
-        return Finding(e.finalist, Answer.DOES_NOT_SURVIVE, against[0], against[1], p, adjusted)
-    if adjusted <= bars.alpha:
-        text = "it earned money on data the search never saw, more than luck or random entries explain"
-        return Finding(e.finalist, Answer.SURVIVES, Reason.PROVEN, text, p, adjusted)
-    return _unproven(e, bars, e.sealed_sharpe, p, adjusted, finalists)
-
-
-def _against(
-    e: Evidence, search: Search, bars: Thresholds, sealed_sharpe: float, sealed_p: float, null_p: float
-) -> tuple[Reason, str] | None:
-    """The first thing that speaks against an edge rather than only failing to show one."""
-    if sealed_sharpe <= 0.0:
-        return Reason.LOST, "it lost money on data the search never saw"
-    if null_p > 0.5:
-        return Reason.RANDOM, "entering at random with the same exits did better more often than not"
-    if (
-        search.pbo is not None
-        and search.loss is not None
-        and search.pbo >= bars.max_pbo
-        and search.loss >= bars.max_loss
-    ):
-        return Reason.OVERFIT, "what the search picked on one half of its data mostly lost money on the other half"
-    if e.dsr is not None and e.dsr < 0.5 and max(sealed_p, null_p) > bars.confirm:
-        return Reason.LUCK, "the search found no more than the best of as many random tries would show"
+        return Reason.THIN, (
+            f"{e.sealed_trades} trades in {bars.span(e.sealed_periods)} that the search never saw are too few; "
+            f"at least {bars.min_trades} trades and {bars.span(bars.min_periods)} are needed"
+        )
+    if e.sealed_p is None or e.null_p is None or e.sealed_sharpe is None:
+        text = "no null model was run" if e.sealed_p is not None else "its sealed results do not vary"
+        return Reason.MISSING, text
+    if not e.earned_sealed:
+        return Reason.LOST, "that shows no edge, and is too little to rule one out"
+    if e.null_p > 0.5:
+        return (
+            Reason.RANDOM,
+            "on the sealed data, entering at random with the same exits did better more often than not",
+        )
+    shown = "what the search did not find cannot survive it" if proven else "the open part shows no edge"
+    if not e.earned_open:
+        return Reason.LOST_OPEN, shown
+    if e.dsr is not None and e.dsr < bars.luck:
+        return Reason.LUCK, "on the open part, the best of as many tries without skill would show as much"
+    if e.research_null_p is not None and e.research_null_p > 0.5:
+        return (
+            Reason.RANDOM,
+            "on the open part, entering at random with the same exits did better more often than not",
+        )
+    if _coin(search, bars):
+        return Reason.OVERFIT, "what the search picked on one half of the open part mostly lost money on the other"
     return None
 
 
-def _unproven(
-    e: Evidence, bars: Thresholds, sealed_sharpe: float, p: float | None, adjusted: float, finalists: int
-) -> Finding:
-    """Not proven and not contradicted: how much more would decide, and is that worth waiting for?"""
-    level = bars.alpha * bars.sealed_share / finalists
-    periods = periods_needed(sealed_sharpe, level, bars.power)
-    if periods is None or periods > bars.patience * e.sealed_periods:
-        text = f"its edge on data the search never saw is too small to show within {bars.patience:g} times those data"
-        return Finding(e.finalist, Answer.DOES_NOT_SURVIVE, Reason.TOO_SMALL, text, p, adjusted, periods)
+def _coin(search: Search, bars: Thresholds) -> bool:
+    if search.pbo is None or search.loss is None:
+        return False
+    return search.pbo >= bars.max_pbo and search.loss >= bars.max_loss
+
+
+def _halves(e: Evidence) -> str:
+    """What both parts said: ``it lost 21,500 USD on the open part and earned 900 USD on the sealed one``."""
+    opened, sealed = _result(e.research_sharpe, e.research_pnl), _result(e.sealed_sharpe, e.sealed_pnl)
+    if e.sealed_periods == 0:
+        return f"it {opened} on the open part, and no part was sealed"
+    link = "and" if e.earned_open == e.earned_sealed else "but"
+    return f"it {opened} on the data that were searched {link} {sealed} on those the search never saw"
+
+
+def _result(sharpe: float | None, pnl: float | None) -> str:
+    if sharpe is None:
+        return "did not trade"
+    amount = "money" if pnl is None else f"{abs(pnl):,.0f} USD"
+    return f"{'earned' if sharpe > 0.0 else 'lost'} {amount}"
+
+
+def _bound(e: Evidence, bars: Thresholds) -> str:
+    upper = math.ceil((e.upper or 0.0) * bars.year * 10.0) / 10.0
+    days = bars.days(e.research_periods + e.sealed_periods)
+    return (
+        f"over all {days} its Sharpe ratio is, with 95 % confidence, below {upper + 0.0:.1f} "
+        f"a year, and {bars.worth:g} is the least that would be worth trading"
+    )
+
+
+def _needed(e: Evidence, bars: Thresholds, finalists: int) -> Sample | None:
+    """The sealed data that would decide: the least that can be judged, and the power at a stated edge."""
+    pace = e.sealed_trades / e.sealed_periods if e.sealed_periods > 0 else 0.0
+    if pace <= 0.0:
+        return None
+    observed = e.sealed_sharpe is not None and e.sealed_sharpe * bars.year >= bars.worth and not _thin(e, bars)
+    edge = e.sealed_sharpe if observed and e.sealed_sharpe is not None else bars.good / bars.year
+    periods = periods_needed(edge, bars.alpha * bars.sealed_share / finalists, bars.power)
+    if periods is None:
+        return None
     # An observed edge large enough has failed elsewhere (null model): it needs more than it has all the same.
     periods = max(periods, e.sealed_periods + 1)
-    text = "it earned money on data the search never saw, but luck is not ruled out"
-    trades = math.ceil(periods * e.sealed_trades / e.sealed_periods)
-    return Finding(e.finalist, Answer.NOT_ENOUGH_EVIDENCE, Reason.UNPROVEN, text, p, adjusted, periods, trades)
+    trades = math.ceil(periods * pace)
+    if not _thin(e, bars):
+        return Sample(edge * bars.year, observed, periods, trades)
+    least = max(bars.min_periods, math.ceil(bars.min_trades / pace))
+    return Sample(edge * bars.year, observed, periods, trades, least, max(bars.min_trades, math.ceil(least * pace)))
 
 
-def _thin_finding(e: Evidence, bars: Thresholds) -> Finding:
-    """Too little sealed data: the sample at which its rate of trading reaches the minimum."""
-    text = (
-        f"only {e.sealed_trades} trades in {e.sealed_periods} periods the search never saw; "
-        f"at least {bars.min_trades} trades and {bars.min_periods} periods are needed"
+def in_words(needed: Sample, bars: Thresholds) -> str:
+    """What it would take to decide, in days and trades of sealed data."""
+    least = ""
+    if needed.least is not None:
+        trades = f"{needed.least_trades:,} trades"
+        least = f"about {bars.days(needed.least)} of sealed data ({trades}) are the least that can be judged; "
+    whose = "the edge of its sealed part, if real" if needed.observed else "a good edge"
+    return (
+        f"{least}{whose} (a Sharpe ratio of {needed.edge:.1f} a year) is shown with probability {bars.power:.0%} by "
+        f"about {bars.days(needed.periods)} ({needed.trades:,} trades) of sealed data"
     )
-    pace = e.sealed_trades / e.sealed_periods if e.sealed_periods > 0 else 0.0
-    periods = max(bars.min_periods, math.ceil(bars.min_trades / pace)) if pace > 0.0 else None
-    trades = None if periods is None else max(bars.min_trades, math.ceil(periods * pace))
-    return Finding(e.finalist, Answer.NOT_ENOUGH_EVIDENCE, Reason.THIN, text, None, None, periods, trades)
 
 
 def _sentence(decisive: Finding | None, findings: Sequence[Finding], bars: Thresholds) -> str:
     """One sentence for a reader who knows no statistics."""
     if decisive is None:
-        return "Nothing survives: the search named no finalist."
+        return "Not enough evidence: the search named no finalist, so nothing was put to the test."
     survivors = [f.finalist for f in findings if f.answer is Answer.SURVIVES]
     chance = f"fewer than {100 * bars.alpha:.2g}% of searches through pure noise get this far"
     if len(survivors) == 1:
@@ -280,12 +275,6 @@ def _sentence(decisive: Finding | None, findings: Sequence[Finding], bars: Thres
         text = decisive.text.replace("it earned", "they earned")
         return f"{len(survivors)} of {len(findings)} finalists survive ({', '.join(survivors)}): {text}; {chance}."
     if decisive.answer is Answer.DOES_NOT_SURVIVE:
-        return f"Nothing survives; the best finalist was {decisive.finalist}: {decisive.text}."
-    return f"Not enough evidence for {decisive.finalist}: {decisive.text}{_sample(decisive)}."
-
-
-def _sample(finding: Finding) -> str:
-    if finding.periods_needed is None:
-        return ""
-    trades = "" if finding.trades_needed is None else f" (about {finding.trades_needed:,} trades)"
-    return f"; about {finding.periods_needed:,} sealed periods{trades} would decide"
+        return f"Nothing that was tried survives; the best finalist was {decisive.finalist}: {decisive.text}."
+    sample = "" if decisive.needed is None else f"; {in_words(decisive.needed, bars)}"
+    return f"Not enough evidence for {decisive.finalist}: {decisive.text}{sample}."
