@@ -162,4 +162,4 @@ def _spec(config: RunConfig) -> TestSpec:
         raise DataError(f"{config.run_id}: has no window to run on")
     w = config.window
     window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
-    return TestSpec(config.run_id, window, config.methods, config.values())
+    return TestSpec(config.run_id, window, config.methods, config.values(), scaled=config.sizing.factors())

@@ -44,11 +44,31 @@ class Costs(Frozen):
     slippage_bps: Bps = 1.0
 
 
+DECLARED_FOR = Decimal(100_000)
+"""Notional in USD that amounts of money are declared for: parameters that scale with it, targets, lines of rules."""
+
+
 class Sizing(Frozen):
     """How large a position is: a fixed quantity of base currency where given, else a notional in USD."""
 
-    notional_usd: Annotated[Decimal, Field(gt=0, le=200_000)] = Decimal(100_000)
+    notional_usd: Annotated[Decimal, Field(gt=0, le=200_000)] = DECLARED_FOR
     quantity: Annotated[Decimal, Field(gt=0)] | None = None
+    declared_for: Annotated[Decimal | None, Field(gt=0, exclude_if=lambda notional: notional is None)] = None
+    """Notional that the parameters in ``scaled`` are stated for; a position of another size trades by their share.
+
+    Null: they are meant for positions of this very size.
+    """
+    scaled: Annotated[tuple[Name, ...], Field(max_length=64, exclude_if=lambda names: not names)] = ()
+    """Parameters that are amounts of money."""
+
+    @property
+    def share(self) -> Decimal:
+        """What a scaled parameter's value is multiplied by, where the size is a notional; 1 where nothing scales."""
+        return Decimal(1) if self.declared_for is None else self.notional_usd / self.declared_for
+
+    def factors(self) -> dict[str, float]:
+        """By scaled parameter, what its value is multiplied by; empty where values are meant as they stand."""
+        return {} if self.share == 1 else dict.fromkeys(self.scaled, float(self.share))
 
 
 class WindowRef(Frozen):

@@ -18,6 +18,9 @@ Value = Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | StrictFloat | Stric
 No parameter needs a whole number that a float cannot hold.
 """
 
+Scale = Literal["notional"]
+"""What an amount grows with: ``notional``, the size of the position it is meant for."""
+
 Unit = Literal["bars", "usd", "x_atr", "z", "ratio", "bps", "votes", "switch"]
 
 
@@ -36,6 +39,8 @@ class ParameterSpec(Frozen):
     about: Line
     needs: Literal["taker_volume"] | None = None
     """The data column without which the parameter has no meaning."""
+    scales_with: Annotated[Scale | None, Field(exclude_if=lambda scale: scale is None)] = None
+    """What its values grow with: an amount of money is declared for a position of ``DECLARED_FOR`` USD."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

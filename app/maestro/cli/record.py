@@ -92,6 +92,8 @@ def why(
 def in_prose(chain: Chain) -> str:
     """The chain as a person reads it, newest first."""
     lines = [f"{chain.parameter} of {chain.run} is {chain.value}"]
+    if chain.converted:
+        lines.append(f"  {chain.converted}")
     for link in chain.links:
         lines.append(f"\n{link.run} (from {link.parent}): {link.old} -> {link.new}")
         if not link.said:

@@ -192,6 +192,8 @@ def _trading(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
     costs, sizing = config.costs, config.sizing
     fees = f"maker {costs.maker_bps:g} bps, taker {costs.taker_bps:g} bps a side"
     position = f"{words.usd(sizing.notional_usd)} USD notional"
+    if sizing.declared_for is not None:
+        position += f"; amounts of money are stated for {words.usd(sizing.declared_for)} USD, and scaled"
     targets = (f"{words.METRICS[t.metric]} {words.wanted(t.op)} {words.setting(t.value)}" for t in config.targets)
     return (
         ("Fees and slippage", f"{fees}; slippage {costs.slippage_bps:g} bps on taker fills"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from maestro.control.rules import read_yaml
 from maestro.settings import Settings
 from maestro.wiring import markets, workspace
 from maestro.wiring.campaigns import OWN, CampaignRequest
+from maestro_protocol.config import DECLARED_FOR
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import CampaignConfig
 
@@ -42,6 +44,8 @@ def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -
             asked[name] = {**under, **value} if isinstance(under, dict) and isinstance(value, dict) else value
     if asked.get("engine") == "session":
         asked.setdefault("sizing", SESSION_SIZING)
+    if isinstance(asked.get("sizing"), dict) and (file is None or "sizing" in said or not _is_config(file)):
+        asked["sizing"] = _stated_for(asked["sizing"])
     if asked.get("symbol") is not None and asked.get("data") is None:
         raise UsageError("--symbol names the symbol of a file: give --data too")
     try:
@@ -56,8 +60,19 @@ def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -
     return request
 
 
+def _is_config(file: Path) -> bool:
+    return read_yaml(file, _Kind).type == "CampaignConfig"
+
+
+def _stated_for(sizing: Mapping[str, Any]) -> dict[str, Any]:
+    """*sizing* with amounts of money as they are declared, where it is a notional of another size than theirs."""
+    other = sizing.get("notional_usd") is not None and Decimal(str(sizing["notional_usd"])) != DECLARED_FOR
+    given = sizing.get("quantity") is not None or sizing.get("declared_for") is not None
+    return {**sizing, "declared_for": DECLARED_FOR} if other and not given else dict(sizing)
+
+
 def _read(file: Path, settings: Settings, other_data: bool) -> dict[str, Any]:
-    if read_yaml(file, _Kind).type == "CampaignConfig":
+    if _is_config(file):
         return _again(read_yaml(file, CampaignConfig), settings, other_data)
     asked = read_yaml(file, CampaignRequest).model_dump(exclude_unset=True)
     if asked.get("data") is not None:

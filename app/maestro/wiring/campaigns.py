@@ -29,6 +29,7 @@ from maestro_protocol.base import Frozen
 from maestro_protocol.config import Costs, Engine, Sizing
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import (
+    ORIGIN_TARGETS,
     BrainChoice,
     BudgetPlan,
     CampaignConfig,
@@ -96,17 +97,22 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
 
     chosen = {choice.role: choice for choice in request.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
+    sizing = _naming_amounts(request.sizing)
+    share = float(sizing.share)
+    said = {name: getattr(request, name) for name in CampaignRequest.model_fields if name not in (*OWN, "sizing")}
     try:
         config = CampaignConfig(
             campaign="unnamed",
             data=data_ref(bars).model_copy(update={"repaired": tuple(line[:300] for line in mended[:20])}),
             brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
-            rules=rules,
+            rules=rules.scaled(share),
+            targets=tuple(target.scaled(share) for target in ORIGIN_TARGETS),
             policies=policies,
             gates=gate_policy,
             openings=workspace.read_openings(settings),
             versions=versions(),
-            **{name: getattr(request, name) for name in CampaignRequest.model_fields if name not in OWN},
+            sizing=sizing,
+            **said,
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -114,6 +120,15 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
     digest = hashlib.sha256(canonical(config)).hexdigest()[:6]
     name = f"{config.data.symbol.lower()}-{config.data.timeframe}-s{config.seed}-{digest}"
     return config.model_copy(update={"campaign": name})
+
+
+def _naming_amounts(sizing: Sizing) -> Sizing:
+    """*sizing* with the parameters named that it is to scale, whatever methods a campaign comes to."""
+    if sizing.declared_for is None:
+        return sizing
+    from maestro_engine.methods import all_methods, scaled
+
+    return sizing.model_copy(update={"scaled": scaled([method.name for method in all_methods()])})
 
 
 def versions() -> tuple[str, ...]:

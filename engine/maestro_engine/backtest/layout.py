@@ -46,6 +46,9 @@ class Layout:
             t, p = divmod(int(bad.argmax()), len(self._order))
             self._complain(tests[t], self._order[p])
         self._check_order(tests, rows)
+        for t, test in enumerate(tests):
+            for name, factor in test.scaled.items():
+                rows[t, self._column[name]] *= factor
         return rows
 
     def _columns(self, test: TestSpec, given: tuple[str, ...]) -> list[int]:

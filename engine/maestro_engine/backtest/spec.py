@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
@@ -103,3 +103,5 @@ class TestSpec:
     methods: tuple[str, ...]
     params: Mapping[str, Value]
     forced: Forced | None = None
+    scaled: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What values of *params* are multiplied by once they are inside their bounds: amounts for another size."""

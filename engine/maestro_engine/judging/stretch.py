@@ -93,7 +93,7 @@ class Stretch:
 
     def _spec(self, config: RunConfig, forced: Forced | None = None) -> TestSpec:
         window = Window(self.start, self.first, self.end, self.end, self.end)
-        return TestSpec(config.run_id, window, config.methods, config.values(), forced)
+        return TestSpec(config.run_id, window, config.methods, config.values(), forced, config.sizing.factors())
 
     def _simulate(self, config: RunConfig, specs: Sequence[TestSpec], keep_trades: bool) -> BatchResult:
         costs = Costs(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)

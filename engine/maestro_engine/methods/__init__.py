@@ -12,7 +12,7 @@ from maestro_engine.methods.method import Method
 from maestro_protocol.errors import ParameterError, UnknownKey
 from maestro_protocol.space import ParameterSpace, Value
 
-__all__ = ["COMMON", "Method", "all_methods", "check", "check_order", "get", "space_for"]
+__all__ = ["COMMON", "Method", "all_methods", "check", "check_order", "get", "scaled", "space_for"]
 
 
 @cache
@@ -44,6 +44,11 @@ def space_for(names: Sequence[str]) -> ParameterSpace:
 def _space(names: tuple[str, ...]) -> ParameterSpace:
     own = tuple(spec for name in names for spec in get(name).specs)
     return ParameterSpace(specs=own).merged(COMMON)
+
+
+def scaled(names: Sequence[str]) -> tuple[str, ...]:
+    """The parameters of the methods *names* that are amounts of money. Raises :class:`UnknownKey`."""
+    return tuple(spec.name for spec in space_for(names).specs if spec.scales_with == "notional")
 
 
 def check_order(names: Sequence[str], values: Mapping[str, Value]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from maestro_protocol.space import ParameterSpec, Unit
+from maestro_protocol.space import ParameterSpec, Scale, Unit
 
 
 def bars(name: str, default: int, low: int, high: int, about: str, step: int = 1) -> ParameterSpec:
@@ -15,9 +15,12 @@ def bars(name: str, default: int, low: int, high: int, about: str, step: int = 1
 
 
 def _number(name: str, default: float, low: float, high: float, step: float, unit: Unit, about: str) -> ParameterSpec:
+    """A parameter on a grid of *step*; an amount of money grows with the position."""
+    scale: Scale | None = "notional" if unit == "usd" else None
     return ParameterSpec(
-        name=name, kind="float", default=default, low=low, high=high, step=step, unit=unit, about=about
-    )
+        name=name, kind="float", default=default, low=low, high=high, step=step, unit=unit, about=about,
+        scales_with=scale,
+    )  # fmt: skip
 
 
 def _switch(name: str, about: str, needs: Literal["taker_volume"] | None = None) -> ParameterSpec:

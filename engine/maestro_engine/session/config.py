@@ -60,6 +60,11 @@ class SessionConfig(Frozen):
     """Whether a tripped breaker ends the session, or it goes on without entries."""
     restart: Literal["adopt", "flatten"] = "adopt"
     """What becomes of a position that an interrupted session left."""
+    declared_for: Annotated[Decimal | None, Field(gt=0, exclude_if=lambda notional: notional is None)] = None
+    """Notional in USD that amounts of money in ``params`` are stated for; a position trades by its share of them.
+
+    None: they are meant for positions of ``quantity``.
+    """
     limits: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
     """Risk limits that shall be stricter than the hard ones."""
     run: RunConfig | None = None

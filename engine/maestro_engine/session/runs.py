@@ -91,7 +91,7 @@ class SessionRunner(BacktestRunner):
         made = entries_made(config, self._bars, folder / config.run_id)
         costs = Costs(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
         window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
-        test = TestSpec(config.run_id, window, config.methods, config.values(), made.entries)
+        test = TestSpec(config.run_id, window, config.methods, config.values(), made.entries, config.sizing.factors())
         sizing = Sizing.fixed(float(made.quantity))
         result = simulate_batch(self._bars, [test], costs, sizing, episode_bars=config.episode_bars)
         kernel = int(result.totals[0]["pnl_micros"])
@@ -140,8 +140,8 @@ class Foreseen(Strategy):
     A signal on a close looks at no later bar, so asking at every close would give the same, a thousand times slower.
     """
 
-    def __init__(self, config: SessionConfig, bars: Bars) -> None:
-        super().__init__(config)
+    def __init__(self, config: SessionConfig, bars: Bars, share: Decimal) -> None:
+        super().__init__(config, share)
         self._found = self.signals(bars)
         self.places: list[int] = self._found.bar.tolist()
         """The bars with a signal, ascending."""
@@ -176,7 +176,7 @@ def replay(
     start, end = (0, len(bars)) if config.window is None else (config.window.start, config.window.end)
     first = start if config.window is None else config.window.first
     asked = _asked(config, bars, quantity)
-    strategy = Foreseen(asked, bars.slice(start, end))
+    strategy = Foreseen(asked, bars.slice(start, end), config.sizing.share)
     if folder.exists():
         shutil.rmtree(folder)  # of an attempt that did not come to its end
     folder.mkdir(parents=True)

@@ -11,7 +11,7 @@ from maestro_engine.session.trading.candles import first_hole
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import decimal
-from maestro_protocol.errors import DataError
+from maestro_protocol.errors import DataError, Refused
 
 TRIES = 5
 
@@ -23,9 +23,27 @@ async def seed(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) 
         trader.candles.add(kline)
     if trader.desk.price is None or not config.own_time:  # else it goes on from the very price it stood at
         trader.desk.mark(decimal(klines[-1].close), trader.now)
+    _convert(trader, config)
     # The first question compiles kernels, which may take seconds: not in the event loop's time.
     await asyncio.to_thread(Strategy(config).intent, trader.candles.bars())
     trader.finish()
+
+
+def _convert(trader: Trader, config: SessionConfig) -> None:
+    """Say what amounts of money come to at this size. Raises :class:`Refused` for a target out of all reach."""
+    if config.declared_for is None:
+        return
+    bars = trader.candles.bars()
+    target, notional = Strategy(config).target(bars), config.quantity * decimal(float(bars.close[-1]))
+    away, often = round(100 * target.distance, 4), round(100 * target.reached, 2)
+    stated, amount = decimal(target.stated), decimal(target.amount)
+    told = (stated, config.declared_for, notional, amount, away, often, target.bars_held)
+    trader.say(records.AmountConverted("hard_tp_usd", *told))
+    if not target.reached and trader.desk.flat:
+        raise Refused(
+            f"hard_tp_usd {target.stated:g} for {config.declared_for:,f} USD is a target {away:g} % away, which price"
+            f" reached in none of the stretches of {target.bars_held} candles before: lower it, or raise timeout_bars"
+        )
 
 
 async def _whole_history(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) -> list[Kline]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -37,10 +37,18 @@ class Spoken(Heard):
     turn: Turn
 
 
+MONEY: frozenset[MetricName] = frozenset({"maxdd", "total_pnl", "expectancy"})
+"""Metrics in USD, which grow with the position."""
+
+
 class Target(Frozen):
     metric: MetricName
     op: Comparison
     value: float
+
+    def scaled(self, share: float) -> Self:
+        """The same target for positions of *share* times the size."""
+        return self.model_copy(update={"value": self.value * share}) if self.metric in MONEY else self
 
 
 class Range(Frozen):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from maestro_protocol.base import Frozen, Line, Name
 from maestro_protocol.errors import UnknownKey
 from maestro_protocol.messages.gate import Risk
-from maestro_protocol.messages.plan import MetricName
+from maestro_protocol.messages.plan import MONEY, MetricName
 
 
 class When(Frozen):
@@ -47,10 +47,22 @@ class Rule(Frozen):
     """What the sequential policy tests against: it speaks only once "the mean is on target" is rejected."""
     change: Annotated[tuple[Step, ...], Field(min_length=1, max_length=4)]
 
+    def scaled(self, share: float) -> Self:
+        """The same rule for positions of *share* times the size; steps are stated as the parameters are."""
+        if self.metric not in MONEY:
+            return self
+        side = "below" if self.when.below is not None else "above"
+        when = self.when.model_copy(update={side: self.when.line * share})
+        return self.model_copy(update={"when": when, "on_target": self.on_target * share})
+
 
 class Rules(Frozen):
     version: Literal[1]
     rules: Annotated[tuple[Rule, ...], Field(max_length=40)]
+
+    def scaled(self, share: float) -> Self:
+        """The same rules for positions of *share* times the size."""
+        return self.model_copy(update={"rules": tuple(rule.scaled(share) for rule in self.rules)})
 
 
 class Streak(Frozen):

@@ -53,6 +53,8 @@ class Chain:
     parameter: str
     value: Value
     links: tuple[Link, ...]
+    converted: str = ""
+    """What an amount of money comes to at this run's size; empty for what does not scale."""
 
 
 def explain(folder: Path, journal: Iterable[Envelope], run: str, parameter: str) -> Chain:
@@ -68,7 +70,19 @@ def explain(folder: Path, journal: Iterable[Envelope], run: str, parameter: str)
     while current is not None and len(links) < MAX_CHAIN:
         links.extend(_links(current, parameter, by_id))
         current = read_run(folder, current.parent_run) if current.parent_run is not None else None
-    return Chain(run, parameter, config.values()[parameter], tuple(links))
+    value = config.values()[parameter]
+    return Chain(run, parameter, value, tuple(links), _converted(config, parameter, value))
+
+
+def _converted(config: RunConfig, parameter: str, value: Value) -> str:
+    """How an amount of money, stated for one size, trades at this run's."""
+    sizing = config.sizing
+    if sizing.declared_for is None or parameter not in sizing.scaled:
+        return ""
+    stated = f"stated for {sizing.declared_for:,f} USD"
+    if sizing.quantity is not None:
+        return f"{stated}; a position of {sizing.quantity} trades by its own share of that, as its trail says"
+    return f"{stated}; at {sizing.notional_usd:,f} USD it trades as {value * float(sizing.share):g}"
 
 
 def _links(config: RunConfig, parameter: str, by_id: Mapping[str, Envelope]) -> list[Link]:

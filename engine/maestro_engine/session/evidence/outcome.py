@@ -16,6 +16,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from maestro_engine import methods
 from maestro_engine.backtest import EPISODE, SUMMARY, TRADE, BatchResult, ExitReason, Phase, Records, Regime, TestSpec
 from maestro_engine.backtest.features import Features
 from maestro_engine.backtest.kernel import BLUNDER_BARS, BLUNDER_RISK
@@ -210,9 +211,18 @@ def run_of(config: SessionConfig, campaign: CampaignId, begins_ms: int) -> RunCo
         methods=config.methods,
         params=as_params(config.values()),
         costs=config.costs,
-        sizing=Sizing(quantity=config.quantity, notional_usd=min(max(config.cash, NOTIONAL[0]), NOTIONAL[1])),
+        sizing=sizing_of(config),
         episode_bars=min(max(bars // EPISODES, LEAST_EPISODE), MOST_EPISODE),
     )
+
+
+def sizing_of(config: SessionConfig) -> Sizing:
+    """A session's size as a run's: a quantity; its notional, which no order knows before, is the account's bound."""
+    notional = min(max(config.cash, NOTIONAL[0]), NOTIONAL[1])
+    if config.declared_for is None:
+        return Sizing(quantity=config.quantity, notional_usd=notional)
+    scaled = methods.scaled(config.methods)
+    return Sizing(quantity=config.quantity, notional_usd=notional, declared_for=config.declared_for, scaled=scaled)
 
 
 def first_round(root: RunConfig) -> RunConfig:

@@ -28,6 +28,21 @@ class SystemStartup(Record, frozen=True, tag="SYSTEM_STARTUP"):
     """How long nobody watched, after an interruption."""
 
 
+class AmountConverted(Record, frozen=True):
+    """A parameter that is an amount of money, *stated* for *declared_for* USD, at this session's size."""
+
+    parameter: str
+    stated: Decimal
+    declared_for: Decimal
+    notional: Decimal
+    amount: Decimal
+    distance_pct: float
+    """From the last close, in percent of it."""
+    reached_pct: float
+    """Of the stretches of *within_bars* candles in the history, those in which price went so far."""
+    within_bars: int
+
+
 class SystemState(Record, frozen=True):
     state: str
     detail: str = ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from numpy.lib.stride_tricks import sliding_window_view
+
 from maestro_engine.backtest.live import exit_levels, signals_on
 from maestro_engine.backtest.signals import Signals
 from maestro_engine.market.bars import Bars
@@ -27,11 +29,38 @@ class Intent:
     """What the gates read: volume delta, taker imbalance, z-score of the ATR, VHF; NaN where unknown."""
 
 
-class Strategy:
-    """Pure: asks the methods about the candles it is given."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The target order of a session: as stated, in its own money, as a share of the price, and how often reached."""
 
-    def __init__(self, config: SessionConfig) -> None:
+    stated: float
+    amount: float
+    distance: float
+    reached: float
+    """Of the stretches of ``bars_held`` bars, the share in which price went so far, up or down."""
+    bars_held: int
+
+
+def reached(bars: Bars, distance: float, bars_held: int) -> float:
+    """The share of all stretches of *bars_held* bars in which price moved by *distance* (a ratio) from its close."""
+    n = len(bars) - bars_held
+    if n <= 0:
+        return 0.0
+    highest = sliding_window_view(bars.high[1:], bars_held).max(axis=1)[:n]
+    lowest = sliding_window_view(bars.low[1:], bars_held).min(axis=1)[:n]
+    close = bars.close[:n]
+    return float(((highest >= close * (1 + distance)) | (lowest <= close * (1 - distance))).mean())
+
+
+class Strategy:
+    """Pure: asks the methods about the candles it is given.
+
+    *share*: what amounts of money are multiplied by; None takes it from the position's size at each close.
+    """
+
+    def __init__(self, config: SessionConfig, share: Decimal | None = None) -> None:
         self._methods, self._values, self._qty = config.methods, config.values(), config.quantity
+        self._declared_for, self._share = config.declared_for, share
         self.timeout_ms = int(self._values["timeout_bars"]) * config.step_ms
         """After so long, from its first candle's open to the close of its last, a trade is left."""
 
@@ -52,13 +81,28 @@ class Strategy:
     def wish(self, found: Signals, place: int, close: float) -> Intent:
         """What the signal at *place* asks for, which stands on *close*."""
         side, atr = int(found.side[place]), float(found.atr[place])
-        stop_mult, reward = float(self._values["atr_stop_mult"]), float(self._values["hard_tp_usd"])
+        stop_mult, reward = float(self._values["atr_stop_mult"]), self.reward(close)
         stop, target = exit_levels(side, close, atr, float(self._qty), stop_mult, reward)
         votes = int(found.methods[place])
         names = tuple(name for bit, name in enumerate(self._methods) if votes >> bit & 1)
         cvd, imb, atrz, vhf = found.gates[place].tolist()
         way = Side.BUY if side > 0 else Side.SELL
         return Intent(way, self._qty, _price(stop), _price(target), names, (cvd, imb, atrz, vhf))
+
+    def reward(self, close: float) -> float:
+        """The profit at which a position entered around *close* is closed, quote currency, before costs."""
+        stated = float(self._values["hard_tp_usd"])
+        if self._share is not None:
+            return stated * float(self._share)
+        return stated if self._declared_for is None else stated * float(self._qty) * close / float(self._declared_for)
+
+    def target(self, bars: Bars) -> Target:
+        """How far the target is from the last close of *bars*, and how often they went so far in time."""
+        close, bars_held = float(bars.close[-1]), int(self._values["timeout_bars"])
+        amount = self.reward(close)
+        distance = amount / (float(self._qty) * close)
+        stated = float(self._values["hard_tp_usd"])
+        return Target(stated, amount, distance, reached(bars, distance, bars_held), bars_held)
 
     def timed_out(self, bar_ms: int, closed_ms: int) -> bool:
         """Whether a trade whose first candle opened at *bar_ms* is to be left at *closed_ms* (UTC milliseconds)."""
