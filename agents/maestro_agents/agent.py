@@ -90,7 +90,7 @@ class _Turn:
         except BudgetExceeded as error:
             if self._thinking.when_exhausted == "stop":
                 stopped = self._fell_back("budget", error)
-                return [*self._calls, stopped.model_copy(update={"limit": error.limit})]
+                return [*self._calls, stopped.model_copy(update={"limit": error.limit, "needed": error.needed})]
             return [*self._calls, self._fell_back(self._thinking.caller.provider, error), self._by_rules()]
 
     async def _answer(self) -> Answer:

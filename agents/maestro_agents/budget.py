@@ -110,6 +110,7 @@ def _inside(limits: Limits, taken: Amount, worst: Amount, name: str, whose: str)
                 f"budget of {whose}: {max(limit - used, Decimal(0))} of {limit} {shown} are left, this request may "
                 f"take {asked}; raise the limit or let offline rules answer",
                 limit=name + unit,
+                needed=Decimal(used + asked),
             )
     if limits.seconds is None:
         return worst

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from decimal import Decimal
 
 
 class MaestroError(Exception):
@@ -114,8 +115,12 @@ class LimitExceeded(Refused):
 
 
 class BudgetExceeded(Refused):
-    """The money, tokens, requests or time allowed are used up; ``limit`` names which: ``usd``, ``critic.tokens``."""
+    """The money, tokens, requests or time allowed are used up; ``limit`` names which: ``usd``, ``critic.tokens``.
 
-    def __init__(self, message: str, *, limit: str = "") -> None:
+    ``needed`` is how large that limit would have to be for what was asked; null where any larger one will do.
+    """
+
+    def __init__(self, message: str, *, limit: str = "", needed: Decimal | None = None) -> None:
         super().__init__(message)
         self.limit = limit
+        self.needed = needed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maestro.store.calls import Spent, Unsettled
+from maestro.store.calls import Counted, Spent
 from maestro.store.repository import SqlStore
 from maestro_protocol.errors import BudgetExceeded, StoreError
 from maestro_protocol.messages.plan import ModelCalled
@@ -151,13 +151,16 @@ async def test_what_nobody_knows_the_outcome_of_is_told_by_role_with_the_most_it
     await log.opened("c1", "k3", "critic", "{}", Wants(WORST).hold)
     await log.answered("c1", "k3", "1", TOOK)
     await log.opened("c1", "k4", "critic", "{}", Wants(WORST).hold)
-    assert await log.unsettled("c1") == [
-        Unsettled("critic", 3, 750_003, 27_000),
-        Unsettled("maestro", 1, 250_001, 9_000),
+    assert await log.counted("c1") == [
+        Counted("critic", "set aside", 3, 750_003, 27_000),
+        Counted("maestro", "set aside", 1, 250_001, 9_000),
     ]
     await log.failed("c1", "k4", "no")
-    assert (await log.unsettled("c1"))[0] == Unsettled("critic", 2, 500_002, 18_000)
-    assert await log.unsettled("c2") == []
+    assert (await log.counted("c1"))[:2] == [
+        Counted("critic", "failed", 1, 0, 0),
+        Counted("critic", "set aside", 2, 500_002, 18_000),
+    ]
+    assert await log.counted("c2") == []
 
 
 async def test_what_is_set_aside_counts_until_it_is_known_what_was_taken(store: SqlStore) -> None:

@@ -14,7 +14,7 @@ from maestro.cli.show import emit, plain, table
 
 if TYPE_CHECKING:
     from maestro.control.record.lineage import Chain
-    from maestro.store.calls import Unsettled
+    from maestro.store.calls import Counted
     from maestro.store.repository import SqlStore
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -118,7 +118,7 @@ def costs(
     from maestro.cli.campaign import settings_with, unknown_campaign
     from maestro.wiring.workspace import open_workspace_store
 
-    async def gather() -> tuple[list[dict[str, Any]], list[str]]:
+    async def gather() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         store = await open_workspace_store(settings_with(out))
         try:
             names = await store.campaigns()
@@ -126,31 +126,47 @@ def costs(
                 raise unknown_campaign(campaign, names, store.database.place)
             names = names if campaign is None else [campaign]
             paid = [
-                {"campaign": name, **spent._asdict(), "cost_usd": _usd(spent.cost_micros)}
+                {"campaign": name, "kind": "paid", **spent._asdict(), "cost_usd": _usd(spent.cost_micros)}
                 for name in names
                 for spent in await store.calls.costs(name)
             ]
-            return paid, [_in_words(name, open_) for name in names for open_ in await store.calls.unsettled(name)]
+            return paid, [_unpaid(name, counted) for name in names for counted in await store.calls.counted(name)]
         finally:
             await store.close()
 
-    rows, unsettled = asyncio.run(gather())
-    for line in unsettled:
-        sys.stderr.write(f"{plain(line)}\n")
+    paid, unpaid = asyncio.run(gather())
     if as_json:
-        emit(rows)
-    elif rows:
-        table("Costs", ["campaign", "role", "model", "calls", "input_tokens", "output_tokens", "cost_usd"], rows)
-    elif not unsettled:
+        emit([*paid, *unpaid])
+        return
+    if paid:
+        columns = ["campaign", "role", "model", "calls", "input_tokens", "output_tokens", "cost_usd"]
+        table("Paid, as vendors counted", columns, paid)
+    if unpaid:
+        table("Besides", ["campaign", "role", "kind", "calls", "at_most_tokens", "at_most_usd"], unpaid)
+        for kind in sorted({row["kind"] for row in unpaid}):
+            sys.stdout.write(f"{kind}: {_KINDS[kind]}\n")
+        sys.stdout.write("As long as nobody knows what they took, budgets count the most that it may have been.\n")
+    elif not paid:
         sys.stdout.write("No model was asked; offline rules cost nothing.\n")
 
 
-def _in_words(campaign: str, open_: Unsettled) -> str:
-    return (
-        f"{campaign}: {open_.requests} request(s) of {open_.role} are in flight, or were lost when their process was "
-        "stopped; as long as nobody knows what they took, budgets count the most that they may have taken: "
-        f"{_usd(open_.usd_micros)} USD, {open_.tokens} tokens"
-    )
+_KINDS = {
+    "failed": "requests without a usable answer; those that were refused before it began cost nothing",
+    "set aside": "requests in flight, or lost when their process was stopped",
+    "unknown": "answers whose tokens their server did not count, or not as numbers that can be counts",
+}
+
+
+def _unpaid(campaign: str, counted: Counted) -> dict[str, Any]:
+    return {
+        "campaign": campaign,
+        "kind": counted.kind,
+        "role": counted.role,
+        "model": None,
+        "calls": counted.requests,
+        "at_most_tokens": counted.tokens,
+        "at_most_usd": _usd(counted.usd_micros),
+    }
 
 
 def _usd(micros: int | None) -> str | None:

@@ -84,10 +84,14 @@ def _summary(folder: Path) -> dict[str, object]:
 
 def campaign_end(campaign: str, folder: Path, finished: CampaignFinished) -> None:
     """What a person sees when a campaign is done: the verdict first."""
+    from maestro.report.headline import who_thought
+
     write = sys.stdout.write
     if finished.verdict is not None:
         write(f"{finished.verdict.word}. {finished.verdict.sentence}\n\n")
         verdict_table(finished.verdict)
+    if finished.thinking:
+        write(f"{plain(who_thought(finished.thinking))}\n")
     write(
         f"{finished.tests:,} {'test' if finished.tests == 1 else 'tests'}, {finished.trades:,} trades, "
         f"total PnL {finished.total_pnl:,.2f} USD after costs\n"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from maestro.control.authorship import Turn, thinking, turns_of
 from maestro.control.desk import Desk, share
 from maestro.control.openings import SealedPart, look_of, uncounted
 from maestro.control.record.ledger import distinct
@@ -14,8 +15,8 @@ from maestro.control.segment import Segment, goal_of
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.campaign import CampaignFinished, Exhibits, LooksCounted, Memory, Verdict
-from maestro_protocol.messages.plan import OnePagePlan
-from maestro_protocol.messages.report import Metrics, VariationReport
+from maestro_protocol.messages.plan import ModelCalled, OnePagePlan, RoleFellBack
+from maestro_protocol.messages.report import Briefing, Metrics, SegmentFinished, VariationReport
 from maestro_protocol.ports import Evidence, Judge
 
 FINALISTS = 5
@@ -76,6 +77,7 @@ class Campaign:
         verdict = await self._verdict(self.finalists())
         pool = desk.runner.pool
         tests = desk.tests
+        turns = turns_of(desk.steps.told(Briefing, ModelCalled, RoleFellBack))
         finished = CampaignFinished(
             status="finished",
             tests=len(tests),
@@ -85,7 +87,8 @@ class Campaign:
             validation=pool([test.validation for test in tests]) if tests else None,
             whole=pool([test.whole for test in tests]) if tests else None,
             verdict=verdict,
-            memory=tuple(self._memory()),
+            memory=tuple(self._memory(turns)),
+            thinking=thinking(desk.config.brains, turns),
             refused=self._refused,
         )
         desk.steps.say(finished)
@@ -96,16 +99,29 @@ class Campaign:
         desk.folder.sync()
         return finished
 
-    def _memory(self) -> Iterator[Memory]:
-        """Validation results before and after the end of each model's knowledge, apart."""
+    def _memory(self, turns: Sequence[Turn]) -> Iterator[Memory]:
+        """Validation results before and after the end of each model's knowledge, apart.
+
+        Of the segments in which that model answered: what rules proposed in its place, it cannot have remembered.
+        """
         desk = self.desk
         windows = {window.index: window for window in desk.runner.windows}
+        ends = [said.body for said in desk.steps.told(SegmentFinished)]
+        ran = {
+            end.segment: [test.test_id for test in end.results] for end in ends if isinstance(end, SegmentFinished)
+        }
         for choice in desk.config.brains:
             if choice.knows_until is None or choice.model is None:
                 continue
+            answered = {turn.segment for turn in turns if turn.role == choice.role and turn.by_model}
+            if not answered:
+                continue
+            counted = {test for segment in answered for test in ran.get(segment, ())}
             before: list[Metrics] = []
             after: list[Metrics] = []
             for test in desk.tests:
+                if test.test_id not in counted:
+                    continue
                 window = windows[test.window]
                 share = (window.val_start - window.first) / (window.end - window.first)
                 begins = window.first_ms + share * (window.end_ms - window.first_ms)

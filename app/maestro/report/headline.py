@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from maestro.report import words
 from maestro.report.facts import Facts
 from maestro.report.sheets import cost_sentence
+from maestro_protocol.messages.campaign import RoleTurns
 
 Tone = Literal["good", "bad", "open"]
 
@@ -51,18 +53,35 @@ class Headline:
     tone: Tone
     needed: str
     tiles: tuple[Tile, ...]
+    thinking: str = ""
+    """Whose turns were whose, where roles were given models; else empty."""
+
+
+def who_thought(thinking: Sequence[RoleTurns]) -> str:
+    """How many turns models answered and how many rules took in their place; empty where no role had a model."""
+    if not thinking:
+        return ""
+    models, rules = sum(turns.by_model for turns in thinking), sum(turns.by_rules for turns in thinking)
+    each = ", ".join(
+        f"{turns.role} ({turns.model}) {turns.by_model} of {turns.by_model + turns.by_rules}" for turns in thinking
+    )
+    by_rules = f"; rules took the other {rules}, where a model gave no usable answer" if rules else ""
+    return f"Models answered {models} of {words.plural(models + rules, 'turn')}{by_rules}: {each}."
 
 
 def headline(facts: Facts) -> Headline:
     verdict = facts.verdict
+    thought = who_thought(facts.finished.thinking if facts.finished else ())
     if verdict is None:
-        return Headline("NO VERDICT", _why_none(facts), "", _NOTHING_FOLLOWS, "open", "", _tiles(facts))
+        return Headline("NO VERDICT", _why_none(facts), "", _NOTHING_FOLLOWS, "open", "", _tiles(facts), thought)
     tone, meaning = _MEANING[verdict.word]
     if not verdict.finalists:
         meaning = _NOTHING_OPENED
     needed = verdict.sample_needed.strip().rstrip(".")
     needed = f"What it would take to decide: {needed}." if needed else ""
-    return Headline(verdict.word, verdict.sentence, cost_sentence(facts), meaning, tone, needed, _tiles(facts))
+    return Headline(
+        verdict.word, verdict.sentence, cost_sentence(facts), meaning, tone, needed, _tiles(facts), thought
+    )
 
 
 _NOTHING_OPENED = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from maestro.store.database import Connection, Database, inserting
 from maestro_protocol.base import MICRO
@@ -29,12 +29,18 @@ _LOST = "UPDATE calls SET state = 'unknown', reason = :why WHERE campaign = :of 
 _COSTS = (
     "SELECT role, model, count(*), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),"
     " sum(cache_write_tokens), sum(cost_micros), count(cost_micros)"
-    " FROM calls WHERE campaign = :of AND model IS NOT NULL GROUP BY role, model ORDER BY role, model"
+    " FROM calls WHERE campaign = :of AND model IS NOT NULL AND input_tokens IS NOT NULL"
+    " AND output_tokens IS NOT NULL GROUP BY role, model ORDER BY role, model"
 )
-_SET_ASIDE = (
-    "SELECT c.role, count(*), sum(s.usd_micros), sum(s.tokens)"
-    " FROM calls AS c JOIN spending AS s ON s.call = c.number"
-    " WHERE c.campaign = :of AND c.state IN ('open', 'unknown') GROUP BY c.role ORDER BY c.role"
+_KIND = (
+    "CASE WHEN c.state IN ('open', 'unknown') THEN 'set aside' WHEN c.state = 'failed' THEN 'failed'"
+    " ELSE 'unknown' END"
+)
+_UNPAID = (
+    f"SELECT c.role, {_KIND} AS kind, count(*), sum(s.usd_micros), sum(s.tokens)"  # noqa: S608 - our own names
+    " FROM calls AS c JOIN spending AS s ON s.call = c.number WHERE c.campaign = :of AND (c.state <> 'answered'"
+    " OR (c.model IS NOT NULL AND (c.input_tokens IS NULL OR c.output_tokens IS NULL)))"
+    f" GROUP BY c.role, {_KIND} ORDER BY c.role, kind"
 )
 _PRICE = (
     "UPDATE calls SET model = :model, input_tokens = :read, output_tokens = :written,"
@@ -78,10 +84,12 @@ class Spent(NamedTuple):
     """Micro-USD, exact; null when the price of any of them is unknown."""
 
 
-class Unsettled(NamedTuple):
-    """What one role's requests count for that are in flight, or were lost there: at most so much is paid for them."""
+class Counted(NamedTuple):
+    """What one role's requests count for whose vendor did not say what they took: the most that is paid for them."""
 
     role: str
+    kind: Literal["set aside", "failed", "unknown"]
+    """In flight or lost there; without a usable answer; answered, and nobody counted the tokens."""
     requests: int
     usd_micros: int
     tokens: int
@@ -154,17 +162,17 @@ class SqlCallLog:
         return await self._database.write(work)
 
     async def costs(self, campaign: CampaignId) -> Sequence[Spent]:
-        """What the priced calls came to, by role and model."""
+        """What the calls came to whose vendors counted them, by role and model."""
         return await self._database.read(
             lambda connection: [_spent(*row) for row in connection.rows(_COSTS, {"of": campaign})]
         )
 
-    async def unsettled(self, campaign: CampaignId) -> Sequence[Unsettled]:
-        """What counts of requests that nobody knows the outcome of, or not yet, by role."""
+    async def counted(self, campaign: CampaignId) -> Sequence[Counted]:
+        """What counts of requests besides what vendors said they took, by role and kind."""
         return await self._database.read(
             lambda connection: [
-                Unsettled(role, *(int(count) for count in counts))  # of PostgreSQL's a sum is a Decimal
-                for role, *counts in connection.rows(_SET_ASIDE, {"of": campaign})
+                Counted(role, kind, *(int(count) for count in counts))  # of PostgreSQL's a sum is a Decimal
+                for role, kind, *counts in connection.rows(_UNPAID, {"of": campaign})
             ]
         )
 

@@ -47,28 +47,33 @@ MakeAgent = Callable[[BrainChoice], Agent]
 
 
 def limits_of(plan: BudgetPlan, raised: Mapping[str, int]) -> BudgetLimits:
-    """The limits after those of each ``campaign``, role or ``day-2026-11-20`` in *raised* were doubled so often."""
+    """The limits after those of each ``campaign``, role or ``day-2026-11-20`` in *raised* were doubled so often.
+
+    A scope with a unit (``critic.tokens``) is that limit of it alone.
+    """
+    scopes = {scope.partition(".")[0]: None for scope in raised}
     own = {limits.role: limits for limits in plan.roles}
     roles = own | {
-        role: RoleLimits(role=role, **dict(plan.role)) for role in ROLES if role in raised and role not in own
+        role: RoleLimits(role=role, **dict(plan.role)) for role in ROLES if role in scopes and role not in own
     }
     return BudgetLimits(
-        campaign=_doubled(plan, raised.get("campaign", 0)),
+        campaign=_doubled(plan, "campaign", raised),
         role=plan.role,
-        roles=tuple(_doubled(limits, raised.get(role, 0)) for role, limits in roles.items()),
+        roles=tuple(_doubled(limits, role, raised) for role, limits in roles.items()),
         day=plan.day,
         days=tuple(
-            DayLimits(day=day, **dict(_doubled(plan.day, times)))
-            for scope, times in raised.items()
+            DayLimits(day=day, **dict(_doubled(plan.day, scope, raised)))
+            for scope in scopes
             if (day := scoped_day(scope)) is not None
         ),
     )
 
 
-def _doubled(limits: L, times: int) -> L:
+def _doubled(limits: L, scope: str, raised: Mapping[str, int]) -> L:
     amounts = {name: getattr(limits, name) for name in Limits.model_fields}
+    times = {name: raised.get(scope, 0) + raised.get(f"{scope}.{name}", 0) for name in amounts}
     return limits.model_copy(
-        update={name: None if amount is None else amount * 2**times for name, amount in amounts.items()}
+        update={name: None if amount is None else amount * 2 ** times[name] for name, amount in amounts.items()}
     )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
 
 from maestro.control import gatekeeping
 from maestro.control.steps import MoreBudget, Steps
@@ -76,11 +79,33 @@ def budget_decisions(journal: Sequence[Envelope], campaign: str) -> list[GateDec
     return [e.body for e in journal if isinstance(e.body, GateDecided) and e.body.gate_id.startswith(prefix)]
 
 
+UNIT_SHORT = {"usd": "usd", "tokens": "tok", "requests": "req", "seconds": "sec"}
+"""Units in a gate's name, which is short."""
+_RAISE = re.compile(rf"\d+(?:-(?P<scope>[^.]+))?(?:\.(?P<unit>{'|'.join(UNIT_SHORT.values())})(?P<times>\d+))?")
+
+
 def budget_raises(journal: Sequence[Envelope], campaign: str) -> Counter[str]:
-    """How often the owner has doubled each limit: the ``campaign``'s, a role's, that of ``day-2026-11-20``."""
+    """How often the owner has doubled each limit: the ``campaign``'s, a role's, that of ``day-2026-11-20``.
+
+    ``critic.tokens`` is one limit of a scope, where the next step needs more of it than a doubling gives.
+    """
     prefix = gatekeeping.gate_id(campaign, "budget")
-    allowed = [d.gate_id for d in budget_decisions(journal, campaign) if d.answer == "approved"]
-    return Counter(gate_id.removeprefix(prefix).partition("-")[2] or "campaign" for gate_id in allowed)
+    raises: Counter[str] = Counter()
+    for decided in budget_decisions(journal, campaign):
+        found = _RAISE.fullmatch(decided.gate_id.removeprefix(prefix))
+        if decided.answer == "approved" and found is not None:
+            unit = next((name for name, short in UNIT_SHORT.items() if short == found["unit"]), "")
+            scope = found["scope"] or "campaign"
+            raises[f"{scope}.{unit}" if unit else scope] += int(found["times"] or 1)
+    return raises
+
+
+def doublings(limit: Decimal | float | None, needed: Decimal | None) -> int:
+    """How often *limit* must be doubled to hold *needed*; at least once."""
+    times = 1
+    while limit and needed is not None and Decimal(str(limit)) * 2**times < needed:
+        times += 1
+    return times
 
 
 def budget_asker(
@@ -93,9 +118,9 @@ def budget_asker(
 ) -> MoreBudget:
     """Asks the owner to double the limits that were reached, and doubles them on a yes. Raises GateRefused on a no.
 
-    A no that stands in *before*, the journal as it was found, is asked again: somebody wants to go on. A day that is
-    over is not asked about, unless it was: the next one has a limit of its own. A campaign that is *retold* asks what
-    *before* asked, whatever day it is.
+    A no that stands in *before*, the journal as it was found, is asked again: somebody wants to go on. A day's gate
+    ends with its day, and a day that is over is not asked about: the next one has a limit of its own. A campaign that
+    is *retold* asks what *before* asked, whatever day it is.
     """
     known = {decided.gate_id for decided in budget_decisions(before, config.campaign)}
     put = {said.body.gate_id for said in before if isinstance(said.body, GateRequest)}
@@ -109,24 +134,30 @@ def budget_asker(
             told = steps.told(GateDecided)
             asked = len(budget_decisions(told, config.campaign)) + 1
             raised = budget_raises(told, config.campaign)
-            if _limit(brains.limits_of(config.budget, raised), whose, unit) == 0:
-                raise BudgetExceeded(f"{stopped.reason}; a budget of 0 is not made larger by doubling it")
-            gate_id = gatekeeping.gate_id(config.campaign, f"budget{asked}" + (f"-{whose}" if whose else ""))
-            if day is not None and gate_id not in put and (retold or day < steps.now_ms() // DAY_MS):
+            step = _step(brains.limits_of(config.budget, raised), whose, unit, stopped)
+            gate_id = gatekeeping.gate_id(
+                config.campaign, f"budget{asked}" + (f"-{whose}" if whose else "") + step.suffix
+            )
+            over = None if day is None else (day + 1) * DAY_MS
+            if over is not None and gate_id not in put and (retold or over <= steps.now_ms()):
                 return
-            raised[whose or "campaign"] += 1
+            raised[step.scope] += step.times
             request = gatekeeping.request(
                 gate_id,
-                f"double {_of_whom(whose)} budget for models",
+                step.action,
                 stopped.reason,
                 gatekeeping.budget_bytes(config.campaign, asked, raised),
                 config.gates.budget,
                 config.gates,
                 steps.now_ms(),
             )
+            if over is not None:  # the next day has a limit of its own: nobody need answer for this one
+                request = request.model_copy(update={"expires_at": min(request.expires_at, over)})
             decided = await steps.gate(request, because)
             if decided.answer == "approved":
                 budget.raise_to(brains.limits_of(config.budget, raised))
+                return
+            if decided.answer == "expired" and over is not None and over <= decided.at:
                 return
             if decided.gate_id not in known:
                 said = "nobody said yes in time to" if decided.answer == "expired" else "the answer was no to"
@@ -137,7 +168,32 @@ def budget_asker(
     return ask
 
 
-def _limit(limits: BudgetLimits, whose: str, unit: str) -> object:
+class _Step(NamedTuple):
+    """What a gate asks for: how often the limits of *scope* are doubled, in words, and in its own name."""
+
+    scope: str
+    times: int
+    action: str
+    suffix: str = ""
+
+
+def _step(limits: BudgetLimits, whose: str, unit: str, stopped: RoleFellBack) -> _Step:
+    """The step that is enough for what was stopped: a doubling, or more of the one limit that stopped it.
+
+    Raises BudgetExceeded where no doubling helps.
+    """
+    limit = _limit(limits, whose, unit)
+    if limit == 0:
+        raise BudgetExceeded(f"{stopped.reason}; a budget of 0 is not made larger by doubling it")
+    times = doublings(limit, stopped.needed)
+    scope, of_whom = whose or "campaign", _of_whom(whose)
+    if times == 1 or limit is None:
+        return _Step(scope, 1, f"double {of_whom} budget for models")
+    action = f"raise {of_whom} limit of {limit} {unit} for models to {limit * 2**times}, which the next request needs"
+    return _Step(f"{scope}.{unit}", times, action, f".{UNIT_SHORT[unit]}{times}")
+
+
+def _limit(limits: BudgetLimits, whose: str, unit: str) -> Decimal | float | None:
     day = scoped_day(whose)
     scope = limits.on(day) if day is not None else limits.of(whose) if whose else limits.campaign
     return getattr(scope, unit) if unit in Limits.model_fields else None

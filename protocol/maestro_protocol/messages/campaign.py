@@ -271,6 +271,15 @@ class Memory(Frozen):
     after: Metrics | None
 
 
+class RoleTurns(Frozen):
+    """Who answered one role's turns: its model, or the rules that took over where the model gave no usable answer."""
+
+    role: Role
+    model: Line
+    by_model: Annotated[int, Field(ge=0)]
+    by_rules: Annotated[int, Field(ge=0)]
+
+
 class CampaignFinished(Frozen):
     """The campaign's end: what ``metrics_global.json`` holds, with the verdict."""
 
@@ -284,7 +293,10 @@ class CampaignFinished(Frozen):
     whole: Metrics | None
     verdict: Verdict | None = None
     memory: tuple[Memory, ...] = ()
-    """One for each role whose model's knowledge has a known end."""
+    """One for each role whose model's knowledge has a known end and that answered a turn by it: of the tests of the
+    segments in which it did."""
+    thinking: Annotated[tuple[RoleTurns, ...], Field(exclude_if=lambda value: not value)] = ()
+    """One for each role that was given a model."""
     reason: Line = ""
     refused: Line = ""
     """What a gate refused at the end: the sealed part stayed closed, and the verdict says so."""

@@ -216,6 +216,8 @@ class RoleFellBack(Frozen):
     repairs: int
     limit: Line = ""
     """Which limit stopped it, as its owner writes it (``usd``, ``critic.tokens``), where the brain is ``budget``."""
+    needed: Annotated[Money | None, Field(exclude_if=lambda value: value is None)] = None
+    """How large that limit must be for the request that it stopped; null where any larger one will do."""
 
 
 class ModelCalled(Frozen):

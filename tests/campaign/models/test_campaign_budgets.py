@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from maestro.wiring.replays import replay_campaign
 from maestro_agents import budget as limits
 from maestro_protocol.errors import BudgetExceeded, ConfigError, GateRefused
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig, Limits, ModelPrice, RoleLimits
-from maestro_protocol.messages.gate import GateRequest
+from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import ModelCalled, RoleFellBack
 from maestro_protocol.ports import Amount, Hold, Taken
 
@@ -166,7 +167,7 @@ async def test_a_yes_to_more_on_one_day_is_none_for_the_next_across_a_stop(
     assert await asyncio.to_thread(_retold, run.folder, tmp_path, small_data) is None
 
 
-async def test_midnight_while_the_gate_is_open_ends_what_it_asked_for(
+async def test_a_campaign_that_waits_for_a_days_budget_goes_on_when_the_day_is_over(
     small_data: Path, tmp_path: Path, vendor_server: VendorServer, calendar: type[Calendar]
 ) -> None:
     settings = vendors(tmp_path, vendor_server)
@@ -174,13 +175,38 @@ async def test_midnight_while_the_gate_is_open_ends_what_it_asked_for(
 
     async def after_midnight(gates: Any, request: GateRequest) -> None:
         if ".budget1-" in request.gate_id:
-            calendar.days = 1
-        await (yes if ".budget1-" in request.gate_id else no)(gates, request)
+            calendar.days = 1  # and nobody answers
+        else:
+            await no(gates, request)
 
     with pytest.raises(GateRefused):
         await attended(config, settings, after_midnight)
     assert len(vendor_server.requests) == 4
     assert (await taken(settings, CAMPAIGN, day=today() + 1)).day.requests == 2
+    run, _ = await gone_on_with(CAMPAIGN, settings, yes)
+    assert bodies(journal_of(run.folder), GateDecided)[0].answer == "expired"
+    assert await asyncio.to_thread(_retold, run.folder, tmp_path, small_data) is None
+
+
+async def test_a_gate_asks_for_what_the_next_step_needs_and_for_no_more_of_the_other_limits(
+    small_data: Path, tmp_path: Path, vendor_server: VendorServer
+) -> None:
+    settings = vendors(tmp_path, vendor_server)
+    config = modelled(small_data, settings, tokens=1_000, usd=Decimal(3))
+    requests: list[GateRequest] = []
+
+    async def look(gates: Any, request: GateRequest) -> None:
+        requests.append(request)
+        await yes(gates, request)
+
+    run, seen = await attended(config, settings, look)
+    assert re.fullmatch(rf"{CAMPAIGN}\.budget1\.tok\d+", seen[0]), seen
+    assert "limit of 1000 tokens for models to " in requests[0].action
+    assert len(vendor_server.requests) > 1, "one yes was enough for the request that asked"
+    assert len(seen) < 8
+    stops = bodies(journal_of(run.folder), RoleFellBack)
+    assert stops[0].needed is not None
+    assert await asyncio.to_thread(_retold, run.folder, tmp_path, small_data) is None
 
 
 def test_what_was_spent_before_a_stop_is_not_forgotten_on_resume(

@@ -247,3 +247,23 @@ def test_text_that_tries_to_instruct_is_shown_as_text_and_does_nothing(
     assert "<script>alert(1)" not in page
     assert "<script>alert(1)" not in (run.folder / "summary.md").read_text()
     assert bounded(run.folder) > 24
+
+
+@pytest.mark.parametrize("useless", [True, False])
+def test_who_thought_is_said_at_the_top(small_data: Path, tmp_path: Path, useless: bool) -> None:
+    def script(number: int, request: Received) -> Told | None:
+        return Told(status=400, text="no") if useless else None
+
+    with VendorServer(script) as server:
+        settings = settings_in(tmp_path, anthropic_api_key="k" * 9, anthropic_base_url=server.anthropic_url)
+        choice = BrainChoice(role="critic", brain="anthropic", model="claude-sonnet-5-5")
+        others = [BrainChoice(role=role) for role in ("maestro", "strategist", "implementer")]
+        config = small_config(small_data, settings, brains=(*map(brains.described, others), brains.described(choice)))
+        run = conducted(config, settings)
+    (turns,) = run.finished.thinking
+    assert turns.by_model + turns.by_rules > 1
+    assert (turns.by_model == 0, turns.by_rules == 0) == (useless, not useless)
+    told = f"Models answered {turns.by_model} of {turns.by_model + turns.by_rules} turns"
+    assert told in (run.folder / "summary.md").read_text()
+    assert told in (run.folder / "summary.html").read_text()
+    assert bool(run.finished.memory) is not useless, "a model that answered nothing can have remembered nothing"
