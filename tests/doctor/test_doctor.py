@@ -23,7 +23,7 @@ from maestro.wiring.workspace import open_workspace_store, remember_data
 
 NAMES = [
     *("python", "packages", "kernels", "clock", "disk"),
-    *("runs", "leftovers", "database", "bus", "keys", "data", "specs"),
+    *("runs", "leftovers", "database", "bus", "keys", "model servers", "data", "specs"),
 ]
 CANARY = "sk-canary-0123456789"
 
@@ -280,3 +280,16 @@ def test_json_is_json(tmp_path: Path) -> None:
     told = json.loads(maestro("doctor", "--json", "--out", str(tmp_path)).stdout)
     assert told["well"] is True
     assert {key for check in told["checks"] for key in check} == {"name", "outcome", "detail", "fix", "mended"}
+
+
+def test_what_a_server_of_models_was_found_to_take_is_said_without_its_password(tmp_path: Path) -> None:
+    from maestro.settings import Settings
+    from maestro.wiring.brains import ServerBook
+    from maestro_agents.api import ServerTraits
+
+    book = ServerBook(Settings(runs=tmp_path / "runs"))
+    book.remember("http://me:secret@localhost:8000/v1", "llama", ServerTraits(max_completion_tokens=True))
+    ended = maestro("doctor", "--json", "--out", str(tmp_path / "runs"))
+    told = checks_in(ended)["model servers"]
+    assert "http://localhost:8000/v1 llama takes max_completion_tokens" in str(told)
+    assert "secret" not in ended.stdout
