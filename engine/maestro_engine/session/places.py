@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from maestro_engine.feeds.facts import FACTS
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.safety.state import StateFile
 from maestro_protocol.errors import DataError, UsageError
 
 _NAME = re.compile(r"s(\d{4,})-([a-z]+)-([a-z0-9._-]+)")
-CARRIED = ("binance", "bitunix")
+CARRIED = tuple(name for name, facts in FACTS.items() if facts.persistent)
 """Sources whose paper account goes on from session to session; a simulation or a replay is its own experiment."""
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from maestro_engine.feeds.clock import ReceiveStamps
+from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.port import Feed
 from maestro_engine.session.clearing import mend
 from maestro_engine.session.config import SessionConfig
@@ -140,6 +141,9 @@ class Session:
         trader.say(records.SystemStartup(run.name, self.config.env, config, opened.resumed, opened.down_ms))
         trader.say(records.SystemState("INITIALIZING", opened.fell_back or ""))
         trader.say(opened.margin)
+        lacks = FACTS[self.config.source].lacks()
+        if lacks:
+            trader.say(records.SourceLacks(self.config.source, lacks))
         for trip in guard.trips:
             trader.say(records.CircuitBreakerRestored(trip.breaker, trip.detail, trip.at))
         trader.save()

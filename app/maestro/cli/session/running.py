@@ -226,6 +226,8 @@ def _tell(line: bytes) -> None:
     if said["event"] in TOLD:
         detail = said.get("detail") or said.get("source") or ""
         sys.stderr.write(f"{said.get('state', said['event'])} {detail}".rstrip() + "\n")
+    if said["event"] == "SourceLacks":
+        sys.stderr.write(f"{said['source']} tells no {', no '.join(said['what'])}: a session there does without\n")
     if said["event"] == "CircuitBreakerRestored":
         sys.stderr.write(f"Nothing is entered until {way_out(str(said['reason']))}\n")
 

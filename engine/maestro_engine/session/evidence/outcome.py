@@ -23,6 +23,7 @@ from maestro_engine.backtest.kernel import BLUNDER_BARS, BLUNDER_RISK
 from maestro_engine.backtest.records import Chunk
 from maestro_engine.backtest.spec import Window
 from maestro_engine.backtest.trade import Span
+from maestro_engine.feeds.facts import FACTS
 from maestro_engine.figures import Figures
 from maestro_engine.market.bars import Bars
 from maestro_engine.market.timeframes import TIMEFRAMES
@@ -200,7 +201,7 @@ def run_of(config: SessionConfig, campaign: CampaignId, begins_ms: int) -> RunCo
         first_ms=begins_ms,
         last_ms=begins_ms + round(config.duration_s * 1_000),
         simulated=config.source == "sim",
-        has_taker_volume=config.source != "bitunix",
+        has_taker_volume=FACTS[config.source].taker_volume,
     )
     return RunConfig(
         run_id="root",

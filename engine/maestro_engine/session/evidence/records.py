@@ -43,6 +43,13 @@ class AmountConverted(Record, frozen=True):
     within_bars: int
 
 
+class SourceLacks(Record, frozen=True):
+    """What the source of prices does not tell, so that it is not traded by: without funding, none is paid."""
+
+    source: str
+    what: tuple[str, ...]
+
+
 class SystemState(Record, frozen=True):
     state: str
     detail: str = ""

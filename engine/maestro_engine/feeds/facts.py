@@ -1,0 +1,31 @@
+"""facts owns what each source of prices can do: declared once, and said wherever it cannot."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class SourceFacts(Struct, frozen=True):
+    """What a source tells of a perpetual future."""
+
+    taker_volume: bool
+    """Candles say how much was bought by takers."""
+    mark_price: bool
+    funding: bool
+    """Rates and times of funding, so that it is paid and received."""
+    persistent: bool
+    """The paper account goes on from session to session; else each is an experiment of its own."""
+
+    def lacks(self) -> tuple[str, ...]:
+        """What it cannot do, in words."""
+        told = {"taker volume": self.taker_volume, "mark price": self.mark_price, "funding": self.funding}
+        return tuple(name for name, can in told.items() if not can)
+
+
+FACTS = {
+    "sim": SourceFacts(taker_volume=True, mark_price=True, funding=True, persistent=False),
+    "replay": SourceFacts(taker_volume=True, mark_price=True, funding=True, persistent=False),
+    "binance": SourceFacts(taker_volume=True, mark_price=True, funding=True, persistent=True),
+    "bitunix": SourceFacts(taker_volume=False, mark_price=False, funding=False, persistent=True),
+}
+"""A recording tells what was recorded; of Bitunix no channel with marks or funding was ever seen."""
