@@ -24,6 +24,15 @@ Scale = Literal["notional"]
 Unit = Literal["bars", "usd", "x_atr", "z", "ratio", "bps", "votes", "switch"]
 
 
+def _is_linear(value: object) -> bool:
+    return value == "linear"
+
+
+def _is_unsaid(value: object) -> bool:
+    """What says nothing is not written: every question to a role carries the whole space."""
+    return value is None
+
+
 class ParameterSpec(Frozen):
     """One parameter a method, gate or exit declares."""
 
@@ -41,6 +50,17 @@ class ParameterSpec(Frozen):
     """The data column without which the parameter has no meaning."""
     scales_with: Annotated[Scale | None, Field(exclude_if=lambda scale: scale is None)] = None
     """What its values grow with: an amount of money is declared for a position of ``DECLARED_FOR`` USD."""
+    scale: Annotated[Literal["linear", "log"], Field(exclude_if=_is_linear)] = "linear"
+    """How a search draws values: evenly, or evenly in their logarithms, as befits lengths and amounts."""
+    search_low: Annotated[float | None, Field(exclude_if=_is_unsaid)] = None
+    search_high: Annotated[float | None, Field(exclude_if=_is_unsaid)] = None
+    """Between which values a search begins, inside the bounds; null is the bound. Moves may go on to the bounds."""
+    method: Annotated[Name | None, Field(exclude_if=_is_unsaid)] = None
+    """The method that declares the parameter; null for what all tests have."""
+    switch: Annotated[Name | None, Field(exclude_if=_is_unsaid)] = None
+    """The parameter of kind bool that has to be on for this one to have a meaning; null where none has."""
+    below: Annotated[Name | None, Field(exclude_if=_is_unsaid)] = None
+    """The parameter that must be larger than this one; null where none must."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -48,8 +68,18 @@ class ParameterSpec(Frozen):
             raise ValueError(f"{self.name}: its lower bound {self.low} is above its upper bound {self.high}")
         if self.kind == "int" and any(n % 1 for n in (self.low, self.high, self.step)):
             raise ValueError(f"{self.name}: bounds and step of a whole number are whole numbers")
+        if not self.low <= self.start[0] <= self.start[1] <= self.high:
+            raise ValueError(f"{self.name}: a search begins at {self.start}, outside {self.low} .. {self.high}")
+        if self.scale == "log" and self.start[0] <= 0:
+            raise ValueError(f"{self.name}: has no logarithm at {self.start[0]}: begin above 0, or on a linear scale")
         self.check(self.default)
         return self
+
+    @property
+    def start(self) -> tuple[float, float]:
+        """Lowest and highest value with which a search begins."""
+        low = self.low if self.search_low is None else self.search_low
+        return low, self.high if self.search_high is None else self.search_high
 
     def check(self, value: Value) -> Value:
         """Give *value* in the parameter's own type, or raise :class:`ParameterError` saying why not."""

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from maestro.cli import thinking
+from maestro.cli import study_search, thinking
 from maestro.cli.progress import counting
 from maestro.cli.show import emit, table
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Put the product itself to the test.")
+app.command("search")(study_search.search)
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, help="Processes.")]

@@ -34,7 +34,7 @@ from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig, VerdictWord
 from maestro_protocol.messages.report import SegmentFinished, TestReport
 from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
-from maestro_protocol.ports import Record, Stored
+from maestro_protocol.ports import Record, Runner, Stored
 
 CONFIDENCE_Z = 1.959964
 
@@ -110,16 +110,19 @@ class Told:
     word: VerdictWord
     sentence: str
     tests: tuple[TestReport, ...]
+    finalists: tuple[RunConfig, ...] = ()
+    """What the sealed part was opened for, the best first; empty too where the campaign was kept."""
 
 
-async def tell(config: CampaignConfig, market: Market) -> Told:
-    """Run *config* in memory, with rules for brains."""
+async def tell(config: CampaignConfig, market: Market, runner: Runner | None = None) -> Told:
+    """Run *config* in memory, with rules for brains; backtests by *runner* where it is not the market's."""
     clock, bus = SystemClock(), LocalBus()
-    steps = Steps(config.campaign, MemoryStore(), bus, market.runner, clock, gates.RecordedGate([]))
+    runner = runner or market.runner
+    steps = Steps(config.campaign, MemoryStore(), bus, runner, clock, gates.RecordedGate([]))
     desk = Desk(
         config=config,
         steps=steps,
-        runner=market.runner,
+        runner=runner,
         statistics=market.statistics,
         judge=market.judge,
         folder=Nowhere(),
@@ -127,11 +130,14 @@ async def tell(config: CampaignConfig, market: Market) -> Told:
         openings=Uncounted(),
     )
     await steps.open()
+    campaign = Campaign(desk)
     async with brains.roles_on(bus, config.brains, lambda choice: build_agent(choice, clock=clock)):
-        finished = await Campaign(desk).run()
+        finished = await campaign.run()
     if finished.verdict is None:
         raise UsageError("a study needs a verdict")
-    return Told(config.seed, finished.verdict.word, finished.verdict.sentence, tuple(desk.tests))
+    return Told(
+        config.seed, finished.verdict.word, finished.verdict.sentence, tuple(desk.tests), tuple(campaign.finalists())
+    )
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ class Method:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scans", repeated(self.scan))
+        above = dict(self.ascending)
+        owned = (spec.model_copy(update={"method": self.name, "below": above.get(spec.name)}) for spec in self.specs)
+        object.__setattr__(self, "specs", tuple(owned))
 
     def check_order(self, values: Mapping[str, Value]) -> None:
         """Raise :class:`ParameterError` when a pair of parameters is not in ascending order."""
