@@ -5,6 +5,11 @@ import sys
 
 def run() -> None:
     """Load the command line, which takes a moment in which somebody may think better of it, and hand over to it."""
+    if sys.platform == "win32":  # locks, signals and sockets of the system that Windows has not
+        sys.stderr.write(
+            "maestro: runs on Linux and macOS, not on Windows itself; install WSL (wsl --install) and run it there\n"
+        )
+        raise SystemExit(1)
     try:
         from maestro.cli.main import run as hand_over
 

@@ -32,7 +32,7 @@ Bus = Annotated[
 Remote = Annotated[
     list[str] | None, typer.Option("--remote", help="ROLE that `maestro agent run ROLE` answers for; needs a bus.")
 ]
-CampaignArg = Annotated[str, typer.Argument(help="Id of the campaign, as `maestro campaign list` shows it.")]
+CampaignArg = Annotated[str, typer.Argument(help="Id of the campaign, as `maestro campaign list` shows it, or last.")]
 
 
 Config = Annotated[
@@ -140,6 +140,7 @@ def resume(
     from maestro.wiring.campaigns import resume_campaign
 
     settings, away = settings_with(out, bus), _roles(remote)
+    campaign = campaign_id(settings, campaign)
     _conduct(lambda observer: resume_campaign(campaign, settings, observer, jobs, data, away), as_json)
 
 
@@ -175,12 +176,12 @@ def _conduct(start: Callable[[Observer], Coroutine[Any, Any, CampaignRun]], as_j
 
 
 def _show_end(done: CampaignRun, as_json: bool) -> None:
-    from maestro.cli.show import campaign_end
+    from maestro.cli.show import SUM_OF_TESTS, campaign_end
 
     if as_json:
         sealed = None if done.sealed is None else done.sealed.model_dump(mode="json")
         told = {"campaign": done.campaign, "folder": str(done.folder), "sealed": sealed}
-        emit(told | done.finished.model_dump(mode="json"))
+        emit({**told, "notes": {"total_pnl": SUM_OF_TESTS}, **done.finished.model_dump(mode="json")})
     else:
         campaign_end(done.campaign, done.folder, done.finished)
     if done.finished.refused:
@@ -189,7 +190,7 @@ def _show_end(done: CampaignRun, as_json: bool) -> None:
 
 @app.command("replay")
 def replay(
-    campaign: Annotated[str, typer.Argument(help="Id of a campaign, or its folder, wherever it was carried.")],
+    campaign: Annotated[str, typer.Argument(help="Id of a campaign, last, or its folder, wherever it was carried.")],
     data: Annotated[Path | None, typer.Option(help="The data file, where it is not known here.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads.")] = 2,
     out: Out = None,
@@ -228,7 +229,8 @@ def reopen(
     from maestro.cli.show import verdict_table
     from maestro.wiring.reopening import reopen_campaign
 
-    verdict = asyncio.run(reopen_campaign(campaign, runs, settings_with(out), jobs, data))
+    settings = settings_with(out)
+    verdict = asyncio.run(reopen_campaign(campaign_id(settings, campaign), runs, settings, jobs, data))
     if as_json:
         emit(verdict.model_dump(mode="json"))
         return
@@ -238,7 +240,7 @@ def reopen(
 
 @app.command("hash")
 def hash_(
-    campaign: Annotated[str, typer.Argument(help="Id of a campaign, or its folder.")],
+    campaign: Annotated[str, typer.Argument(help="Id of a campaign, last, or its folder.")],
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -262,7 +264,7 @@ def list_(out: Out = None, as_json: Json = False) -> None:
     if as_json:
         emit(rows)
     elif rows:
-        table("Campaigns", ["campaign", "status", "tests", "total_pnl", "verdict"], rows)
+        table("Campaigns", ["campaign", "status", "tests", ("total_pnl", "tests' PnL added up"), "verdict"], rows)
     else:
         sys.stdout.write("No campaigns yet. Start one with: maestro campaign run\n")
 
@@ -298,10 +300,23 @@ def settings_with(out: Path | None, bus: str | None = None) -> Settings:
     return Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
+def campaign_id(settings: Settings, campaign: str) -> str:
+    """*campaign*, or the newest that is kept where it is ``last``. Raises UsageError where none is."""
+    from maestro.cli.show import campaigns_in
+
+    if campaign != "last":
+        return campaign
+    known = campaigns_in(settings.runs)
+    if not known:
+        raise UsageError(f"last: no campaign is kept in {settings.runs}; start one with: maestro campaign run")
+    return str(known[-1]["campaign"])
+
+
 def campaign_folder(settings: Settings, campaign: str) -> Path:
     """The folder of a campaign that exists. Raises UsageError naming the nearest one."""
     from maestro.cli.show import campaigns_in
 
+    campaign = campaign_id(settings, campaign)
     known = [str(row["campaign"]) for row in campaigns_in(settings.runs)]
     if campaign not in known:
         raise unknown_campaign(campaign, known, str(settings.runs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -15,8 +16,8 @@ from maestro_protocol.errors import MaestroError
 app = typer.Typer(
     name="maestro",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Role agents that search for trading edges on an embedded engine, and an honest verdict at the end.",
     epilog="--debug, anywhere, shows the whole trace of an error.",
@@ -36,6 +37,21 @@ app.command("clean")(doctor.clean)
 app.command("methods")(things.methods)
 app.command("schema")(things.schema)
 app.command("version")(things.version)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        things.version()
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version, and exit.")
+    ] = False,
+) -> None:
+    """Role agents that search for trading edges on an embedded engine, and an honest verdict at the end."""
 
 
 def run() -> None:

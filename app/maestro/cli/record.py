@@ -23,17 +23,20 @@ FOLLOW_SECONDS = 0.5
 
 
 def journal(
-    campaign: Annotated[str, typer.Argument(help="Id of the campaign.")],
+    campaign: Annotated[str, typer.Argument(help="Id of the campaign, or last.")],
     follow: Annotated[bool, typer.Option("--follow", help="Go on as it grows, until it is finished.")] = False,
     after: Annotated[int, typer.Option(min=0, help="Begin after this sequence number.")] = 0,
     out: Out = None,
 ) -> None:
     """Print a campaign's journal from the store: one JSON envelope a line."""
-    from maestro.cli.campaign import settings_with
+    from maestro.cli.campaign import campaign_id, settings_with
     from maestro.wiring.workspace import open_workspace_store
 
+    settings = settings_with(out)
+    campaign = campaign_id(settings, campaign)
+
     async def run() -> None:
-        store = await open_workspace_store(settings_with(out))
+        store = await open_workspace_store(settings)
         try:
             await _print(store, campaign, after, follow)
         finally:
@@ -66,25 +69,18 @@ def why(
 ) -> None:
     """Print who set a parameter: which role said what, on which evidence, approved by whom."""
     from maestro.cli.campaign import campaign_folder, settings_with
-    from maestro.cli.show import campaigns_in
     from maestro.control.record.lineage import explain
     from maestro.wiring.live.rounds import planned_as
     from maestro.wiring.replays import read_journal
-    from maestro_protocol.errors import UsageError
 
     settings = settings_with(out)
     planned = planned_as(settings, run) if campaign is None else None
     if planned is not None:
         campaign, run = planned
-    if campaign is None:
-        known = campaigns_in(settings.runs)
-        if not known:
-            raise UsageError(f"no campaign is kept in {settings.runs}")
-        campaign = str(known[-1]["campaign"])
-    folder = campaign_folder(settings, campaign)
+    folder = campaign_folder(settings, campaign or "last")
     chain = explain(folder, read_journal(folder), run, parameter)
     if as_json:
-        emit({"campaign": campaign, **asdict(chain)})
+        emit({"campaign": folder.name, **asdict(chain)})
     else:
         sys.stdout.write(in_prose(chain))
 
@@ -110,16 +106,19 @@ def in_prose(chain: Chain) -> str:
 
 
 def costs(
-    campaign: Annotated[str | None, typer.Option(help="Only this campaign.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Only this campaign; last is the newest.")] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Show what models have cost, by campaign, role and model."""
-    from maestro.cli.campaign import settings_with, unknown_campaign
+    from maestro.cli.campaign import campaign_id, settings_with, unknown_campaign
     from maestro.wiring.workspace import open_workspace_store
 
+    settings = settings_with(out)
+    campaign = None if campaign is None else campaign_id(settings, campaign)
+
     async def gather() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        store = await open_workspace_store(settings_with(out))
+        store = await open_workspace_store(settings)
         try:
             names = await store.campaigns()
             if campaign is not None and campaign not in names:
