@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -74,7 +75,7 @@ def test_a_shell_can_complete() -> None:
     assert "--install-completion" in maestro("--help").stdout
 
 
-def test_last_without_any_campaign_says_how_to_get_one(tmp_path) -> None:
+def test_last_without_any_campaign_says_how_to_get_one(tmp_path: Path) -> None:
     for command in (("show", "last"), ("resume", "last"), ("journal", "last")):
         asked = maestro("campaign", *command, "--out", str(tmp_path / "runs"))
         assert asked.returncode == 2
