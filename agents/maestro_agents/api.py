@@ -14,6 +14,7 @@ from maestro_agents.brains.wire.dialect import ServerMemory, ServerTraits
 from maestro_agents.budget import DAY_MS, Budget, BudgetLimits, DayLimits, scoped_day
 from maestro_agents.calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.conversation import Conversation
+from maestro_agents.estimate import Estimate, Turns, estimated
 from maestro_agents.prices import Price, Prices
 from maestro_agents.roles import ROLES, control_of, rules_of
 from maestro_agents.serving import CONTROL, serve, topic_of
@@ -38,15 +39,18 @@ __all__ = [
     "BudgetLimits",
     "ClientOptions",
     "DayLimits",
+    "Estimate",
     "Price",
     "Prices",
     "PromptOptions",
     "ScriptedBrain",
     "ServerMemory",
     "ServerTraits",
+    "Turns",
     "Usage",
     "WhenExhausted",
     "build_agent",
+    "estimated",
     "knowledge_cutoff",
     "model_of",
     "scoped_day",

@@ -91,6 +91,7 @@ def run(
     price: thinking.Prices = None,
     bus: Bus = None,
     remote: Remote = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what models may cost, and run nothing.")] = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -118,7 +119,21 @@ def run(
     request = request_of(config, _given(**said), settings)
     _inside(request.only_segment, request.segments, request.tests)
     plan = thinking.parse_budget(budget or (), request.budget, price or ())
-    _run(request.model_copy(update={"budget": plan}), settings, jobs, as_json, remote)
+    request = request.model_copy(update={"budget": plan})
+    if estimate:
+        _estimate(request, settings, as_json)
+    else:
+        _run(request, settings, jobs, as_json, remote)
+
+
+def _estimate(request: CampaignRequest, settings: Settings, as_json: bool) -> None:
+    from maestro.wiring.campaigns import estimate_campaign
+
+    told = estimate_campaign(request, settings)
+    if as_json:
+        emit({"estimate": told})
+    else:
+        sys.stdout.write(f"{plain(told)}\n")
 
 
 def _given(**options: Any) -> dict[str, Any]:

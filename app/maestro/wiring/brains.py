@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from maestro.control.campaign import PAGE_EVERY
+from maestro.control.segment import MAX_PROPOSALS
 from maestro.control.steps import REPLIES, question_id, used_up
 from maestro.settings import Settings
 from maestro.wiring import workspace
@@ -25,7 +27,9 @@ from maestro_agents.api import (
     Prices,
     PromptOptions,
     ServerTraits,
+    Turns,
     build_agent,
+    estimated,
     knowledge_cutoff,
     model_of,
     scoped_day,
@@ -130,10 +134,15 @@ def _entry(server: str, model: str) -> str:
     return f"{re.sub(r'//[^/@]*@', '//', server)} {model}"
 
 
+def prices_of(config: CampaignConfig) -> Prices:
+    """What tokens cost in a campaign: its own prices, then the table's."""
+    return Prices({named.model: Price(input=named.input, output=named.output) for named in config.budget.prices})
+
+
 def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: CallLog, budget: Budget) -> MakeAgent:
     """Agents that ask their vendors, within *budget*, every call in *calls*."""
     prompts = PromptOptions(folder=settings.prompts, blind=config.blind)
-    prices = Prices({named.model: Price(input=named.input, output=named.output) for named in config.budget.prices})
+    prices = prices_of(config)
 
     def make(choice: BrainChoice) -> Agent:
         return build_agent(
@@ -193,6 +202,46 @@ class StoppedAgent(Agent):
 
     async def close(self) -> None:
         await self._agent.close()
+
+
+def expected_turns(config: CampaignConfig) -> dict[Role, Turns]:
+    """How often each role of a campaign is asked: when all goes well at once, and with every proposal and alert."""
+    segments = 1 if config.only_segment is not None else min(config.segments, config.tests)
+    pages = segments // PAGE_EVERY
+    batches = segments + config.tests // config.batch
+    return {
+        "maestro": Turns(segments + pages, segments + pages),
+        "strategist": Turns(segments, MAX_PROPOSALS * segments + batches),
+        "critic": Turns(segments, MAX_PROPOSALS * segments + batches),
+        "implementer": Turns(segments, segments + batches),
+    }
+
+
+def forecast(config: CampaignConfig, at_ms: int) -> str:
+    """What models are likely to take of a campaign, and the limits in force, in one line; empty without models."""
+    models = {
+        choice.role: (choice, choice.model or choice.brain)
+        for choice in config.brains
+        if choice.brain in ("anthropic", "openai")
+    }
+    if not models:
+        return ""
+    expected = estimated(expected_turns(config), models, prices_of(config), at_ms)
+    (few, many), (less, more) = expected.requests, expected.tokens
+    cost = (
+        "a cost that nobody knows" if expected.usd is None else f"{expected.usd[0]:.2f} to {expected.usd[1]:.2f} USD"
+    )
+    limits = [
+        f"{amount:,} {'USD' if name == 'usd' else name}"
+        for name in Limits.model_fields
+        if (amount := getattr(config.budget, name)) is not None
+    ]
+    inside = f"at {', '.join(limits)}" if limits else "at no limit of the campaign's"
+    then = "offline rules go on" if config.budget.when_exhausted == "offline" else "its owner is asked"
+    return (
+        f"models of {', '.join(models)}: {few:,} to {many:,} requests, {less:,} to {more:,} tokens, {cost} expected; "
+        f"{inside} {then}"
+    )
 
 
 @asynccontextmanager

@@ -144,14 +144,7 @@ async def run_campaign(
 
     Raises MaestroError; what was finished by then is kept and can be resumed.
     """
-    if request.data is not None:
-        bars, mended = markets.read_bars(request.data, request.symbol)
-        for line in mended:
-            gates.tell_on_stderr(f"{request.data.name}: {line}")
-        workspace.remember_data(settings, bars.digest, request.data)
-    else:
-        bars, mended = markets.simulated_bars(request.market, request.seed), []
-    config = resolve(request, bars, settings, mended)
+    config, bars = _asked_for(request, settings)
     market = markets.market_of(config, bars, jobs)
     check_rules(config, market.runner.space(market.runner.methods()))
     store = await workspace.open_workspace_store(settings)
@@ -159,10 +152,34 @@ async def run_campaign(
         name = workspace.free_name(config.campaign, await store.campaigns(), settings)
         named = config.model_copy(update={"campaign": name})
         sealed = await _announce(named, market, store)
+        expected = brains.forecast(named, SystemClock().now_ms())
+        if expected:
+            gates.tell_on_stderr(expected)
         done = await _conduct(named, market, store, settings, observer, away)
         return replace(done, sealed=sealed)
     finally:
         await store.close()
+
+
+def estimate_campaign(request: CampaignRequest, settings: Settings) -> str:
+    """What models are likely to take of *request*, and the limits in force, in one line; nothing is asked or kept.
+
+    Raises MaestroError where it cannot run.
+    """
+    config, _ = _asked_for(request, settings)
+    return brains.forecast(config, SystemClock().now_ms()) or "no role has a model; offline rules cost nothing"
+
+
+def _asked_for(request: CampaignRequest, settings: Settings) -> tuple[CampaignConfig, Bars]:
+    """The request resolved, and its data. Raises MaestroError."""
+    if request.data is None:
+        bars = markets.simulated_bars(request.market, request.seed)
+        return resolve(request, bars, settings), bars
+    bars, mended = markets.read_bars(request.data, request.symbol)
+    for line in mended:
+        gates.tell_on_stderr(f"{request.data.name}: {line}")
+    workspace.remember_data(settings, bars.digest, request.data)
+    return resolve(request, bars, settings, mended), bars
 
 
 async def _announce(config: CampaignConfig, market: Market, store: SqlStore) -> LooksCounted | None:

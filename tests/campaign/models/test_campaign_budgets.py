@@ -15,7 +15,7 @@ from vendor_server import VendorServer
 
 from maestro.clock import SystemClock
 from maestro.settings import Settings
-from maestro.wiring import campaigns, workspace
+from maestro.wiring import brains, campaigns, workspace
 from maestro.wiring import gates as waiting
 from maestro.wiring.replays import replay_campaign
 from maestro_agents import budget as limits
@@ -312,3 +312,18 @@ async def test_a_limit_that_nobody_has_is_the_campaigns(
     monkeypatch.setattr(RoleFellBack, "model_copy", lying)
     _, seen = await attended(modelled(small_data, settings, requests=8), settings, yes)
     assert seen == [f"{CAMPAIGN}.budget1"]
+
+
+def test_what_a_campaign_may_cost_is_said_before_it_costs_and_holds(
+    small_data: Path, tmp_path: Path, vendor_server: VendorServer
+) -> None:
+    settings = vendors(tmp_path, vendor_server)
+    config = modelled(small_data, settings, usd=Decimal(10))
+    told = brains.forecast(config, SystemClock().now_ms())
+    assert "at 10 USD its owner is asked" in told
+    run, _ = asyncio.run(attended(config, settings, yes))
+    low, high = (int(found.replace(",", "")) for found in re.findall(r"([\d,]+) to ([\d,]+) requests", told)[0])
+    assert low <= len(vendor_server.requests) <= high
+    cost = sum((call.cost_usd or 0 for call in bodies(journal_of(run.folder), ModelCalled)), Decimal(0))
+    (most,) = re.findall(r"[\d.]+ to ([\d.]+) USD", told)
+    assert 0 < cost <= Decimal(most)
