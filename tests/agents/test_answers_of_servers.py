@@ -19,7 +19,7 @@ from maestro_agents.brains.base import BrainReply, BrainRequest, FailedAttempt, 
 from maestro_agents.brains.recording import Recorded
 from maestro_agents.brains.wire.formats import AnswerReader, Completions, Messages, Responses, reply_in
 from maestro_agents.roles import rules_of
-from maestro_protocol.messages.campaign import BrainChoice
+from maestro_protocol.messages.campaign import BrainChoice, Limits
 from maestro_protocol.messages.plan import ModelCalled, RoleFellBack
 from maestro_protocol.ports import Amount
 
@@ -287,3 +287,85 @@ async def test_a_refusal_that_tells_of_usage_counts_it(vendors: respx.MockRouter
     agent, log = strategist()
     await agent.handle(asked(QUESTION))
     assert log.taken("c1").campaign.tokens == 77
+
+
+class CountingServer:
+    """A server that behaves as it is told, request by request, and keeps its own count of what it worked."""
+
+    def __init__(self, behaviours: list[str], tokens: list[tuple[int, int]]) -> None:
+        self.behaviours, self.tokens = list(behaviours), list(tokens)
+        self.requests = self.worked = 0
+
+    def __call__(self, request: Any) -> httpx.Response:
+        import httpx2
+
+        self.requests += 1
+        body = json.loads(request.content)
+        does = self.behaviours.pop(0) if self.behaviours else "good"
+        read, written = self.tokens.pop(0) if self.tokens else (100, 50)
+        read, written = min(read, len(request.content)), min(written, body["max_tokens"])
+        if does in ("busy", "refuses"):
+            return httpx.Response(503 if does == "busy" else 400, json=wire_formats.vendor_error("x", does))
+        self.worked += read + written
+        if does == "hangs up":
+            raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+        answer = wire_formats.chat_completion(TEXT) | {
+            "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+        }
+        odd: dict[str, Any] = {
+            "counts nothing": answer | {"usage": None},
+            "counts nonsense": answer | {"usage": {"prompt_tokens": -1, "completion_tokens": 0.5}},
+            "says null": answer | {"choices": [{"message": None, "finish_reason": "stop"}]},
+            "talks": answer | {"choices": [{"message": {"content": "Well..."}, "finish_reason": "stop"}]},
+            "is cut": answer | {"choices": [{"message": {"content": "{"}, "finish_reason": "length"}]},
+        }
+        if does == "html":
+            return httpx.Response(200, content=b"<html>")
+        return httpx.Response(200, json=odd.get(does, answer))
+
+
+BEHAVIOURS = st.sampled_from(
+    [
+        "good",
+        "busy",
+        "refuses",
+        "hangs up",
+        "counts nothing",
+        "counts nonsense",
+        "says null",
+        "talks",
+        "is cut",
+        "html",
+    ]
+)
+
+
+@settings(max_examples=8)
+@given(
+    st.lists(BEHAVIOURS, max_size=25),
+    st.lists(st.tuples(st.integers(1, 40_000), st.integers(1, 20_000)), max_size=25),
+    st.sampled_from([3, 7, 1_000]),
+)
+async def test_the_ledger_is_never_below_the_servers_own_count(
+    behaviours: list[str], tokens: list[tuple[int, int]], limit: int
+) -> None:
+    server, log, clock = CountingServer(behaviours, tokens), MemoryLog(), HandClock()
+    limits = BudgetLimits(campaign=Limits(usd=None, tokens=None, requests=limit, seconds=None))
+    agent = build_agent(
+        BrainChoice(role="strategist", brain="openai", model="llama", max_tokens=MOST),
+        clock=clock,
+        call_log=log,
+        budget=Budget(limits, clock),
+        client=ClientOptions(api_key=SecretStr("not-a-key"), base_url=LOCAL),
+        prices=Prices({"llama": Price(input=1, output=1)}),  # type: ignore[arg-type]
+        sleep=Waits(),
+    )
+    with respx.mock(using="httpcore2", assert_all_called=False) as router:
+        router.post(f"{LOCAL}/chat/completions").mock(side_effect=server)
+        for number in range(4):
+            assert await agent.handle(asked(QUESTION.model_copy(update={"tests": 50 + number})))
+        await agent.close()
+    taken = log.taken("c1").campaign
+    assert taken.requests == server.requests <= limit
+    assert taken.tokens >= server.worked
+    assert all(row.state in ("answered", "failed") for row in log.rows.values()), "each call is settled"

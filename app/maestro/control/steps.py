@@ -233,7 +233,7 @@ class Steps:
             if reply.body.type == wants:
                 return replies
             if isinstance(reply.body, RoleFellBack) and reply.body.brain == "offline":
-                raise AgentError(f"{reply.body.role}: its offline rules failed: {reply.body.reason}")
+                raise AgentError(f"{reply.body.role}: it could not answer: {reply.body.reason}")
             if used_up(reply.body):
                 return replies
         raise AgentError("the bus was closed before the answer came; the campaign is kept and can be resumed")

@@ -219,7 +219,7 @@ def expected_turns(config: CampaignConfig) -> dict[Role, Turns]:
 
 def forecast(config: CampaignConfig, at_ms: int) -> str:
     """What models are likely to take of a campaign, and the limits in force, in one line; empty without models."""
-    models = {
+    models: dict[Role, tuple[BrainChoice, str]] = {
         choice.role: (choice, choice.model or choice.brain)
         for choice in config.brains
         if choice.brain in ("anthropic", "openai")
