@@ -10,7 +10,7 @@ from maestro_engine.feeds.port import Clock, Counters
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.metrics import Metrics
-from maestro_engine.session.evidence.report import FinalReport
+from maestro_engine.session.evidence.report import FinalReport, LimitUse
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.venue.money import exact
@@ -145,4 +145,5 @@ def _figures(
         feed=asdict(feed),
         digest=config.digest,
         cleared=tuple(opened.trader.cleared),
+        limits=tuple(LimitUse(name, *use) for name, use in metrics.limits.items()),
     )

@@ -15,10 +15,11 @@ from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.audit import Audit
+from maestro_engine.session.evidence.export import export
 from maestro_engine.session.evidence.logs import SessionLog
 from maestro_engine.session.evidence.metrics import Metrics
 from maestro_engine.session.evidence.outcome import leave_report
-from maestro_engine.session.evidence.report import FinalReport, export
+from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.opening import Opened, open_trader
 from maestro_engine.session.places import Run, interrupted, new_run, predecessor
@@ -106,7 +107,7 @@ class Session:
         try:
             await self._live(opened, feed, controls, metrics, log, lambda: onlooker.leave(run.folder, scrub))
             report = await self._end(opened, feed, metrics, controls)
-            export(run.folder, report, metrics, scrub)
+            export(run.folder, report, self.config, metrics, scrub)
             leave_report(run.folder, self.config)
             opened.complete()
             onlooker.leave(run.folder, scrub, last=True)

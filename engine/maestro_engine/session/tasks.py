@@ -129,6 +129,7 @@ class Tasks:
             self._now()
             self._trader.heartbeat()
             leave()
+            self._use_limits()
             self._metrics.rss_peak = max(self._metrics.rss_peak, self._rss())
             elapsed = self._trader.elapsed_s
             if elapsed - sampled_s >= SAMPLE_S:
@@ -285,12 +286,18 @@ class Tasks:
 
     def _look_at_breakers(self) -> None:
         tripped, self._trader.desk.tripped = self._trader.desk.tripped, []
+        if tripped:
+            self._use_limits()
         for trip in tripped:
             self._log.info("breaker", breaker=trip.breaker, detail=trip.detail)
             if trip.breaker == ERRORS:
                 self._ending.fail("breaker:errors")
             elif self._config.on_breaker == "stop":
                 self._ending.begin(f"breaker:{trip.breaker}")
+
+    def _use_limits(self) -> None:
+        desk = self._trader.desk
+        self._metrics.use(desk.guard.used(desk.exposure))
 
     def _sample(self) -> None:
         desk, rss_mb = self._trader.desk, round(self._rss() / 1e6, 1)

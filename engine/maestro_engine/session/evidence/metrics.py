@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -75,6 +75,8 @@ class Metrics:
         """The part of it spent deciding."""
         self.fill = Histogram()
         """From sending a market order to hearing of its fill."""
+        self.limits: dict[str, tuple[Decimal, Decimal]] = {}
+        """The most that was taken of each limit, and what it allowed then."""
         self.rss_peak = 0
         self.events = 0
         self.disconnects = 0
@@ -85,6 +87,13 @@ class Metrics:
     @property
     def samples(self) -> Sequence[Sample]:
         return self._samples
+
+    def use(self, limits: Mapping[str, tuple[Decimal, Decimal]]) -> None:
+        """How much of each limit is taken right now, and what it allows."""
+        for name, (used, allowed) in limits.items():
+            most, then = self.limits.get(name, (Decimal(-1), allowed))
+            if used * then >= most * allowed:
+                self.limits[name] = used, allowed
 
     def sample(self, sample: Sample) -> None:
         self._offered += 1

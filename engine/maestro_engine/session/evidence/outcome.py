@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
@@ -29,6 +29,7 @@ from maestro_engine.market.bars import Bars
 from maestro_engine.market.timeframes import TIMEFRAMES
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.evidence.story import Story, StoryLine, StoryTrade, read_story
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import DataRef, RunConfig, Sizing, stretch_of
 from maestro_protocol.errors import DataError
@@ -42,126 +43,9 @@ from maestro_protocol.values import as_params
 REASONS = {"stop": ExitReason.STOP, "target": ExitReason.TARGET, "timeout": ExitReason.TIMEOUT}
 """Any other end (the session's, a restart's, a liquidation) is an end."""
 TRAIN = int(Phase.TRAIN)
-IDLE = (b'"event":"AsyncHeartbeat"', b'"event":"TickReceived"')
-"""Most lines of a trail, and none that a report is made of."""
 MOST_EPISODE, LEAST_EPISODE, EPISODES = 120, 10, 10
 """Bars of an episode, and how many of them a session is cut into where it is long enough."""
 NOTIONAL = (Decimal(1), Decimal(200_000))
-
-
-class _Line(msgspec.Struct):
-    """What is read of a line of the trail; what a line does not have stays empty."""
-
-    event: str
-    client_order_id: str = ""
-    side: str = ""
-    reason: str = ""
-    price: Decimal | None = None
-    qty: Decimal = Decimal(0)
-    fees: Decimal = Decimal(0)
-    pnl: Decimal = Decimal(0)
-    received: Decimal = Decimal(0)
-    methods: tuple[str, ...] = ()
-    loss: Decimal = Decimal(0)
-    cvd: float | None = None
-    imb: float | None = None
-    atrz: float | None = None
-    vhf: float | None = None
-    open_ms: int = 0
-    open: float = 0.0
-    high: float = 0.0
-    low: float = 0.0
-    close: float = 0.0
-    volume: float = 0.0
-
-
-@dataclass
-class _Trade:
-    """One trade from flat to flat, as the trail tells it. Bars count from the session's first candle."""
-
-    entry_bar: int
-    side: int
-    order: str
-    """Id of the entry that opened it."""
-    exit_bar: int = 0
-    entered: Decimal = Decimal(0)
-    bought: Decimal = Decimal(0)
-    """Quantity entered; ``entered`` and ``left`` are quantity times price."""
-    left: Decimal = Decimal(0)
-    fees: Decimal = Decimal(0)
-    funding: Decimal = Decimal(0)
-    """Paid: negative when it was received."""
-    pnl: Decimal = Decimal(0)
-    reason: str = ""
-
-
-@dataclass
-class _Told:
-    """A trail, read."""
-
-    candles: list[_Line] = field(default_factory=list[_Line])
-    equity: list[Decimal] = field(default_factory=list[Decimal])
-    """Change since the start, at each candle's close."""
-    held: list[bool] = field(default_factory=list[bool])
-    trades: list[_Trade] = field(default_factory=list[_Trade])
-    cash: Decimal = Decimal(0)
-    position: Decimal = Decimal(0)
-    decided: dict[str, _Line] = field(default_factory=dict[str, _Line])
-
-    def hear(self, line: _Line) -> None:
-        match line.event:
-            case "CandleClosed" if self.candles and line.open_ms <= self.candles[-1].open_ms:
-                pass  # told before an interruption, and again by who went on from what was saved before that
-            case "CandleClosed":
-                self.candles.append(line)
-                self.equity.append(self.cash + self.position * Decimal(repr(line.close)))
-                self.held.append(bool(self.position))
-            case "EntryDecided":
-                self.decided[line.client_order_id] = line
-            case "ExecutionFill":
-                self._fill(line)
-            case "FundingPaid" if self.trades:
-                self.cash += line.received
-                self.trades[-1].funding -= line.received
-            case "ExecutionExit" if self.trades:
-                self.trades[-1].reason, self.trades[-1].pnl = line.reason, line.pnl
-            case _:
-                pass
-
-    def _fill(self, line: _Line) -> None:
-        assert line.price is not None, "a fill has a price"
-        sign = 1 if line.side == "buy" else -1
-        if not self.position:
-            self.trades.append(_Trade(len(self.candles), sign, line.client_order_id))
-        trade, amount = self.trades[-1], line.qty * line.price
-        trade.fees += line.fees
-        if sign == trade.side:
-            trade.entered, trade.bought = trade.entered + amount, trade.bought + line.qty
-        else:
-            trade.left += amount
-        trade.exit_bar = len(self.candles)
-        self.cash -= sign * amount + line.fees
-        self.position += sign * line.qty
-
-
-def _read(path: Path) -> _Told:
-    """The trail at *path*, read. Raises :class:`DataError`."""
-    told = _Told()
-    decode = msgspec.json.Decoder(_Line).decode
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if not any(idle in line for idle in IDLE):
-                    told.hear(decode(line))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); has the session run?") from None
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: is damaged ({error})") from None
-    if told.position:
-        told.trades.pop()  # what could not be closed is no trade yet
-    if told.equity and not told.position:
-        told.equity[-1] = told.cash  # the session's own end comes after its last candle
-    return told
 
 
 class _Stamp(msgspec.Struct):
@@ -182,7 +66,7 @@ class SessionReports(BacktestRunner):
 
     def outcome(self, run: RunConfig, trail: Path) -> TestOutcome:
         """What the session that carried out *run* left in *trail*. Raises :class:`DataError`."""
-        told = _read(trail)
+        told = read_story(trail)
         step_ms = TIMEFRAMES[self.data.timeframe]
         bars = _bars(told.candles, self.data.symbol, step_ms)
         reports = SessionReports(bars, self.data, self.windows, self._figures)
@@ -256,13 +140,13 @@ def leave_report(folder: Path, config: SessionConfig) -> TestOutcome:
     return outcome
 
 
-def _bars(candles: Sequence[_Line], symbol: str, step_ms: int) -> Bars:
+def _bars(candles: Sequence[StoryLine], symbol: str, step_ms: int) -> Bars:
     rows = [(c.open, c.high, c.low, c.close, c.volume) for c in candles]
     opened, high, low, close, volume = np.array(rows, np.float64).reshape(-1, 5).T.copy()
     return Bars(symbol, step_ms, np.array([c.open_ms for c in candles], np.int64), opened, high, low, close, volume)
 
 
-def _result(run: RunConfig, told: _Told, bars: Bars) -> BatchResult:
+def _result(run: RunConfig, told: Story, bars: Bars) -> BatchResult:
     """The kernel's rows, filled from what the session told."""
     n = len(bars)
     trades = np.zeros(len(told.trades) if n else 0, TRADE)
@@ -288,7 +172,7 @@ def _result(run: RunConfig, told: _Told, bars: Bars) -> BatchResult:
     return BatchResult([test], [chunk], run.episode_bars, bars.step_ms, kept=True)
 
 
-def _write_trade(row: np.void, trade: _Trade, decided: _Line | None, run: RunConfig, bars: Bars) -> None:
+def _write_trade(row: np.void, trade: StoryTrade, decided: StoryLine | None, run: RunConfig, bars: Bars) -> None:
     last = len(bars) - 1
     entry_bar, exit_bar = min(trade.entry_bar, last), min(trade.exit_bar, last)
     entry, left = float(trade.entered / trade.bought), float(trade.left / trade.bought)

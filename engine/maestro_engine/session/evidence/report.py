@@ -1,8 +1,7 @@
-"""report owns what is exported when a session ends: final_report.json, metrics.json, metrics.csv."""
+"""report owns the final report of a session, as final_report.json keeps it."""
 
 from __future__ import annotations
 
-import csv
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -10,13 +9,19 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from maestro_engine.session.evidence.metrics import LatencyFigures, Metrics, Sample
-from maestro_engine.session.evidence.scrub import Scrubber
-from maestro_engine.session.evidence.summary import summary_page
+from maestro_engine.session.evidence.metrics import LatencyFigures
 from maestro_engine.session.safety.controls import Clearing
 
 ARTIFACTS = ("events.jsonl", "metrics.json", "metrics.csv", "summary.html", "final_report.json", "state.json")
 Status = Literal["completed", "failed"]
+
+
+class LimitUse(Struct, frozen=True):
+    """A limit, what it allows, and the most of it that was taken at any heartbeat."""
+
+    name: str
+    most: Decimal
+    allowed: Decimal
 
 
 class FinalReport(Struct, frozen=True):
@@ -64,26 +69,7 @@ class FinalReport(Struct, frozen=True):
     """SHA-256 of the configuration without its duration."""
     cleared: tuple[Clearing, ...] = ()
     """What people cleared while it ran."""
-
-
-class _MetricsFile(Struct, frozen=True):
-    run: str
-    frame_to_decision: LatencyFigures
-    processing: LatencyFigures
-    order_to_fill: LatencyFigures
-    rss_mb_peak: float
-    feed: dict[str, object]
-    samples: tuple[Sample, ...]
-
-
-def export(folder: Path, report: FinalReport, metrics: Metrics, scrub: Scrubber) -> None:
-    """Write metrics (JSON, CSV), the summary page and, last, the final report into *folder*."""
-    figures = (report.frame_to_decision, report.processing, report.order_to_fill)
-    everything = _MetricsFile(report.run, *figures, report.rss_mb_peak, report.feed, tuple(metrics.samples))
-    _write(folder / "metrics.json", _json(everything), scrub)
-    _csv(folder / "metrics.csv", metrics)
-    _write(folder / "summary.html", summary_page(report.run, _rows(report), metrics.samples), scrub)
-    _write(folder / "final_report.json", _json(report), scrub)
+    limits: tuple[LimitUse, ...] = ()
 
 
 def read_report(folder: Path) -> FinalReport | None:
@@ -92,28 +78,3 @@ def read_report(folder: Path) -> FinalReport | None:
         return msgspec.json.decode((folder / "final_report.json").read_bytes(), type=FinalReport)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def _json(record: Struct) -> str:
-    return msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n"
-
-
-def _write(path: Path, text: str, scrub: Scrubber) -> None:
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(scrub.clean(text), encoding="utf-8")
-    new.replace(path)
-
-
-def _csv(path: Path, metrics: Metrics) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(Sample.__struct_fields__)
-        rows.writerows(msgspec.structs.astuple(sample) for sample in metrics.samples)
-
-
-def _rows(report: FinalReport) -> list[tuple[str, str]]:
-    plain: dict[str, object] = msgspec.to_builtins(report)
-    flat = {name: value for name, value in plain.items() if not isinstance(value, dict)}
-    latency = report.frame_to_decision
-    flat["frame_to_decision_p99_ms"] = latency.p99_ms
-    return [(name.replace("_", " "), "–" if value is None else str(value)) for name, value in flat.items()]
