@@ -197,8 +197,8 @@ def test_bars_that_are_passed_over_change_nothing(tmp_path, monkeypatch):
     replay(config, bars, Decimal(40), tmp_path / "fast")
 
     class Asked(Foreseen):
-        def __init__(self, session, window) -> None:
-            super().__init__(session, window)
+        def __init__(self, session, window, share) -> None:
+            super().__init__(session, window, share)
             self.places = list(range(len(window)))
             self._window = window
 
