@@ -340,7 +340,7 @@ BEHAVIOURS = st.sampled_from(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=25)
 @given(
     st.lists(BEHAVIOURS, max_size=25),
     st.lists(st.tuples(st.integers(1, 40_000), st.integers(1, 20_000)), max_size=25),
