@@ -19,6 +19,7 @@ from campaign_support import (
     timeless,
     write_bars,
 )
+from vendor_server import VendorServer
 
 from maestro.settings import Settings
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, run_campaign
@@ -197,11 +198,13 @@ def test_the_simulated_market_is_labelled_wherever_it_goes(tmp_path: Path) -> No
     assert "simulated:mixed:seed=5" in (done.folder / "segment_1" / "test_001" / "run.yaml").read_text()
 
 
-async def test_results_before_and_after_a_models_knowledge_add_up(small_data: Path, tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
+async def test_results_before_and_after_a_models_knowledge_add_up(
+    small_data: Path, tmp_path: Path, vendor_server: VendorServer
+) -> None:
+    settings = settings_in(tmp_path, anthropic_api_key="k" * 9, anthropic_base_url=vendor_server.anthropic_url)
     plain = small_config(small_data, settings)
     middle = plain.data.first_ms + (plain.data.last_ms - plain.data.first_ms) * 6 // 10
-    knowing = BrainChoice(role="critic", model="some-model", knows_until=middle)
+    knowing = BrainChoice(role="critic", brain="anthropic", model="claude-sonnet-5-5", knows_until=middle)
     cast = tuple(knowing if choice.role == "critic" else choice for choice in plain.brains)
     run = await conduct(plain.model_copy(update={"brains": cast}), settings)
     (memory,) = run.finished.memory
