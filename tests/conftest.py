@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,12 @@ _LOAD = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("same", derandomize=True, database=None, **_LOAD)
 settings.register_profile("explore", derandomize=False, print_blob=True, **_LOAD)
 settings.load_profile("same")  # --hypothesis-profile explore replaces it
+
+
+def pytest_configure() -> None:
+    """Tests in the background ignore Ctrl-C, and so does all that they start; but they press it themselves."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

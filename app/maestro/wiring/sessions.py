@@ -128,6 +128,13 @@ def refuse_live(settings: Settings, config: SessionConfig) -> None:
     raise GateRefused(f"--env live: this version has no gate for live trading, so it trades on paper only{lacks}")
 
 
+def awake_or_not_ns() -> int:
+    """Monotonic nanoseconds that go on while the machine is suspended, where the system has such a clock."""
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()
+
+
 Stop = Callable[[str], None]
 """Ends a session in order, for a reason."""
 
@@ -159,7 +166,7 @@ async def run_session(
     around = Surroundings(
         clock=clock,
         feed=feed,
-        monotonic=time.monotonic,
+        monotonic=lambda: awake_or_not_ns() / 1e9,
         begins_ms=begins_ms,
         frozen=frozen,
         kill_env=kill_switch_on,
@@ -205,7 +212,7 @@ def source_of(config: SessionConfig, where: Where, stood: Stood | None, proxy: s
         return _simulated(config, where, stood)
     if config.source == "replay":
         return _replayed(config, where, stood)
-    clock = SuppliedClock(lambda: SystemClock().now_ms() * 1_000_000, time.monotonic_ns)
+    clock = SuppliedClock(lambda: SystemClock().now_ms() * 1_000_000, awake_or_not_ns)
     return clock, lambda: _live_feed(config, where, clock, proxy), None
 
 

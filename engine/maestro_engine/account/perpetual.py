@@ -31,6 +31,8 @@ class Booked:
 
     A fill that turns the position over ends a trade; its whole fee is charged to that one.
     """
+    opened: bool = False
+    """Whether it began a position, from flat or by turning one over; that is valued at the fill's price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,14 @@ class PerpetualAccount:
             self.realised += realised
             self.fees += fill.fee
             held.trade_pnl += realised - fill.fee
-        return Booked(realised, self._ended_trade(held, before))
+        after = held.position.qty
+        opened = bool(after) and (not before or (after > 0) != (before > 0))
+        if opened:
+            held.mark = fill.price
+        booked = Booked(realised, self._ended_trade(held, before), opened)
+        if not after:
+            del self._held[fill.symbol]  # so that no mark of it is there for the next one
+        return booked
 
     def _ended_trade(self, held: _Holding, before: Decimal) -> Decimal | None:
         after = held.position.qty
@@ -148,7 +157,7 @@ class PerpetualAccount:
         return ended
 
     def mark(self, symbol: str, price: Decimal) -> None:
-        """Value the position at *price* from now on. Raises :class:`DataError` unless it is positive."""
+        """Value the open position at *price*. Raises :class:`DataError` unless it is positive."""
         if not (price.is_finite() and price > 0):
             raise DataError(f"mark of {symbol}: {price} is no price")
         held = self._held.get(symbol)

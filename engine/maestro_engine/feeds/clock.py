@@ -118,6 +118,21 @@ async def stride(clock: Clock, ahead_ns: int) -> None:
         await clock.sleep(ahead_ns / 1e9)
 
 
+AWAY_S = 3.0
+"""Who comes back from sleeping later than asked by more than this was not late but away: stopped, or suspended."""
+
+
+async def sleep_or_away(clock: Clock, seconds: float) -> int:
+    """Sleep; gives the nanoseconds by which this process was away meanwhile, 0 where it was not.
+
+    What the world sent meanwhile lies in the sockets: whoever judges by silence takes this time off first.
+    """
+    began_ns = clock.monotonic_ns()
+    await clock.sleep(seconds)
+    over_ns = clock.monotonic_ns() - began_ns - round(seconds * 1e9)
+    return over_ns if over_ns > AWAY_S * 1e9 else 0
+
+
 class ReceiveStamps:
     """Receive times in UTC nanoseconds that no jump of the wall clock can disturb.
 

@@ -65,6 +65,9 @@ class SessionConfig(Frozen):
 
     None: they are meant for positions of ``quantity``.
     """
+    on_dead_market: Annotated[Literal["keep", "assume"], Field(exclude_if=lambda chosen: chosen == "keep")] = "keep"
+    """What becomes of a position that must be closed while there is no live market: it is kept, and closed when the
+    next start has a live price; or closed in the books at an assumed bad price. The session failed either way."""
     limits: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
     """Risk limits that shall be stricter than the hard ones."""
     run: RunConfig | None = None

@@ -18,7 +18,7 @@ from maestro_engine.venue.money import exact
 PENDING_S = 2.0
 """Fills that are under way are waited for so long."""
 PRICE_S = 10.0
-"""A position without any price yet is given so long to get one; it cannot be closed without."""
+"""A position without a live market is given so long to get one; it is not closed without."""
 CLOSING_S = 2.0
 POLL_S = 0.02
 
@@ -63,18 +63,22 @@ class Ending:
     async def settle(self, trader: Trader) -> None:
         """Give orders time to come back or fill, and a position time to get a price."""
         await self._until(lambda: not trader.desk.busy, PENDING_S, trader)
-        if trader.desk.position and not trader.desk.priced:
-            await self._until(lambda: trader.desk.priced, PRICE_S, trader)
+        if trader.desk.position and not trader.desk.live(trader.now):
+            await self._until(lambda: trader.desk.live(trader.now), PRICE_S, trader)
 
-    async def close(self, trader: Trader) -> None:
-        """Close what is held, after the tasks are gone; what cannot be closed stays, saved, for the next start."""
-        trader.close("shutdown")
-        await self._until(lambda: trader.desk.flat, CLOSING_S, trader)
+    async def close(self, trader: Trader, on_dead_market: str) -> None:
+        """Close what is held, after the tasks are gone; without a live market, do as *on_dead_market* says."""
+        if trader.desk.live(trader.now):
+            trader.close("shutdown")
+            await self._until(lambda: trader.desk.flat, CLOSING_S, trader)
         if not trader.desk.flat:
             trader.cancel_all()
             await self._until(lambda: not trader.desk.busy, CLOSING_S, trader)
         if trader.desk.position:
-            trader.error(f"{trader.desk.position} could not be closed: no price; it is kept for the next start")
+            held = trader.desk.position
+            trader.leave_dead_market(on_dead_market)
+            done = "it was assumed closed" if trader.desk.flat else "it is kept for the next start"
+            trader.error(f"{held} could not be closed: no live market; {done}")
             self.failed = True
 
     async def _until(self, done: Callable[[], bool], seconds: float, trader: Trader) -> None:
@@ -127,6 +131,8 @@ def _figures(
         fees_total=account.fees,
         funding_total=account.funding,
         position=desk.position,
+        assumed_price=opened.trader.assumed_price,
+        refused_prices=dict(opened.trader.prices.refused),
         trades=account.trades,
         wins=counts.wins,
         losses=counts.losses,

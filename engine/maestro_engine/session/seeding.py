@@ -21,6 +21,7 @@ async def seed(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) 
     klines = await _whole_history(trader, feed, config, clock)
     for kline in klines:
         trader.candles.add(kline)
+    trader.prices.known(klines[-1].close, trader.now)
     if trader.desk.price is None or not config.own_time:  # else it goes on from the very price it stood at
         trader.desk.mark(decimal(klines[-1].close), trader.now)
     _convert(trader, config)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maestro_engine.feeds.clock import ReceiveStamps
 from maestro_engine.feeds.facts import FACTS
-from maestro_engine.feeds.port import Feed
+from maestro_engine.feeds.port import Clock, Feed
 from maestro_engine.session.clearing import mend
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
@@ -30,7 +30,7 @@ from maestro_engine.session.seeding import seed
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.tasks import KILL_POLL_S, Tasks, heed
 from maestro_engine.session.trading.trader import Trader
-from maestro_engine.session.trading.venue import instrument_of
+from maestro_engine.session.trading.venue import instrument_of, unlisted
 from maestro_engine.session.watching.onlooker import Onlooker
 from maestro_protocol.errors import MaestroError, Refused, UsageError
 
@@ -94,7 +94,7 @@ class Session:
         self._refuse_if_killed(controls, run)
         audit = Audit(run.folder / "events.jsonl", scrub, self._around.told)
         try:
-            opened = await self._initialize(run, feed, audit, controls)
+            opened = self._initialize(run, audit, controls)
         except MaestroError as error:
             log.failure("not started", error)
             audit.close()
@@ -125,14 +125,15 @@ class Session:
             run.discard()
             raise Refused(f"kill switch: on by {', '.join(on)}; clear it there before a session starts")
 
-    async def _initialize(self, run: Run, feed: Feed, audit: Audit, controls: Controls) -> Opened:
-        instrument = instrument_of(await feed.filters(self.config.symbol))
+    def _initialize(self, run: Run, audit: Audit, controls: Controls) -> Opened:
+        """A trader, before anything is asked of the exchange: from here on there is something to end in order."""
         begins_ms = self._around.begins_ms
         now = self._now_ms() if begins_ms is None else begins_ms
         before = predecessor(self.workspace, run, self.config.env)
         if before is not None:
             mend(before)
-        opened = open_trader(run, self.config, instrument, audit, before, now, brackets=self._around.brackets)
+        grid, brackets = unlisted(self.config.symbol), self._around.brackets
+        opened = open_trader(run, self.config, grid, audit, before, now, brackets=brackets)
         trader = opened.trader
         guard = trader.desk.guard
         if not opened.resumed and guard.kill_switch.on:  # a predecessor's: whoever cleared its sources released it
@@ -167,8 +168,8 @@ class Session:
         trader.say(records.SystemState("SEEDING_HISTORY"))
         trader.finish()
         try:
-            async with self._heeding(controls, trader):
-                seeded = await self._ending.first(seed(trader, feed, self.config, clock))
+            async with self._heeding(controls, opened):
+                seeded = await self._ending.first(self._prepare(trader, feed, clock))
             if not seeded and trader.desk.flat:
                 return  # what is held needs prices to be closed at, and those come to one that is RUNNING
         except MaestroError as error:
@@ -199,13 +200,26 @@ class Session:
                 trader.error(f"a task failed: {failed.exceptions[0]!r}")
                 self._ending.fail("failure")
 
+    async def _prepare(self, trader: Trader, feed: Feed, clock: Clock) -> None:
+        """All that the exchange must have answered before there is trading: the symbol's grid, and its history."""
+        trader.desk.instrument = instrument_of(await feed.filters(self.config.symbol))
+        trader.desk.exchange.instrument = trader.desk.instrument
+        await seed(trader, feed, self.config, clock)
+
     @asynccontextmanager
-    async def _heeding(self, controls: Controls, trader: Trader) -> AsyncGenerator[None]:
-        """Listen to people while no task does it yet: history may take a while. They wait in the world's own time."""
+    async def _heeding(self, controls: Controls, opened: Opened) -> AsyncGenerator[None]:
+        """Listen to people, and for the planned end, while no task does it yet: the exchange may take a while.
+
+        All this waits in the world's own time. A session whose time is up before it ran has failed.
+        """
+        left_s = self.config.duration_s - opened.trader.elapsed_s
+        until_s = self._around.monotonic() + left_s if self._around.begins_ms is None and left_s > 0 else None
 
         async def listen() -> None:
             while not self._ending.asked.is_set():
-                heed(controls, trader, self._ending)
+                heed(controls, opened.trader, self._ending)
+                if until_s is not None and self._around.monotonic() >= until_s:
+                    self._ending.fail("duration")
                 await asyncio.sleep(KILL_POLL_S)
 
         listening = asyncio.create_task(listen())
@@ -235,6 +249,6 @@ class Session:
     async def _end(self, opened: Opened, feed: Feed, metrics: Metrics, controls: Controls) -> FinalReport:
         trader = opened.trader
         if not trader.desk.flat:
-            await self._ending.close(trader)
+            await self._ending.close(trader, self.config.on_dead_market)
         controls.clear(trader.clear)  # what was asked while it ended
         return self._ending.report(self.config, opened, metrics, feed.counters)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Event as Flag
 from collections.abc import Callable, Coroutine
 
-from maestro_engine.feeds.clock import ReceiveStamps
+from msgspec.structs import replace
+
+from maestro_engine.feeds.clock import ReceiveStamps, sleep_or_away
 from maestro_engine.feeds.port import BookTicker, Event, Feed, FeedStatus, Kline
 from maestro_engine.risk.guard import ERRORS
 from maestro_engine.session.config import SessionConfig
@@ -22,6 +25,8 @@ from maestro_protocol.errors import DataError, MaestroError
 HEARTBEAT_S = 1.0
 KILL_POLL_S = 0.25
 FUNDING_POLL_S = 60.0
+HOLE_S = 5.0
+"""REST is given so long to tell missed candles."""
 SAMPLE_S = 60.0
 JUMP_MS = 1_000
 MARKET_DATA = "market_data"
@@ -66,8 +71,10 @@ class Tasks:
         self._against, self._stream = (Kline, "kline") if config.fills == "bars" else (BookTicker, "book")
         self._live = around.begins_ms is None
         """Whether time is the machine's. A simulation or a recording has its own, at whatever speed it is played."""
-        self._to_flatten = opened.resumed and config.restart == "flatten"
+        self._to_flatten = opened.resumed and (config.restart == "flatten" or opened.trader.desk.unprotected)
         self._down = self._stale = False
+        self._told: FeedStatus | None = None
+        """That it is quiet, as it was told last: it is heard again and again, and told once."""
 
     def all(self, beat: Callable[[], None], leave: Callable[[], None]) -> list[Coroutine[None, None, None]]:
         """Every task, to be started together; *beat* is the watchdog's, *leave* leaves word for who watches."""
@@ -158,7 +165,12 @@ class Tasks:
     async def stale_data(self) -> None:
         """Silence first keeps entries back, then ends the session."""
         while True:
-            await self._clock.sleep(HEARTBEAT_S)
+            away_ns = await sleep_or_away(self._clock, HEARTBEAT_S)
+            if away_ns:
+                self._last_ns += away_ns
+                self._now()
+                self._trader.say(records.ProcessPaused(round(away_ns / 1e9, 3)))
+                self._trader.finish()
             silent_s = (self._clock.monotonic_ns() - self._last_ns) / 1e9
             if silent_s >= self._config.stale_s and not self._stale:
                 self._stale, self._trader.entries_allowed = True, False
@@ -208,7 +220,7 @@ class Tasks:
         self._metrics.processing.add(decided_ns - began_ns)
         waited_ns = self._stamps.now_ns() - event.local_ns if self._live else decided_ns - began_ns
         self._metrics.decision.add(max(0, waited_ns))
-        if self._to_flatten and self._trader.desk.priced:
+        if self._to_flatten and self._trader.desk.live(self._trader.now):
             self._to_flatten = False
             self._trader.close("restart")
         if self._trader.desk.exchange.next_due() is not None:
@@ -228,7 +240,7 @@ class Tasks:
         if event_ms > trader.until_ms:
             self._now()
             self._ending.begin("duration")
-        if self._ending.asked.is_set() and (self._trader.desk.priced or not self._trader.desk.position):
+        if self._ending.asked.is_set() and (trader.desk.live(trader.now) or not trader.desk.position):
             return True  # what is closed now is closed at the prices of this moment, however fast it is played
         self._trader.advance(event_ms)
         return False
@@ -250,13 +262,16 @@ class Tasks:
                 self._trader.say(gap)
             case "quiet" if self._stream in status.stream.lower():
                 self._last_ns = self._clock.monotonic_ns()  # REST has testified that nothing happens
+                self._trader.confirm_quote()
             case "disconnected":
                 self._down = True
                 self._metrics.disconnects += 1
                 self._trader.lost_dependency(MARKET_DATA)
             case _:
                 pass
-        self._trader.say(records.FeedChanged(status.state, status.detail))
+        if self._told is None or self._told != replace(status, local_ns=0):
+            self._trader.say(records.FeedChanged(status.state, status.detail))
+        self._told = replace(status, local_ns=0) if status.state == "quiet" else None
         self._trader.finish()
 
     async def _fill_hole(self, kline: Kline) -> None:
@@ -276,9 +291,10 @@ class Tasks:
         if not guard.may_ask(HISTORY, self._trader.now):
             return []
         try:
-            rows = await self._feed.history(kline.symbol, kline.interval, count)
-        except DataError as error:
-            self._trader.error(f"history: {error}")
+            async with asyncio.timeout(HOLE_S):  # what came meanwhile waits to be decided on
+                rows = await self._feed.history(kline.symbol, kline.interval, count)
+        except (DataError, TimeoutError) as error:
+            self._trader.error(f"history: {error or f'no answer in {HOLE_S:g} s'}")
             self._trader.lost_dependency(HISTORY)
             return []
         guard.answered(HISTORY)

@@ -54,9 +54,12 @@ class LocalBook:
 
     def __init__(self) -> None:
         self._halves = {Side.BUY: _Half(best_last=True), Side.SELL: _Half(best_last=False)}
+        self.at: int | None = None
+        """When it was last told what it shows (UTC milliseconds, at the venue); None while empty."""
 
     def update(self, news: BookSnapshot | BookDelta | Quote) -> None:
         """Take in *news*. A delta on an empty book is taken as it is: snapshots first is the feed's duty."""
+        self.at = news.at
         if isinstance(news, BookDelta):
             for side, levels in ((Side.BUY, news.bids), (Side.SELL, news.asks)):
                 for price, qty in levels:

@@ -24,8 +24,13 @@ _MAKERS = (OrderType.LIMIT, OrderType.TAKE_PROFIT)
 class BookMatching:
     """Matches against trades, quotes, snapshots and deltas of one symbol; bars are ignored."""
 
-    def __init__(self, queue: QueueModel, slippage: Slippage) -> None:
+    def __init__(self, queue: QueueModel, slippage: Slippage, *, quote_age_ms: int | None = None) -> None:
+        """*quote_age_ms*: a book that was told longer ago shows nothing to an order that arrives; None: it does.
+
+        What closes a position then waits for the next market, what would open one expires.
+        """
         self.book = LocalBook()
+        self._quote_age_ms = quote_age_ms
         self._queue = queue
         self._slippage = slippage
 
@@ -38,7 +43,10 @@ class BookMatching:
         order = resting.order
         if order.type is OrderType.MARKET:
             resting.taking = True
-            self._take(resting, venue, at)
+            if self._dead(at) and not order.reduce_only:
+                venue.expire(resting, "no live market: the newest quote is too old", at)
+            else:
+                self._take(resting, venue, at)
         elif order.type is OrderType.STOP_MARKET:
             self._trigger(resting, self.book.best(order.side.opposite), venue, at)
         elif order.tif is TimeInForce.FOK and self._showing(order) < resting.leaves:
@@ -67,10 +75,19 @@ class BookMatching:
             else:
                 self._trigger(resting, self.book.best(resting.order.side.opposite), venue, news.at)
 
+    # no market
+
+    def _dead(self, at: int) -> bool:
+        """Whether what the book shows is too old to be executed against at *at*."""
+        told = self.book.at
+        return self._quote_age_ms is not None and told is not None and at - told > self._quote_age_ms
+
     # takers
 
     def _take(self, resting: Resting, venue: Executor, at: int) -> None:
         """Take what is shown, up to the limit; a taker without one slips beyond. Nothing shown: it waits."""
+        if self._dead(at):
+            return
         order = resting.order
         limit = None if resting.taking else order.price
         gap, last = self.book.spread, None

@@ -16,6 +16,8 @@ from maestro_engine.venue.orders import Order, Side
 class Liquidity(StrEnum):
     MAKER = "maker"
     TAKER = "taker"
+    ASSUMED = "assumed"
+    """No execution: closed in the books alone, at a price that nobody made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,10 @@ class AccountAgainstTwoLedgers(RuleBasedStateMachine):
         self.realised += earned
         self.fees += fee
         self.flow -= side.sign * lots * LOT * price + fee
+        before = self.position
         self.position += side.sign * lots * LOT
-        self.mark = self.mark or price
+        if before * self.position <= 0:  # a new position knows no price but its own
+            self.mark = price
 
     @precondition(lambda self: self.count)
     @rule(price=st.decimals("0.00000001", "99999.99999999", places=8))

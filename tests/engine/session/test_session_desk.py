@@ -246,7 +246,7 @@ def reborn(floor: Floor) -> None:
     desk = floor.make(account, RiskGuard.from_dict(plain["guard"], RiskLimits()))
     desk.restore(plain)
     desk.exchange.matching.book = floor.desk.exchange.matching.book
-    desk._ticker, desk.price = floor.desk._ticker, floor.desk.price
+    desk.quote, desk.price = floor.desk.quote, floor.desk.price
     floor.desk = desk
 
 

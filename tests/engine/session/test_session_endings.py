@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -367,3 +368,31 @@ async def test_what_an_interrupted_session_held_is_closed_even_if_it_is_killed_b
     assert report.flat_ms is not None
     assert report.flat_ms < 5_000
     assert not lab.events("EntryDecided")
+
+
+@pytest.mark.parametrize("how", ["signal", "file", "stop", "duration"])
+async def test_it_may_be_ended_while_it_does_not_even_know_the_symbol(lab, how):
+    passed = [0.0]
+
+    def wrap(feed):
+        async def filters(symbol):
+            if how == "signal":
+                lab.session.stop("signal:SIGTERM")
+            elif how == "file":
+                (lab.root / KILL_FILE).touch()
+            elif how == "stop":
+                send(lab.folder, "stop")
+            passed[0] = 3_600.0
+            await asyncio.Event().wait()  # an exchange that never answers
+
+        feed.filters = filters
+        return feed
+
+    lab.wrap = wrap
+    around = lab.around()
+    lab.around = lambda: replace(around, monotonic=lambda: passed[0], begins_ms=None)
+    report = await lab.run(lab.config(30 if how == "duration" else 600))
+    wanted = {"signal": "signal:SIGTERM", "file": "kill_switch:file"}.get(how, how)
+    assert (report.reason, report.exit_code) == (wanted, 1 if how == "duration" else 0)
+    assert "RUNNING" not in lab.states()
+    assert all((lab.folder / name).is_file() for name in ARTIFACTS)

@@ -62,6 +62,7 @@ class BinanceParser:
         self._handlers: dict[str, _Handler] = {}
         self._trades: dict[str, TradeIds] = {}
         self._quotes: dict[str, HighWater] = {}
+        self._marks: dict[str, HighWater] = {}
         self._chains: dict[str, DepthChain] = {}
         self._klines: dict[tuple[str, str], KlineOrder] = {}
         self._wants: list[Want] = []
@@ -147,6 +148,7 @@ class BinanceParser:
 
     def _on_trade(self, m: wire.TradeWire | wire.AggTradeWire, local_ns: int) -> list[Event]:
         self._check(m.symbol, m.event_ms, local_ns)
+        self._check(m.symbol, m.time_ms, local_ns)
         if m.qty <= 0:
             raise _Insane("zero quantity")
         ids = self._trades.setdefault(m.symbol, TradeIds())
@@ -232,6 +234,9 @@ class BinanceParser:
     def _on_mark_price(self, data: msgspec.Raw, local_ns: int) -> list[Event]:
         m = wire.mark_price.decode(data)
         self._check(m.symbol, m.event_ms, local_ns)
+        if not self._marks.setdefault(m.symbol, HighWater()).passes(m.event_ms):
+            self.counters.late += 1
+            return []
         self.view[f"{m.symbol.lower()}@markPrice"] = m.event_ms
         due = m.next_funding_ms or None
         return [MarkPrice(m.symbol, m.event_ms, local_ns, m.mark, m.index, m.funding_rate, due)]

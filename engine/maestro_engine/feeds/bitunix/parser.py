@@ -186,12 +186,12 @@ class BitunixParser:
 
     def _check_time(self, ts: int, local_ns: int) -> None:
         """Bitunix tells its time nowhere else, so the pushes themselves are the measure of the offset."""
-        if self._time.offset_ms is None:
-            self._time.set(ts - local_ns / 1e6)
         if not self._time.sane(ts, local_ns):
             if self._time.wants_sync():
                 self._time.set(ts - local_ns / 1e6)
             raise _Insane("insane time")
+        if self._time.offset_ms is None:
+            self._time.set(ts - local_ns / 1e6)
 
     def _garbage(self, reason: str, local_ns: int) -> list[Event]:
         count = self.counters.reject(reason)

@@ -43,6 +43,10 @@ class Backoff:
         """A frame has come."""
         self._alive_ns = now_ns
 
+    def away(self, ns: int) -> None:
+        """This process was away for *ns*: no outage of the exchange's."""
+        self._alive_ns += ns
+
     def closed(self, opened_ns: int) -> None:
         """A connection opened at *opened_ns* is gone."""
         if self._alive_ns - opened_ns >= self._policy.stable_s * 1e9:

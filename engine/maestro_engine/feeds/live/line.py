@@ -10,7 +10,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from maestro_engine.feeds.clock import ReceiveStamps
+from maestro_engine.feeds.clock import ReceiveStamps, sleep_or_away
 from maestro_engine.feeds.live.backoff import Backoff, ReconnectPolicy
 from maestro_engine.feeds.live.watchdog import Verdict, Watchdog, WatchLimits
 from maestro_engine.feeds.port import Clock, State, Witness
@@ -84,7 +84,7 @@ class Line:
                 self.owner.on_status("lost", f"{self.spec.url}: nothing for {self.policy.patience_s:g} s", "")
                 return
             self.owner.on_status("reconnecting", f"in {delay:.2f} s", "")
-            await self.clock.sleep(delay)
+            backoff.away(await sleep_or_away(self.clock, delay))
 
     async def _connection(self, backoff: Backoff) -> str:
         """One connection from opening to its end; gives the reason of the end."""
@@ -113,7 +113,7 @@ class Line:
             await socket.send(text)
         dog = Watchdog(self.spec.streams, self.limits, self.clock.monotonic_ns())
         self._dog = dog
-        watching = asyncio.create_task(self._watch(socket, dog))
+        watching = asyncio.create_task(self._watch(socket, dog, backoff))
         try:
             while True:
                 raw = await socket.recv(decode=False)
@@ -130,12 +130,15 @@ class Line:
             watching.cancel()
             _surface(await asyncio.gather(watching, return_exceptions=True))
 
-    async def _watch(self, socket: ClientConnection, dog: Watchdog) -> None:
-        verdicts: dict[str, Verdict] = {}
+    async def _watch(self, socket: ClientConnection, dog: Watchdog, backoff: Backoff) -> None:
+        verdicts: dict[str, tuple[Verdict, int]] = {}
         asking: set[asyncio.Task[None]] = set()
         try:
             while True:
-                await self.clock.sleep(min(1.0, self.limits.stale_s / 5))
+                away_ns = await sleep_or_away(self.clock, min(1.0, self.limits.stale_s / 5))
+                if away_ns:
+                    dog.away(away_ns)
+                    backoff.away(away_ns)
                 now_ns = self.clock.monotonic_ns()
                 if dog.ping_due(now_ns):
                     await self._ping(socket, dog, now_ns)
@@ -151,14 +154,15 @@ class Line:
                 task.cancel()
             _surface(await asyncio.gather(*asking, return_exceptions=True))
 
-    def _judge(self, dog: Watchdog, verdicts: dict[str, Verdict], now_ns: int) -> bool:
-        """Tell every change of verdict; True when the connection must go."""
+    def _judge(self, dog: Watchdog, verdicts: dict[str, tuple[Verdict, int]], now_ns: int) -> bool:
+        """Tell changes of verdict, and each time that REST says anew it is quiet; True: the connection must go."""
         doomed = False
         for stream in self.spec.streams:
             verdict = dog.verdict(stream, now_ns)
-            if verdict != verdicts.get(stream, "live") and verdict != "dead":
+            said = (verdict, dog.testified(stream) if verdict == "quiet" else 0)
+            if said != verdicts.get(stream, ("live", 0)) and verdict != "dead":
                 self.owner.on_status(verdict, stream, stream)
-            verdicts[stream] = verdict
+            verdicts[stream] = said
             doomed = doomed or verdict in ("frozen", "dead")
         return doomed
 

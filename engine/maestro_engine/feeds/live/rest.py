@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from importlib.util import find_spec
 
@@ -34,7 +35,9 @@ class Rest:
         tries: int = 4,
         timeout_s: float = 10.0,
     ) -> None:
+        """*timeout_s* is a whole attempt's, from connecting to the last byte, however slowly those come."""
         check_proxy(proxy)
+        self._timeout_s = timeout_s
         self._clock, self._rng, self._tries = clock, rng, tries
         # trust_env off: only the settings decide on a proxy, never a variable somebody left in the environment.
         self._http = httpx2.AsyncClient(base_url=base_url, proxy=proxy, timeout=timeout_s, trust_env=False)
@@ -45,7 +48,10 @@ class Rest:
         for attempt in range(self._tries):
             wait: float | None = 0.5 * 2.0**attempt * float(self._rng.uniform(0.5, 1.0))
             try:
-                answer = await self._http.get(path, params=dict(params or {}))
+                async with asyncio.timeout(self._timeout_s):
+                    answer = await self._http.get(path, params=dict(params or {}))
+            except TimeoutError:
+                why = f"no whole answer in {self._timeout_s:g} s"
             except httpx2.RequestError as error:
                 why = f"{type(error).__name__} {error}".strip()
             else:

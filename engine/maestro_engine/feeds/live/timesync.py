@@ -35,25 +35,36 @@ def best_offset_ms(samples: Iterable[TimeSample]) -> float:
 
 
 class TimeGuard:
-    """Says whether an exchange stamp is sane, once the offset is known."""
+    """Says whether an exchange stamp is sane, against the offset as measured; without one, against this clock.
 
-    __slots__ = ("_doubtful", "_doubts", "offset_ms")
+    No single stamp is believed against the clock: where ``DOUBTS`` in a row contradict it and agree with each
+    other, the clock is wrong, and their middle is the offset until it is measured.
+    """
+
+    __slots__ = ("_doubtful", "_offsets", "offset_ms")
 
     def __init__(self) -> None:
         self.offset_ms: float | None = None
-        self._doubts = 0
+        self._offsets: list[float] = []
         self._doubtful = False
 
     def set(self, offset_ms: float) -> None:
         self.offset_ms = offset_ms
-        self._doubts = 0
+        self._offsets.clear()
 
     def sane(self, event_ms: int, local_ns: int) -> bool:
-        if self.offset_ms is None or abs(event_ms - self.offset_ms - local_ns / 1e6) <= TOLERANCE_MS:
-            self._doubts = 0
+        offset_ms = event_ms - local_ns / 1e6
+        if abs(offset_ms - (self.offset_ms or 0.0)) <= TOLERANCE_MS:
+            self._offsets.clear()
             return True
-        self._doubts += 1
-        self._doubtful = self._doubtful or self._doubts % DOUBTS == 0
+        if self._offsets and abs(offset_ms - self._offsets[0]) > TOLERANCE_MS:
+            self._offsets.clear()
+        self._offsets.append(offset_ms)
+        if len(self._offsets) == DOUBTS:
+            self._doubtful = True
+            if self.offset_ms is None:
+                self.offset_ms = sorted(self._offsets)[DOUBTS // 2]
+            self._offsets.clear()
         return False
 
     def wants_sync(self) -> bool:

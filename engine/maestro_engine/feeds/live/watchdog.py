@@ -56,6 +56,18 @@ class Watchdog:
             watched.frame_ns = now_ns
             watched.asked_ns = watched.moved = None
 
+    def away(self, ns: int) -> None:
+        """This process was away for *ns*: frames and pongs of that time may lie in the socket."""
+        for s in self._streams.values():
+            s.frame_ns, s.answered_ns = s.frame_ns + ns, s.answered_ns + ns
+            s.asked_ns = None if s.asked_ns is None else s.asked_ns + ns
+        self._ping_ns = None if self._ping_ns is None else self._ping_ns + ns
+        self._last_ping_ns += ns
+
+    def testified(self, stream: str) -> int:
+        """When REST spoke last about *stream*; 0 while it has not."""
+        return self._streams[stream].answered_ns
+
     def ping_due(self, now_ns: int) -> bool:
         return self._ping_ns is None and now_ns - self._last_ping_ns >= self._limits.ping_s * 1e9
 

@@ -96,6 +96,12 @@ class FeedChanged(Record, frozen=True):
     detail: str
 
 
+class ProcessPaused(Record, frozen=True):
+    """This process was away for so many seconds: stopped by a signal, or the machine was suspended."""
+
+    seconds: float
+
+
 class ClockJumped(Record, frozen=True):
     offset_ms: int
 
@@ -111,6 +117,24 @@ class PositionAdopted(Record, frozen=True):
     lots: int
     open_orders: int
     policy: str
+
+
+class PositionKept(Record, frozen=True):
+    """The session ends without a live market to close *position* in; the next start closes it at a live price."""
+
+    position: Decimal
+    price: Decimal | None
+    """What it is valued at."""
+    quote_age_s: float | None
+    """How old the newest quote is; null where there never was one."""
+
+
+class PositionAssumedClosed(Record, frozen=True):
+    """Closed in the books alone, as the owner chose: no execution, but *price*, worse than the last one known."""
+
+    position: Decimal
+    price: Decimal
+    quote_age_s: float | None
 
 
 class EntryDecided(Record, frozen=True):
@@ -187,6 +211,30 @@ class FundingPaid(Record, frozen=True):
     due_ms: int
 
 
+class FundingRefused(Record, frozen=True):
+    """An announcement of funding that cannot be true: *why*; told at the 1st, 2nd, 4th, 8th ... of them."""
+
+    why: str
+    count: int
+
+
+class PriceRefused(Record, frozen=True):
+    """A price that stands alone among those of its source, and moved nothing; told like :class:`FundingRefused`."""
+
+    kind: str
+    price: float
+    against: float | None
+    """What it was held against: the mark price, a quote's middle; of a spread the middle."""
+    count: int
+
+
+class ValuedBy(Record, frozen=True):
+    """From here on what is held is valued, and its limits are watched, by the exchange's ``mark_price``, by the
+    ``quote_mid`` (the source has no mark price, or it is old), or by the ``last_price`` known."""
+
+    basis: str
+
+
 class CircuitBreakerTripped(Record, frozen=True):
     reason: str
     detail: str
@@ -233,7 +281,10 @@ class ErrorCounted(Record, frozen=True):
 
 
 class AsyncHeartbeat(Record, frozen=True):
+    """``equity`` is cash and ``pos`` times ``price``, to the last digit."""
+
     price: Decimal | None
+    """What values the position, see :class:`ValuedBy`."""
     pos: Decimal
     equity: Decimal
     unrealized: Decimal
@@ -252,5 +303,7 @@ BINDING = (
     CircuitBreakerCleared,
     KillSwitchActivated,
     PositionAdopted,
+    PositionKept,
+    PositionAssumedClosed,
 )
 """What must not be told unless the state that knows it is saved, nor be saved and not told."""

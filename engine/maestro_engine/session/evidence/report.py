@@ -70,6 +70,10 @@ class FinalReport(Struct, frozen=True):
     cleared: tuple[Clearing, ...] = ()
     """What people cleared while it ran."""
     limits: tuple[LimitUse, ...] = ()
+    assumed_price: Decimal | None = None
+    """At which a position was assumed closed without a live market; None where every close was an execution."""
+    refused_prices: dict[str, int] = {}
+    """Prices and announcements that stood alone and moved nothing, by kind."""
 
 
 def read_report(folder: Path) -> FinalReport | None:

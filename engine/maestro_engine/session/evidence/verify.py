@@ -37,6 +37,7 @@ class _Line(Struct):
     seq: int
     event: str
     elapsed: float | None = None
+    seconds: float | None = None
     down_ms: int | None = None
     reason: str | None = None
     exit_code: int | None = None
@@ -60,6 +61,8 @@ class _Trail(Struct):
     holes: int = 0
     heartbeats: int = 0
     gap_s: float = 0.0
+    away_s: float = 0.0
+    """The longest time that the process was stopped or its machine suspended."""
     shutdown: str | None = None
     cash: Decimal = Decimal(0)
     """What fills, fees and funding brought in all."""
@@ -112,7 +115,8 @@ def _errors(report: FinalReport | None) -> tuple[bool, str]:
 
 
 def _heartbeats(trail: _Trail) -> tuple[bool, str]:
-    told = f"{trail.heartbeats} heartbeats, longest gap {trail.gap_s:.2f} s"
+    away = f"; the process was away for {trail.away_s:.1f} s of it" if trail.away_s else ""
+    told = f"{trail.heartbeats} heartbeats, longest gap {trail.gap_s:.2f} s{away}"
     return trail.heartbeats > 0 and trail.gap_s <= LONGEST_GAP_S, told
 
 
@@ -162,7 +166,12 @@ def _pnl(report: FinalReport | None, trail: _Trail) -> tuple[bool, str]:
     if report.net_pnl != difference:
         return False, f"net_pnl {report.net_pnl} is not ending minus starting, {difference}"
     if report.position:
-        return False, f"a position of {report.position} was left"
+        return False, f"a position of {report.position} was left: there was no live market to close it in"
+    if report.assumed_price is not None:
+        return (
+            False,
+            f"a position was assumed closed at {report.assumed_price}: there was no live market to close it in",
+        )
     if trail.cash != report.net_pnl or trail.fees != report.fees_total:
         return (
             False,
@@ -203,6 +212,8 @@ def _add(trail: _Trail, line: _Line) -> None:
     if line.event == "SYSTEM_STARTUP":
         trail.shutdown = None
         trail.gap_s = max(trail.gap_s, (line.down_ms or 0) / 1_000)
+    elif line.event == "ProcessPaused":
+        trail.away_s = max(trail.away_s, line.seconds or 0.0)
     elif line.event == "SYSTEM_SHUTDOWN":
         trail.shutdown = f"{line.reason}, exit code {line.exit_code}"
     elif line.event in ("CircuitBreakerTripped", "CircuitBreakerRestored") and line.reason in CLEARABLE:

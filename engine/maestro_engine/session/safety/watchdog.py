@@ -45,7 +45,7 @@ class Watchdog:
         self._limits, self._monotonic, self._rss = limits, monotonic, rss
         self._frozen, self._full = frozen, full
         self._beats = self._seen = 0
-        self._since = 0.0
+        self._since = self._looked = 0.0
         self._warned = False
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -57,6 +57,9 @@ class Watchdog:
     def look(self) -> None:
         """One look; the thread takes several a freeze time."""
         now, beats = self._monotonic(), self._beats
+        away, self._looked = now - self._looked >= self._limits.freeze_s / 2, now
+        if away:  # this very thread stood still: the whole process was stopped, and the loop has not had its turn
+            self._since = now
         if beats != self._seen:
             self._seen, self._since = beats, now
         elif now - self._since >= self._limits.freeze_s:
@@ -68,7 +71,7 @@ class Watchdog:
             self._full(used)
 
     def __enter__(self) -> Self:
-        self._since = self._monotonic()
+        self._since = self._looked = self._monotonic()
         self._thread = threading.Thread(target=self._run, name="session-watchdog", daemon=True)
         self._thread.start()
         return self

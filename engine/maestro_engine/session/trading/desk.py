@@ -21,9 +21,11 @@ from maestro_engine.risk.guard import RiskGuard, Trip
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.records import Record
-from maestro_engine.session.trading.venue import fee_rates, market_of, venue_of
+from maestro_engine.session.trading.trades import ENTRY, EXIT, STOP, TARGET, Counts, OpenTrade
+from maestro_engine.session.trading.venue import NewestQuote, fee_rates, market_of, venue_of
 from maestro_engine.venue import events
 from maestro_engine.venue.book_matching import BookMatching
+from maestro_engine.venue.events import Fill, Liquidity
 from maestro_engine.venue.lifecycle import OrderState
 from maestro_engine.venue.market import Bar, BookSnapshot, Levels
 from maestro_engine.venue.orders import ZERO, Instrument, Order, OrderType, Side
@@ -31,33 +33,6 @@ from maestro_engine.venue.tracker import OrderTracker
 from maestro_protocol.errors import DataError
 
 Say = Callable[[Record, int], None]
-ENTRY, STOP, TARGET, EXIT = "e", "s", "t", "x"
-"""Last letter of an order's id: what the order is for."""
-
-
-class OpenTrade(Struct):
-    """The trade that is under way: from sending its entry until it is flat again."""
-
-    number: int
-    side: Side
-    loss: Decimal
-    """What its plan says it may lose."""
-    bar_ms: int | None = None
-    """Open time of the candle its entry fills in, the exchange's: the one after the candle it was decided on."""
-    leaving: str | None = None
-    """Why it is being left, once that was decided."""
-    exits: int = 0
-    """Market orders sent to leave it."""
-
-
-class Counts(Struct):
-    """What happened so far."""
-
-    orders: int = 0
-    fills: int = 0
-    rejects: int = 0
-    wins: int = 0
-    losses: int = 0
 
 
 class _Saved(Struct):
@@ -68,6 +43,7 @@ class _Saved(Struct):
     ticker: BookTicker | None = None
     bids: Levels = ()
     asks: Levels = ()
+    quoted_ms: int = 0
 
 
 class Desk:
@@ -88,7 +64,7 @@ class Desk:
         self.trade: OpenTrade | None = None
         self.counts = Counts()
         self.price: Decimal | None = None
-        """The latest price known: a quote's middle, a trade's, or a candle's close."""
+        """The price that values what is held: the newest mark, or that of the fill which opened it since."""
         self.tripped: list[Trip] = []
         """Breakers that tripped and the supervisor has not looked at."""
         self.fill_ms: Callable[[int], None] = lambda _: None
@@ -96,7 +72,7 @@ class Desk:
         self._symbol, self._run, self._say = config.symbol, run, say
         self._rates = fee_rates(config)
         self._in_bars, self._own_time = config.fills == "bars", config.own_time
-        self._ticker: BookTicker | None = None
+        self.quote = NewestQuote(config.source)
         self._number = 0
 
     @property
@@ -118,10 +94,14 @@ class Desk:
         """Whether any order is open or any message under way."""
         return next(self.tracker.open(), None) is not None or self.exchange.next_due() is not None
 
+    def live(self, now: int) -> bool:
+        """Whether there is a market to execute against at *now*."""
+        return self.price is not None if self._in_bars else self.quote.live(now)
+
     @property
-    def priced(self) -> bool:
-        """Whether the venue has a market to execute against."""
-        return self.price is not None and (self._in_bars or self._ticker is not None)
+    def unprotected(self) -> bool:
+        """Whether something is held and no stop works for it."""
+        return bool(self.position) and not any(s.order.type is OrderType.STOP_MARKET for s in self.working)
 
     @property
     def flat(self) -> bool:
@@ -135,13 +115,18 @@ class Desk:
         self.exchange.on_market(bar)
         self.poll(bar.close_at)
 
-    def tick(self, event: BookTicker | TradeTick, now: int) -> None:
-        """A quote or a trade, where fills are made against those."""
-        if isinstance(event, BookTicker):
-            self._ticker = event
-        if self.busy:
-            self.exchange.on_market(market_of(event, now))
+    def tick(self, event: BookTicker | TradeTick, now: int, made_ms: int | None = None) -> None:
+        """A plausible quote or trade, where fills are made against those. *made_ms*: when, if it came late."""
+        at = now if made_ms is None else made_ms
+        fresh = self.quote.take(event, at, now) if isinstance(event, BookTicker) else True
+        if fresh and self.busy:
+            self.exchange.on_market(market_of(event, at))
             self.poll(now)
+
+    def confirm(self, now: int) -> None:
+        """Another witness says that the newest quote still stands: nothing has happened since."""
+        if self.quote.ticker is not None:
+            self.tick(self.quote.ticker, now)
 
     def poll(self, now: int) -> None:
         """Take in what the venue has answered by *now*."""
@@ -155,8 +140,12 @@ class Desk:
             self.account.mark(self._symbol, price)
             taken = self.account.liquidation(self._symbol, now)
             if taken is not None:
-                self._book(taken, now)
-                self.exchange.adopt(taken)
+                self._adopt(taken, now)
+
+    def _adopt(self, fill: Fill, now: int) -> None:
+        """Book what no order here made, and have the venue know of it."""
+        self._book(fill, now)
+        self.exchange.adopt(fill)
 
     def value(self, now: int) -> None:
         """Let the guard look at the equity."""
@@ -168,8 +157,6 @@ class Desk:
             received = self.account.pay_funding(self._symbol, rate, mark)
             self._say(records.FundingPaid(rate, mark, received, due_ms), now)
             self.value(now)
-
-    # orders
 
     def enter(
         self, side: Side, qty: Decimal, stop: Decimal, target: Decimal, now: int, bar_ms: int | None = None
@@ -183,7 +170,7 @@ class Desk:
         self._number += 1
         entry = self._order(ENTRY, side, OrderType.MARKET, qty)
         stop, target = (max(self.instrument.round_price(p), self.instrument.tick_size) for p in (stop, target))
-        plan = bracket_plan(entry, self.price, stop, target, self._rates.taker)
+        plan = bracket_plan(entry, self.quote.mid or self.price, stop, target, self._rates.taker)
         if not self._allowed(entry, plan, now):
             return False
         self.trade = OpenTrade(self._number, side, plan.loss or ZERO, bar_ms)
@@ -208,6 +195,21 @@ class Desk:
         self.guard.check(order, self.exposure, TradePlan(), now)
         self._send(order, now)
 
+    def assume_closed(self, share: Decimal, now: int) -> Decimal | None:
+        """Book the position as closed, worse than at the last price known by *share*; gives that price.
+
+        No execution: the fill says ``assumed``.
+        """
+        price, side = self.quote.mid or self.price, self._held_side().opposite
+        if not self.position or price is None:
+            return None
+        price = max(self.instrument.round_price(price * (1 + side.sign * share)), self.instrument.tick_size)
+        name = f"assumed-{self._symbol}-{now}"
+        fee = self._rates.fee(abs(self.position), price, Liquidity.TAKER)
+        fill = Fill(name, name, self._symbol, side, abs(self.position), price, fee, Liquidity.ASSUMED, now)
+        self._adopt(fill, now)
+        return price
+
     def cancel_all(self, now: int) -> None:
         """Ask for every working order back."""
         for state in self.working:
@@ -220,8 +222,6 @@ class Desk:
         trips = self.guard.on_error(what, now)
         self._say(records.ErrorCounted(what, self.guard.errors), now)
         self._trip(trips, now)
-
-    # what is sent
 
     def _id(self, tail: str) -> str:
         assert self.trade is not None
@@ -275,8 +275,8 @@ class Desk:
         sent = self.tracker.submit(order, now)
         if sent is None:
             return
-        if self._ticker is not None:  # while nothing worked, quotes were only remembered
-            self.exchange.on_market(market_of(self._ticker, now))
+        if self.quote.ticker is not None:  # while nothing worked, quotes were only remembered
+            self.exchange.on_market(market_of(self.quote.ticker, self.quote.made_ms))
         self.counts.orders += 1
         kind = order.type.value
         self._say(
@@ -286,8 +286,6 @@ class Desk:
             now,
         )
         self.exchange.send(sent)
-
-    # what comes back
 
     def _heard(self, event: events.OrderEvent, now: int) -> None:
         try:
@@ -318,6 +316,8 @@ class Desk:
 
     def _book(self, fill: events.Fill, now: int) -> None:
         booked = self.account.fill(fill)
+        if booked.opened:  # valued at what was paid until the next mark: no older price knows of it
+            self.price = fill.price
         self.counts.fills += 1
         key = fill.client_order_id
         said = (fill.side.value, fill.price, fill.qty, fill.fee, fill.at, key, fill.fill_id, fill.liquidity.value)
@@ -333,8 +333,8 @@ class Desk:
         self._trip(self.guard.on_trade(pnl, now), now)
 
     def _why(self, key: str) -> str:
-        if key.startswith("liquidation"):
-            return "liquidation"
+        if key.startswith(("liquidation-", "assumed-")):
+            return key.partition("-")[0]
         names = {STOP: "stop", TARGET: "target"}
         left = self.trade.leaving if self.trade is not None else None
         return names.get(key[-1]) or left or "closed"
@@ -359,7 +359,8 @@ class Desk:
 
     def to_dict(self) -> dict[str, object]:
         """Orders, venue, account, guard, what is under way, and the market as it was seen last."""
-        own = _Saved(self.trade, self.counts, self._number, self.price, self._ticker)
+        own = _Saved(self.trade, self.counts, self._number, self.price, self.quote.ticker)
+        own.quoted_ms = self.quote.made_ms
         if isinstance(self.exchange.matching, BookMatching):
             own.bids, own.asks = (self.exchange.matching.book.walk(side) for side in Side)
         return {
@@ -381,9 +382,10 @@ class Desk:
         self.trade, self.counts, self._number = own.trade, own.counts, own.last_number
         self.price = self.exchange.last_price
         if self._own_time:  # else the market has gone on without us
-            self.price, self._ticker = own.price or self.price, own.ticker
+            self.price = own.price or self.price
+            self.quote.ticker, self.quote.made_ms = own.ticker, own.quoted_ms
             if isinstance(self.exchange.matching, BookMatching):
-                self.exchange.matching.book.update(BookSnapshot(0, own.bids, own.asks))
+                self.exchange.matching.book.update(BookSnapshot(own.quoted_ms, own.bids, own.asks))
         if self._heard_all() and self.exchange.net != self.position:
             raise DataError(
                 f"saved state: the venue holds {self.exchange.net} {self._symbol}, the account {self.position}"

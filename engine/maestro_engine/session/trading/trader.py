@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,8 @@ from maestro_engine.session.safety.controls import Clearing
 from maestro_engine.session.safety.state import StateFile
 from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
+from maestro_engine.session.trading.funding import Funding, rules_for
+from maestro_engine.session.trading.prices import PRICE_BANDS, Basis, ReferencePrices, TransitLag
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.venue import bar_of, decimal
 from maestro_engine.venue.market import Bar
@@ -27,15 +30,6 @@ from maestro_protocol.errors import DataError, MaestroError
 
 TICK_MS = 1_000
 """A TickReceived line at most so often."""
-
-
-class Funding(Struct):
-    """What is known of funding, and what was settled. Rates are ratios, times UTC milliseconds."""
-
-    rate: float | None = None
-    mark: float | None = None
-    due_ms: int | None = None
-    settled_ms: int = 0
 
 
 class _Saved(Struct):
@@ -48,6 +42,8 @@ class _Saved(Struct):
     tick_told_ms: int = 0
     ticks: int = 0
     ticks_told: int = 0
+    refused: dict[str, int] = {}
+    assumed_price: Decimal | None = None
 
 
 class Trader:
@@ -72,6 +68,8 @@ class Trader:
         self.ticks = 0
         self.place = Place()
         """How far it has heard its source."""
+        self.assumed_price: Decimal | None = None
+        """At which a position was assumed closed; None where that was not needed."""
         self.until_ms: int | None = None
         """Where a simulation or recording reaches the planned end, in its own time; None until it is known."""
         self._venue_ms = 0
@@ -81,7 +79,13 @@ class Trader:
         """What people have cleared in this session."""
         self.header = dict(header)
         """What a saved state begins with."""
-        self._funding = Funding()
+        self.prices = ReferencePrices(PRICE_BANDS[config.source])
+        self._lag = TransitLag()
+        self._basis: Basis | None = None
+        """What values a position, as it was told last."""
+        self._begun_ms: int | None = None
+        """The moment of the first event."""
+        self._funding, self._funding_rules = Funding(), rules_for(config.symbol)
         self._in_bars = config.fills == "bars"
         self._tick_told_ms = self._ticks_told = 0
 
@@ -99,15 +103,13 @@ class Trader:
             case BookTicker():
                 self._quote(event)
             case Trade():
-                self._traded(event)
+                self._traded(event.price, event)
             case Kline():
                 self._candle(event)
             case MarkPrice():
-                self._funding.rate, self._funding.mark = event.funding_rate, event.mark
-                self.settle_funding()
-                self._funding.due_ms = event.next_funding_ms or self._funding.due_ms
+                self._marked(event)
             case Ticker():
-                self._price(event.last)
+                self._traded(event.last)
             case _:
                 return
         self.finish()
@@ -132,10 +134,10 @@ class Trader:
         self.finish()
 
     def settle_funding(self) -> None:
-        """Pay or receive funding where it has fallen due since the last time."""
+        """Pay or receive funding where it has fallen due since the last time, as it was announced before."""
         known = self._funding
-        due = known.due_ms
-        if due is None or self._venue_ms < due or due <= known.settled_ms:
+        due = known.next_due_ms()
+        if due is None or self._venue_ms < due:
             return
         known.settled_ms = due
         if known.rate is not None and known.mark is not None:
@@ -144,8 +146,7 @@ class Trader:
 
     def next_funding_ms(self) -> int | None:
         """When funding falls due next (UTC milliseconds); None while the source has not said."""
-        due = self._funding.due_ms
-        return due if due is not None and due > self._funding.settled_ms else None
+        return self._funding.next_due_ms()
 
     def kill(self, sources: Mapping[KillSource, bool]) -> KillSource | None:
         """Look at the kill switch's *sources*; gives the one that switched it, once it is on."""
@@ -169,6 +170,11 @@ class Trader:
             self.say(records.CircuitBreakerCleared.of(asked, trip))
         self.finish()
 
+    def confirm_quote(self) -> None:
+        """Another witness says that the newest quote still stands."""
+        self.desk.confirm(self.now)
+        self.finish()
+
     def cancel_all(self) -> None:
         self.desk.cancel_all(self.now)
         self.finish()
@@ -179,6 +185,20 @@ class Trader:
         if self._in_bars and self.desk.price is not None:
             price = self.desk.price
             self.desk.bar(Bar(self.now, self.now, price, price, price, price))
+        self.finish()
+
+    def leave_dead_market(self, policy: str) -> None:
+        """Deal with a position that must be closed while nothing can be executed: keep it, or assume it closed."""
+        desk = self.desk
+        age_s = desk.quote.age_s(self.now)
+        held = desk.position
+        if policy == "assume":
+            price = desk.assume_closed(Decimal(repr(self.prices.bands.assumed)), self.now)
+            if price is not None:
+                self.assumed_price = price
+                self.say(records.PositionAssumedClosed(held, price, age_s))
+        if desk.position:
+            self.say(records.PositionKept(held, desk.price, age_s))
         self.finish()
 
     def close_at_bar(self, last: Bar) -> None:
@@ -232,6 +252,8 @@ class Trader:
             self._tick_told_ms,
             self.ticks,
             self._ticks_told,
+            self.prices.refused,
+            self.assumed_price,
         )
         state: dict[str, object] = {
             **self.header,
@@ -259,44 +281,89 @@ class Trader:
         self._funding, self.elapsed_s, self.cleared = own.funding, own.elapsed_s, own.cleared
         self.place, self.until_ms, self._tick_told_ms = own.place or self.place, own.until_ms, own.tick_told_ms
         self.ticks, self._ticks_told = own.ticks, own.ticks_told
+        self.prices.refused, self.assumed_price = own.refused, own.assumed_price
         if lost:
             self.say(records.TrailTorn(lost))
 
     # inside: the market
 
     def _quote(self, event: BookTicker) -> None:
-        if event.bid > 0 and event.ask >= event.bid:
-            if not self._in_bars:
-                self.desk.tick(event, self.now)
-            self._price((event.bid + event.ask) / 2)
-
-    def _traded(self, event: Trade) -> None:
-        self._price(event.price)
+        made_ms = self.now - self._lag.behind_ms(event.time_ms, event.local_ns // 1_000_000)
+        if not self._believed(self.prices.quote(event.bid, event.ask, self.now)):
+            return
         if not self._in_bars:
+            self.desk.tick(event, self.now, made_ms)
+        self._revalue((event.bid + event.ask) / 2)
+
+    def _traded(self, price: float, event: Trade | None = None) -> None:
+        """A trade, or the last price that a ticker tells."""
+        if not self._believed(self.prices.trade(_price(price), self.now)):
+            return
+        self._revalue(price)
+        if event is not None and not self._in_bars:
             self.desk.tick(event, self.now)
 
-    def _price(self, price: float) -> None:
-        if not 0 < price < math.inf:
-            raise DataError(f"{self._config.symbol}: {price} is no price")
+    def _marked(self, event: MarkPrice) -> None:
+        self.settle_funding()
+        if not self._believed(self.prices.mark(_price(event.mark), self.now)):
+            return
+        due_ms, rate = event.next_funding_ms, event.funding_rate
+        doubt = self._funding.doubt(self._funding_rules, rate, due_ms, event.time_ms)
+        if doubt is None:
+            self._funding.believe(rate, event.mark, due_ms, event.time_ms)
+        elif (count := self._count("funding")) & (count - 1) == 0:
+            self.say(records.FundingRefused(doubt, count))
+        self._revalue(event.mark)
+
+    def _believed(self, plausible: bool) -> bool:
+        """Gives *plausible*, and tells what was refused, when it is worth telling."""
+        told, self.prices.news = self.prices.news, None
+        if told is not None:
+            self.say(records.PriceRefused(*told))
+        return plausible
+
+    def _count(self, kind: str) -> int:
+        count = self.prices.refused[kind] = self.prices.refused.get(kind, 0) + 1
+        return count
+
+    def _revalue(self, price: float) -> None:
+        """Value what is held after *price* was believed; at most once a second while nothing is."""
         self.ticks += 1
-        if self.desk.position and not self._in_bars:
-            self.desk.mark(decimal(price), self.now)
-        if self.now - self._tick_told_ms >= TICK_MS:
-            exact = decimal(price)
-            self.desk.mark(exact, self.now)
+        self._begun_ms = self.now if self._begun_ms is None else self._begun_ms
+        due = self.now - self._tick_told_ms >= TICK_MS
+        if not due and not self.desk.position:
+            return
+        found = self.prices.valuing(self.now)
+        assert found is not None, "a price has just been believed"
+        value, basis = found
+        self.desk.mark(decimal(value), self.now)
+        if due:
+            self._tell_basis(basis)
             self.desk.value(self.now)
-            self.say(records.TickReceived(exact, self.ticks - self._ticks_told))
+            self.say(records.TickReceived(decimal(price), self.ticks - self._ticks_told))
             self._tick_told_ms, self._ticks_told = self.now, self.ticks
 
+    def _tell_basis(self, basis: Basis) -> None:
+        """Say what values a position, once it is clear what the source has, and when that changes."""
+        assert self._begun_ms is not None
+        waited = basis == "mark_price" or self.now - self._begun_ms >= self.prices.bands.mark_age_s * 1_000
+        if basis != self._basis and waited and not self._in_bars:
+            self._basis = basis
+            self.say(records.ValuedBy(basis))
+
     def _candle(self, kline: Kline) -> None:
-        self._price(kline.close)
-        if kline.interval != self._config.interval or not kline.closed or not self.candles.add(kline):
-            return
+        if not self._believed(self.prices.trade(_price(kline.close), self.now)):
+            return  # taken for missing, and asked for again with the next one
         closed_ms = kline.open_ms + self._config.step_ms
-        if self._in_bars:
+        news = kline.interval == self._config.interval and kline.closed and self.candles.add(kline)
+        if news and self._in_bars:  # what filled within the candle is not valued at its close
             self.at(closed_ms)
             self.desk.bar(bar_of(kline, self._config.step_ms))
-        self.desk.mark(decimal(kline.close), self.now)
+        self._revalue(kline.close)
+        if not news:
+            return
+        if self._in_bars:
+            self.desk.mark(decimal(kline.close), self.now)
         self.say(records.CandleClosed(kline.open_ms, kline.open, kline.high, kline.low, kline.close, kline.volume))
         self._decide(closed_ms, closed_ms if self._in_bars else self.now)
         self.desk.value(self.now)
@@ -309,7 +376,7 @@ class Trader:
                 desk.leave("timeout", now)
             return
         fresh = self._in_bars or self._venue_ms - closed_ms < self._config.step_ms / 2
-        if not (desk.flat and fresh and self.entries_allowed):
+        if not (desk.flat and fresh and self.entries_allowed and desk.live(self.now)):
             return  # a candle that was filled in after an outage is no reason to trade now
         try:
             wish = self._strategy.intent(self.candles.bars())
@@ -320,3 +387,10 @@ class Trader:
             return
         assert desk.trade is not None, "it has just been entered"
         self.say(records.EntryDecided(desk.entry_id, wish.methods, desk.trade.loss, *wish.gates))
+
+
+def _price(price: float) -> float:
+    """*price*, where it is one. Raises :class:`DataError`."""
+    if not 0 < price < math.inf:
+        raise DataError(f"{price} is no price")
+    return price

@@ -8,7 +8,8 @@ import numpy as np
 
 from maestro_engine.feeds.port import BookTicker, Filters, Kline
 from maestro_engine.feeds.port import Trade as TradeTick
-from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.config import SessionConfig, Source
+from maestro_engine.session.trading.prices import PRICE_BANDS
 from maestro_engine.venue.bar_matching import BarMatching
 from maestro_engine.venue.book_matching import BookMatching
 from maestro_engine.venue.effects.fees import NotionalFees
@@ -36,6 +37,11 @@ def instrument_of(filters: Filters) -> Instrument:
     )
 
 
+def unlisted(symbol: str) -> Instrument:
+    """The finest grid there is, for a symbol whose own the exchange has not told yet."""
+    return Instrument(symbol, CENT, CENT, CENT, LARGEST_QTY)
+
+
 def fee_rates(config: SessionConfig) -> NotionalFees:
     bps = Decimal("0.0001")
     return NotionalFees(Decimal(repr(config.costs.maker_bps)) * bps, Decimal(repr(config.costs.taker_bps)) * bps)
@@ -45,7 +51,9 @@ def venue_of(config: SessionConfig, instrument: Instrument, rng: np.random.Gener
     """Fills against quotes slip with spread and size; against candles by the backtest's fixed share of the price."""
     fixed = BpsSlippage(Decimal(repr(config.costs.slippage_bps)))
     in_bars = config.fills == "bars"
-    matching = BarMatching(fixed) if in_bars else BookMatching(RiskAverseQueue(), DepthSlippage(fixed))
+    age_ms = round(PRICE_BANDS[config.source].quote_age_s * 1_000)
+    on_book = BookMatching(RiskAverseQueue(), DepthSlippage(fixed), quote_age_ms=age_ms)
+    matching = BarMatching(fixed) if in_bars else on_book
     latency = ConstantLatency(entry=config.entry_latency_ms, response=config.response_latency_ms)
     return PaperExchange(instrument, matching, fee_rates(config), latency, rng)
 
@@ -60,3 +68,32 @@ def market_of(event: BookTicker | TradeTick, now: int) -> Quote | Trade:
 def bar_of(kline: Kline, step_ms: int) -> Bar:
     prices = (decimal(kline.open), decimal(kline.high), decimal(kline.low), decimal(kline.close))
     return Bar(kline.open_ms, kline.open_ms + step_ms, *prices)
+
+
+class NewestQuote:
+    """The best bid and offer as known, and whether they are a live market: not older than the source's bound."""
+
+    def __init__(self, source: Source) -> None:
+        self.ticker: BookTicker | None = None
+        self.made_ms = 0
+        """When it was made, or confirmed by another witness (UTC milliseconds)."""
+        self._bound_ms = round(PRICE_BANDS[source].quote_age_s * 1_000)
+
+    def take(self, ticker: BookTicker, made_ms: int, now: int) -> bool:
+        """Whether a quote made at *made_ms* is news at *now*: what lay in a socket tells where the market was."""
+        if now - made_ms > self._bound_ms:
+            return False
+        self.ticker, self.made_ms = ticker, max(made_ms, self.made_ms)
+        return True
+
+    def live(self, now: int) -> bool:
+        return self.ticker is not None and now - self.made_ms <= self._bound_ms
+
+    def age_s(self, now: int) -> float | None:
+        """Seconds since it was made or confirmed; None without one."""
+        return None if self.ticker is None else (now - self.made_ms) / 1_000
+
+    @property
+    def mid(self) -> Decimal | None:
+        """Its middle, quote currency; None without one."""
+        return None if self.ticker is None else (decimal(self.ticker.bid) + decimal(self.ticker.ask)) / 2

@@ -1,0 +1,37 @@
+"""trades owns what is known of the trade under way, and what a session has counted so far."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from maestro_engine.venue.orders import Side
+
+ENTRY, STOP, TARGET, EXIT = "e", "s", "t", "x"
+"""Last letter of an order's id: what the order is for."""
+
+
+class OpenTrade(Struct):
+    """The trade that is under way: from sending its entry until it is flat again."""
+
+    number: int
+    side: Side
+    loss: Decimal
+    """What its plan says it may lose."""
+    bar_ms: int | None = None
+    """Open time of the candle its entry fills in, the exchange's: the one after the candle it was decided on."""
+    leaving: str | None = None
+    """Why it is being left, once that was decided."""
+    exits: int = 0
+    """Market orders sent to leave it."""
+
+
+class Counts(Struct):
+    """What happened so far."""
+
+    orders: int = 0
+    fills: int = 0
+    rejects: int = 0
+    wins: int = 0
+    losses: int = 0

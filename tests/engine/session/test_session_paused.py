@@ -1,0 +1,110 @@
+"""A process that was stopped is no dead market, no dead connection and no frozen loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from maestro_engine.feeds.clock import VirtualClock, sleep_or_away
+from maestro_engine.feeds.live.watchdog import Watchdog as Witnesses
+from maestro_engine.feeds.live.watchdog import WatchLimits
+from maestro_engine.session.safety.watchdog import Limits, Watchdog
+
+S = 1_000_000_000
+
+
+class Stopped(VirtualClock):
+    """A clock on which the process is stopped for an hour in the middle of its next sleep."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self.advance_to(self.monotonic_ns() + 3_600 * S)
+
+
+async def test_who_wakes_late_knows_that_it_was_away():
+    assert await sleep_or_away(VirtualClock(), 1.0) == 0
+    assert await sleep_or_away(Stopped(), 1.0) == 3_600 * S
+
+
+def test_the_watchdog_that_stood_still_itself_gives_the_loop_its_turn():
+    now, frozen = [0.0], []
+    dog = Watchdog(
+        Limits(freeze_s=10), monotonic=lambda: now[0], rss=lambda: 1, frozen=frozen.append, full=pytest.fail
+    )
+    for second in (*range(5), *range(31, 40)):  # stopped for 26 s
+        now[0] = float(second)
+        dog.look()
+    assert not frozen
+    for second in range(40, 43):  # and now the loop really stands still
+        now[0] = float(second)
+        dog.look()
+    assert len(frozen) == 1
+
+
+def test_a_pong_and_frames_in_the_socket_are_no_dead_connection():
+    dog = Witnesses(["book"], WatchLimits(stale_s=5, ping_s=5, pong_s=10), 0)
+    dog.frame("book", 1 * S)
+    dog.pinged(2 * S)
+    assert dog.verdict("book", 600 * S) == "dead"
+    dog.away(597 * S)
+    assert dog.verdict("book", 600 * S) == "live"
+    assert dog.verdict("book", 610 * S) == "dead", "unless no answer comes after waking either"
+
+
+PAUSED = """
+    import asyncio, os, sys, time
+    from dataclasses import replace
+    from pathlib import Path
+    sys.path.insert(0, {here!r})
+    from conftest import Lab
+    from maestro_engine.feeds.clock import SuppliedClock
+    from maestro_engine.session.safety.watchdog import Limits
+    lab = Lab(Path({root!r}), watch=Limits(freeze_s=2.0))
+    lab.clock = SuppliedClock(time.time_ns, time.monotonic_ns)
+    lab.trades_per_s = 20.0
+    around = replace(lab.around(), monotonic=time.monotonic, frozen=lambda s: os._exit(77), begins_ms=None)
+    lab.around = lambda: around
+    beats = []
+
+    def line(told):
+        if told["event"] == "AsyncHeartbeat":
+            print("beat", flush=True)
+            beats.append(told)
+        if told["event"] == "ProcessPaused":
+            print("paused", told["seconds"], flush=True)
+            lab.session.stop("stop")
+
+    lab.on_line = line
+    report = asyncio.run(lab.run(lab.config(2.0, stale_s=5, outage_s=5)))
+    print("ended", report.reason, report.exit_code, flush=True)
+"""
+
+
+def test_a_process_that_is_really_stopped_goes_on(tmp_path):
+    code = textwrap.dedent(PAUSED).format(here=str(Path(__file__).parent), root=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "beat\n"
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            asyncio.run(asyncio.wait_for(_passed(7.0), 20))
+            os.kill(process.pid, signal.SIGCONT)
+            told = process.stdout.read().splitlines()
+        finally:
+            process.kill()
+    assert process.returncode != 77, "taken for a frozen loop"
+    assert any(line.startswith("paused") for line in told), told
+    assert told[-1] == "ended stop 0"
+
+
+async def _passed(seconds: float) -> None:
+    """The pause itself: longer than silence and freezes are borne."""
+    await asyncio.get_running_loop().run_in_executor(None, signal.sigtimedwait, [], seconds)
