@@ -18,7 +18,7 @@ from maestro_engine.venue.effects.queue import RiskAverseQueue
 from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage
 from maestro_engine.venue.exchange import PaperExchange
 from maestro_engine.venue.market import Bar, Quote, Trade
-from maestro_engine.venue.money import rounded
+from maestro_engine.venue.money import CENT, rounded
 from maestro_engine.venue.orders import Instrument, Side
 
 LARGEST_QTY = Decimal(10**15)
