@@ -212,7 +212,7 @@ def test_bars_that_are_passed_over_change_nothing(tmp_path, monkeypatch):
     assert fast == slow.replace("slow-", "fast-")
     assert fast.count("ExecutionExit") > 5
     assert fast.count("OrderRejected") > 5
-    assert fast.count("CircuitBreakerTripped") > 1
+    assert fast.count("CircuitBreakerTripped") >= 1
 
 
 @settings(max_examples=40)
