@@ -144,6 +144,9 @@ async def run_campaign(
 
     Raises MaestroError; what was finished by then is kept and can be resumed.
     """
+    for choice in request.brains:
+        if choice.role not in away:
+            brains.client_of(choice, settings)  # a missing key is told before anything is read
     config, bars = _asked_for(request, settings)
     market = markets.market_of(config, bars, jobs)
     check_rules(config, market.runner.space(market.runner.methods()))
