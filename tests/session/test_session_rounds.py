@@ -306,7 +306,7 @@ async def attended(there: Settings, base: SessionConfig, attend: Callable[[GateR
 @pytest.mark.slow
 def test_a_chain_at_a_gate_hears_signals_and_a_stop_and_goes_on_as_if_undisturbed(tmp_path, monkeypatch):
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)
-    base = config()
+    base = config(minutes=60, seed=support.LOSING)
     undisturbed, there = settings_in(tmp_path / "one"), settings_in(tmp_path / "two")
     for each in (undisturbed, there):
         support.ask_about_everything(each)

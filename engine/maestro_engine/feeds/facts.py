@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from maestro_engine.feeds.bitunix.parser import INTERVALS
+from maestro_engine.market.timeframes import TIMEFRAMES
+
 
 class SourceFacts(Struct, frozen=True):
     """What a source tells of a perpetual future."""
@@ -13,6 +16,8 @@ class SourceFacts(Struct, frozen=True):
     mark_price: bool
     funding: bool
     """Rates and times of funding, so that it is paid and received."""
+    intervals: tuple[str, ...]
+    """Lengths of the candles that it has."""
     persistent: bool
     """The paper account goes on from session to session; else each is an experiment of its own."""
 
@@ -22,10 +27,12 @@ class SourceFacts(Struct, frozen=True):
         return tuple(name for name, can in told.items() if not can)
 
 
+_ALL, _BITUNIX = tuple(TIMEFRAMES), tuple(INTERVALS)
+
 FACTS = {
-    "sim": SourceFacts(taker_volume=True, mark_price=True, funding=True, persistent=False),
-    "replay": SourceFacts(taker_volume=True, mark_price=True, funding=True, persistent=False),
-    "binance": SourceFacts(taker_volume=True, mark_price=True, funding=True, persistent=True),
-    "bitunix": SourceFacts(taker_volume=False, mark_price=False, funding=False, persistent=True),
+    "sim": SourceFacts(taker_volume=True, mark_price=True, funding=True, intervals=_ALL, persistent=False),
+    "replay": SourceFacts(taker_volume=True, mark_price=True, funding=True, intervals=_ALL, persistent=False),
+    "binance": SourceFacts(taker_volume=True, mark_price=True, funding=True, intervals=_ALL, persistent=True),
+    "bitunix": SourceFacts(taker_volume=False, mark_price=False, funding=False, intervals=_BITUNIX, persistent=True),
 }
 """A recording tells what was recorded; of Bitunix no channel with marks or funding was ever seen."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maestro_engine import methods
-from maestro_engine.feeds.bitunix.parser import INTERVALS
+from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.port import interval_ms
 from maestro_engine.risk.limits import RiskLimits
 from maestro_protocol.base import Frozen, Name
@@ -104,5 +104,6 @@ class SessionConfig(Frozen):
             raise ConfigError("run: its methods and params are not the session's; change both, or take run away")
         if self.fills == "bars" and self.entry_latency_ms + self.response_latency_ms:
             raise ConfigError("fills: against candles there is no latency; set both latencies to 0")
-        if self.source == "bitunix" and self.interval not in INTERVALS:
-            raise ConfigError(f"interval: Bitunix has no candles of {self.interval}")
+        if self.interval not in FACTS[self.source].intervals:
+            known = ", ".join(FACTS[self.source].intervals)
+            raise ConfigError(f"interval: {self.source} has no candles of {self.interval}; there are {known}")

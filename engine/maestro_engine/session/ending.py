@@ -21,6 +21,8 @@ PRICE_S = 10.0
 """A position without a live market is given so long to get one; it is not closed without."""
 CLOSING_S = 2.0
 POLL_S = 0.02
+FAILED, HELD_BACK = 1, 3
+"""Exit codes: something went wrong; or nothing could be entered, by a breaker that had tripped before the start."""
 
 
 class Ending:
@@ -81,6 +83,10 @@ class Ending:
             trader.error(f"{held} could not be closed: no live market; {done}")
             self.failed = True
 
+    def _exit_code(self, opened: Opened) -> int:
+        held_back = any(trip in opened.trader.desk.guard.trips for trip in opened.tripped)
+        return FAILED if self.failed else HELD_BACK if held_back else 0
+
     async def _until(self, done: Callable[[], bool], seconds: float, trader: Trader) -> None:
         deadline = self._clock.monotonic_ns() + round(seconds * 1e9)
         while not done() and self._clock.monotonic_ns() < deadline:
@@ -92,7 +98,7 @@ class Ending:
         trader, desk = opened.trader, opened.trader.desk
         if self.held and desk.flat:
             self._flat_ms = round((self._clock.monotonic_ns() - self._begun_ns) / 1e6)
-        exit_code = 1 if self.failed else 0
+        exit_code = self._exit_code(opened)
         trader.say(records.SystemShutdown(self.reason, exit_code, self._flat_ms))
         trader.save()
         trader.finish()
@@ -115,7 +121,7 @@ def _figures(
     return FinalReport(
         version=1,
         run=header.run,
-        status="failed" if exit_code else "completed",
+        status="completed" if not exit_code else "held_back" if exit_code == HELD_BACK else "failed",
         reason=ending.reason,
         exit_code=exit_code,
         env=config.env,

@@ -12,7 +12,7 @@ import msgspec
 from maestro_engine.account.margin import MarginTable, table_for
 from maestro_engine.account.perpetual import PerpetualAccount
 from maestro_engine.feeds.port import Place
-from maestro_engine.risk.guard import RiskGuard
+from maestro_engine.risk.guard import RiskGuard, Trip
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.audit import Audit
 from maestro_engine.session.evidence.records import MarginBrackets, SystemState
@@ -47,6 +47,8 @@ class Opened:
     down_ms: int | None
     fell_back: str | None
     margin: MarginBrackets
+    tripped: tuple[Trip, ...] = ()
+    """Breakers that stood tripped before a new session began."""
 
     def complete(self) -> None:
         """All evidence is written: the run is done, unless something is still held. Then the next start goes on."""

@@ -146,6 +146,7 @@ class Session:
         lacks = FACTS[self.config.source].lacks()
         if lacks:
             trader.say(records.SourceLacks(self.config.source, lacks))
+        opened.tripped = () if opened.resumed else guard.trips
         for trip in guard.trips:
             trader.say(records.CircuitBreakerRestored(trip.breaker, trip.detail, trip.at))
         trader.save()

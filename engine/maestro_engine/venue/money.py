@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from decimal import (
     ROUND_CEILING,
@@ -16,6 +17,8 @@ from decimal import (
     localcontext,
 )
 
+import msgspec
+
 ZERO = Decimal(0)
 CENT = Decimal("0.00000001")
 """The smallest amount charged or paid: 1e-8 of quote currency, the precision Binance keeps balances in."""
@@ -23,6 +26,7 @@ CENT = Decimal("0.00000001")
 DIGITS = 11
 """Digits behind the first that a price is kept with: on a position of 200,000 USD a step is worth 2e-6."""
 
+_encode = msgspec.json.Encoder().encode
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Clamped])
 
 
@@ -53,3 +57,16 @@ def adverse(price: Decimal, buying: bool) -> Decimal:
     """*price* on its :func:`grid`, rounded against the taker; never below one step of it."""
     step = grid(price)
     return max(price.quantize(step, ROUND_CEILING if buying else ROUND_FLOOR), step)
+
+
+_SCIENTIFIC = re.compile(rb'"(-?[0-9]+(?:\.[0-9]+)?E[+-]?[0-9]+)"')
+
+
+def plain(amount: Decimal) -> str:
+    """*amount* in plain digits, exact, never ``0E-11``."""
+    return f"{amount:f}" if amount else "0"
+
+
+def json_of(record: object) -> bytes:
+    """*record* as JSON, its decimals as text in plain digits: every file that a session leaves is written by this."""
+    return _SCIENTIFIC.sub(lambda found: f'"{plain(Decimal(found[1].decode()))}"'.encode(), _encode(record))

@@ -16,19 +16,22 @@ import pytest
 from feeds_support import assert_candles_complete, closed, states, until
 from idle_loop import idle_clock
 
-from maestro_engine.feeds.binance.client import binance_feed
+from maestro_engine.feeds.binance.client import binance_feed, stream_name
 from maestro_engine.feeds.binance.parser import BinanceParser
-from maestro_engine.feeds.bitunix.client import bitunix_feed
+from maestro_engine.feeds.bitunix.client import bitunix_feed, channel
 from maestro_engine.feeds.bitunix.parser import BitunixParser
 from maestro_engine.feeds.exchange.faults import Fault
 from maestro_engine.feeds.exchange.server import serve
 from maestro_engine.feeds.exchange.tape import SimTape
+from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import BookTicker, FeedStatus, Subscription, Ticker, Trade, Witnessed
+from maestro_engine.feeds.port import BookTicker, FeedStatus, Stream, Subscription, Ticker, Trade, Witnessed
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_engine.feeds.sim import SimSettings
-from maestro_protocol.errors import DataError
+from maestro_engine.market.timeframes import TIMEFRAMES
+from maestro_engine.session.places import CARRIED
+from maestro_protocol.errors import ConfigError, DataError
 
 LIMITS = WatchLimits(stale_s=8.0, ping_s=5.0, pong_s=20.0, grace_s=2.0)
 KLINE, QUOTE = Subscription("BTCUSDT", "kline", "1m"), Subscription("BTCUSDT", "book_ticker")
@@ -95,6 +98,44 @@ async def test_witnesses_are_of_every_stream(venue):
         assert {witness.verdict for witness in seen} == {"live"}
         assert all(witness.frame_age_s < 8 for witness in seen)
         assert all(witness.pong_ms is not None for witness in seen)
+
+
+async def test_history_is_of_the_exchanges_time_whatever_this_machine_shows(venue):
+    """A recorded tape of another year can be seeded from: nothing is asked by a clock that nobody compared."""
+    clock, rng = idle_clock(), np.random.default_rng(5)
+    start_ms = clock.now_ms() // 60_000 * 60_000 - 400 * 86_400_000
+    async with serve(SimTape(SimSettings(seed=7, start_ms=start_ms)), clock, rng) as exchange:
+        if venue == "binance":
+            feed = binance_feed("usdm", (KLINE,), clock, rng, endpoints=exchange.endpoints)
+        else:
+            feed = bitunix_feed((KLINE,), clock, rng, websocket=exchange.bitunix[0], rest=exchange.bitunix[1])
+        try:
+            history = await feed.history("BTCUSDT", "1m", 300)
+        finally:
+            await feed.aclose()
+    assert len(history) == 300
+    assert history[-1].open_ms + 60_000 <= start_ms + 120_000
+    assert history[-1].open_ms + 60_000 >= start_ms
+
+
+async def test_what_the_source_says_it_can_do_is_what_its_client_does(venue):
+    facts = FACTS[venue]
+
+    def taken(stream: Stream, interval: str = "") -> bool:
+        wanted = Subscription("BTCUSDT", stream, interval)
+        try:
+            stream_name("usdm", wanted) if venue == "binance" else channel(wanted)
+        except ConfigError:
+            return False
+        return True
+
+    assert taken("mark_price") == facts.mark_price == facts.funding, "marks come with rates and times of funding"
+    assert {name for name in TIMEFRAMES if taken("kline", name)} == set(facts.intervals) & set(TIMEFRAMES)
+    async with live(venue) as (exchange, feed):
+        await until(exchange, feed, 5)
+        history = await feed.history("BTCUSDT", "1m", 20)
+    assert all((kline.taker_buy_volume is not None) is facts.taker_volume for kline in history)
+    assert (venue in CARRIED) is facts.persistent
 
 
 async def test_history_and_filters(venue):

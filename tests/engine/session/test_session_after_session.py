@@ -34,6 +34,7 @@ async def test_a_breaker_that_tripped_stays_tripped_in_the_next_session(lab):
     later(lab)
     second = await lab.run(config)
     assert second.breakers == ("drawdown",)
+    assert (second.status, second.exit_code) == ("held_back", 3), "a day without any entry is not completed"
     assert second.orders == 0
     assert {line["reason"] for line in lab.events("OrderRejected")} == {"drawdown"}
 

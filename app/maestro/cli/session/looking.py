@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maestro.cli.session.options import Json, Out, RunArg, settings_with, way_out, written
+from maestro.cli.session.options import Json, Out, RunArg, settings_with, way_out
 from maestro.cli.show import emit, plain, table
 from maestro_protocol.errors import DataError, UsageError
 
@@ -95,6 +95,7 @@ def _standing(run: Run) -> dict[str, Any]:
     """One row about a session: its report or its last heartbeat, and its breakers as they were saved last."""
     from maestro_engine.session.clearing import breakers_of
     from maestro_engine.session.evidence.report import read_report
+    from maestro_engine.venue.money import plain as plain_digits
 
     report = read_report(run.folder)
     try:
@@ -114,9 +115,9 @@ def _standing(run: Run) -> dict[str, Any]:
             "status": report.status,
             "reason": report.reason,
             "seconds": report.duration_seconds,
-            "position": written(report.position),
-            "equity": written(report.ending_equity),
-            "net_pnl": written(report.net_pnl),
+            "position": plain_digits(report.position),
+            "equity": plain_digits(report.ending_equity),
+            "net_pnl": plain_digits(report.net_pnl),
         }
     if not (run.folder / "events.jsonl").is_file():
         return row | dict.fromkeys(("reason", "seconds", "position", "equity", "net_pnl")) | {"status": "not started"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,8 +29,3 @@ def way_out(breaker: str) -> str:
         return f"you clear it: maestro session clear {breaker} --why ..."
     over = "the UTC day is over" if breaker == DAILY_LOSS else "this session is over"
     return f"{over}; nobody clears it"
-
-
-def written(amount: Decimal) -> str:
-    """An exact amount in plain digits, never ``0E-11``."""
-    return f"{amount:f}" if amount else "0"

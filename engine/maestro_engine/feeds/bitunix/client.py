@@ -114,8 +114,10 @@ class BitunixVenue:
         return True
 
     async def klines(self, symbol: str, interval: str, limit: int, now_ms: int) -> list[Kline]:
+        """While no push has told the exchange's time, its newest candle does: *now_ms* is this machine's."""
         step = interval_ms(interval)
-        newest = now_ms // step * step - step
+        there_ms = now_ms if self.parser.offset_ms is not None else await self._newest_ms(symbol, interval) or now_ms
+        newest = there_ms // step * step - step
         rows = await self._rows(symbol, interval, newest - (limit - 1) * step, newest + step - 1)
         return [rest_kline(symbol, interval, row, now_ms * 1_000_000) for row in rows][-limit:]
 
@@ -131,6 +133,12 @@ class BitunixVenue:
     async def aclose(self) -> None:
         await self._rest.aclose()
         await self._witness.aclose()
+
+    async def _newest_ms(self, symbol: str, interval: str) -> int | None:
+        """Open time of the candle that forms now (UTC milliseconds), by the exchange's time; None without any."""
+        params: dict[str, str | int] = {"symbol": symbol, "interval": interval, "limit": 2}
+        page = await self._ask("kline", params, list[wire.RestCandle], self._rest)
+        return max((row.time for row in page), default=None)
 
     async def _rows(self, symbol: str, interval: str, from_ms: int, to_ms: int) -> list[wire.RestCandle]:
         """Candles with an open time in [from_ms, to_ms], oldest first; pages come newest first."""

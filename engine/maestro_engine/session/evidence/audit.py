@@ -15,10 +15,10 @@ import msgspec
 
 from maestro_engine.session.evidence.records import BINDING, Record
 from maestro_engine.session.evidence.scrub import Scrubber
+from maestro_engine.venue.money import json_of
 from maestro_protocol.errors import DataError
 
 TAIL = 1 << 16
-_encode = msgspec.json.Encoder().encode
 
 
 class _Numbered(msgspec.Struct):
@@ -44,7 +44,7 @@ class Audit:
         """Stage one line of the time *ts* (UTC milliseconds), or of the last line's where that is later."""
         self.seq += 1
         self._ts = ts = max(ts, self._ts)
-        body = self._scrub.clean(_encode(record).decode()).encode()
+        body = self._scrub.clean(json_of(record).decode()).encode()
         self._staged.append(b'{"seq":%d,"ts":%d,' % (self.seq, ts) + body[1:] + b"\n")
         self.binding = self.binding or isinstance(record, BINDING)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.evidence.story import Story, read_story
 from maestro_engine.session.evidence.summary import summary_page
+from maestro_engine.venue.money import json_of, plain
 from maestro_protocol.errors import DataError
 
 
@@ -38,7 +40,7 @@ def export(folder: Path, report: FinalReport, config: SessionConfig, metrics: Me
 
 
 def _json(record: Struct) -> str:
-    return msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n"
+    return msgspec.json.format(json_of(record), indent=1).decode() + "\n"
 
 
 def _write(path: Path, text: str, scrub: Scrubber) -> None:
@@ -51,7 +53,9 @@ def _csv(path: Path, metrics: Metrics) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(Sample.__struct_fields__)
-        rows.writerows(msgspec.structs.astuple(sample) for sample in metrics.samples)
+        for sample in metrics.samples:
+            values = msgspec.structs.astuple(sample)
+            rows.writerow(plain(value) if isinstance(value, Decimal) else value for value in values)
 
 
 def _page(folder: Path, report: FinalReport, config: SessionConfig) -> str:

@@ -13,7 +13,8 @@ from maestro_engine.session.evidence.metrics import LatencyFigures
 from maestro_engine.session.safety.controls import Clearing
 
 ARTIFACTS = ("events.jsonl", "metrics.json", "metrics.csv", "summary.html", "final_report.json", "state.json")
-Status = Literal["completed", "failed"]
+Status = Literal["completed", "failed", "held_back"]
+"""``held_back``: a breaker that had tripped before it began kept every entry back until its end."""
 
 
 class LimitUse(Struct, frozen=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from maestro_engine.venue.money import json_of
 from maestro_protocol.errors import DataError, StoreError
 
 VERSION = 1
@@ -44,7 +45,7 @@ class StateFile:
 
         Raises :class:`StoreError`.
         """
-        body = msgspec.json.encode(state)
+        body = json_of(state)
         sealed = msgspec.json.encode(_Sealed(VERSION, hashlib.sha256(body).hexdigest(), msgspec.Raw(body)))
         try:
             _replace(self.path, sealed, durable)

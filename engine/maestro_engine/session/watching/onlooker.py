@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from maestro_engine.feeds.port import Feed, Witnessed
 from maestro_engine.risk.guard import CLEARABLE, DAILY_LOSS, DRAWDOWN, ERRORS, LOSING_STREAK, RiskGuard
 from maestro_engine.session.config import SessionConfig
@@ -26,6 +24,7 @@ from maestro_engine.session.watching.standing import (
     Use,
     WorkingOrder,
 )
+from maestro_engine.venue.money import json_of
 
 STATUS = "status.json"
 LEAVE_S = 1.0
@@ -60,7 +59,7 @@ class Onlooker:
         now_s = self._around.monotonic()
         if last or self._left_s is None or now_s - self._left_s >= LEAVE_S:
             self._left_s = now_s
-            said, new = scrub.clean(msgspec.json.encode(self.look()).decode()), folder / f"{STATUS}.new"
+            said, new = scrub.clean(json_of(self.look()).decode()), folder / f"{STATUS}.new"
             with contextlib.suppress(OSError):  # a full disk ends a session by its state, not by who watches it
                 new.write_text(said, encoding="utf-8")
                 new.replace(folder / STATUS)
