@@ -338,8 +338,15 @@ def test_the_page_tells_health_from_history() -> None:
     assert isinstance(page, OnePagePlan)
     assert not any(check.ok for check in page.health_checks if check.name == "trades enough to judge")
     history = (ran("a", 150), ran("b", -20, ("ema_crossover",)))
-    healthy = answer(briefing("maestro", "OnePagePlan", segment=2, history=history, notes=("reverted: x 1 -> 2",)))
+    told = {"segment": 2, "history": history, "notes": ("reverted: x 1 -> 2",)}
+    every = briefing("maestro", "OnePagePlan").methods
+    healthy = answer(briefing("maestro", "OnePagePlan", **told, tried=every))
     assert all(check.ok for check in healthy.health_checks)
+    lacking = answer(briefing("maestro", "OnePagePlan", **told, tried=every[:-1]))
+    assert isinstance(lacking, OnePagePlan)
+    unticked = [check for check in lacking.health_checks if not check.ok]
+    assert [check.name for check in unticked] == ["every method tried"]
+    assert unticked[0].detail.endswith(f"not yet: {every[-1]}")
     assert {item.metric for item in healthy.responsible} == {
         t.metric for t in briefing("maestro", "OnePagePlan").targets
     }

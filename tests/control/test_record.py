@@ -16,17 +16,18 @@ from hypothesis import strategies as st
 
 from maestro.control.record.files import CampaignFolder
 from maestro.control.record.hashing import first_difference, journal_hash, timeless
-from maestro.control.record.ledger import Ledger, distinct, key_of
+from maestro.control.record.ledger import Ledger, distinct, key_of, of_what_was_tried
 from maestro.control.record.standings import Standings, leaderboard
 from maestro_engine.api import Market
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import StoreError
+from maestro_protocol.messages.campaign import Verdict
 from maestro_protocol.messages.gate import GateRequest
 from maestro_protocol.messages.plan import RoleFellBack
 from maestro_protocol.ports import Exchange
 from maestro_protocol.values import as_mapping
 
-FATES = st.sampled_from(["run", "rejected", "killed", "reverted", "quick_test_failed"])
+FATES = st.sampled_from(["run", "rejected", "killed", "reverted", "quick_test_failed", "untried"])
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), FATES), max_size=30))
@@ -53,7 +54,7 @@ def test_a_variant_is_the_same_whatever_the_order_of_its_methods() -> None:
     assert ledger.count(one, 1, "control", "run") is not None
     assert ledger.count(other, 1, "control", "run") is None
     refused = ledger.refuse("seg1-refused", 1, "strategist", ("macd_trend",), {"leverage": 100}, "unknown")
-    assert refused.fate == "rejected"
+    assert refused.fate == "refused"
     assert ledger.refuse("x", 1, "strategist", ("macd_trend",), {"leverage": 100}, "unknown").fate == "duplicate"
     assert ledger.distinct == 2
 
@@ -159,3 +160,22 @@ def test_a_leaderboard_is_exact_to_the_millionth_and_empty_where_unknown(
     assert cells["total_pnl"] == "-0.000001"
     assert cells["sharpe"] == ""
     assert os.linesep not in line
+
+
+def test_a_verdict_names_the_methods_that_no_test_ran() -> None:
+    ledger = Ledger()
+    ledger.count(run_config("a", ("ema_crossover", "macd_trend")), 1, "control", "run")
+    ledger.count(run_config("b", ("trend_breakout",)), 1, "control", "untried", "its turn never came")
+    assert ledger.methods() == {"ema_crossover", "macd_trend"}
+    verdict = Verdict(
+        word="DOES NOT SURVIVE",
+        sentence="Nothing that was tried survives.",
+        trials=2,
+        effective_trials=None,
+        finalists=(),
+        figures=(),
+    )
+    told = of_what_was_tried(verdict, ["trend_breakout"])
+    assert told.sentence == "Nothing that was tried survives. Not tried, so not judged: trend_breakout."
+    assert told.untried == ("trend_breakout",)
+    assert of_what_was_tried(verdict, []) is verdict

@@ -155,12 +155,17 @@ def _health(briefing: Briefing, field: Field, leaders: list[VariationReport]) ->
         HealthCheck(
             name="something earns after doubt", ok=bool(earning), detail=f"{len(earning)} results do, costs included"
         ),
-        HealthCheck(
-            name="methods compared",
-            ok=len(used_methods(field)) >= min(2, len(briefing.methods)),
-            detail=f"{len(used_methods(field))} of {len(briefing.methods)} methods tried",
-        ),
+        _methods_tried(briefing, field),
     )
+
+
+def _methods_tried(briefing: Briefing, field: Field) -> HealthCheck:
+    """Well when every method ran in a test; those that did not are named."""
+    tried = used_methods(field) if briefing.tried is None else set(briefing.tried)
+    untried = [method for method in briefing.methods if method not in tried]
+    counted = f"{len(briefing.methods) - len(untried)} of {len(briefing.methods)} methods tried"
+    detail = f"{counted}; not yet: {', '.join(untried)}" if untried else counted
+    return HealthCheck(name="every method tried", ok=not untried, detail=detail[:300])
 
 
 def _focus(briefing: Briefing, leaders: list[VariationReport]) -> str:

@@ -9,7 +9,7 @@ from typing import cast
 from maestro.control.authorship import Turn, thinking, turns_of
 from maestro.control.desk import Desk, share
 from maestro.control.openings import SealedPart, look_of, uncounted
-from maestro.control.record.ledger import distinct
+from maestro.control.record.ledger import distinct, of_what_was_tried
 from maestro.control.record.standings import leaderboard
 from maestro.control.segment import Segment, goal_of
 from maestro_protocol.base import money
@@ -144,6 +144,7 @@ class Campaign:
         trials = desk.ledger.ran()
         evidence = await asyncio.to_thread(desk.judge.weigh, trials, nominated, desk.ledger.distinct, FINALISTS)
         verdict, exhibits = await self._ruled(desk.judge, evidence)
+        verdict = of_what_was_tried(verdict, sorted(set(desk.runner.methods()) - desk.ledger.methods()))
         desk.steps.say(verdict)
         desk.folder.exhibits(exhibits)
         return verdict

@@ -30,7 +30,7 @@ def derive(
     methods: Sequence[str],
     values: Mapping[str, Value],
     space: ParameterSpace,
-    because: MessageId,
+    because: MessageId | None,
 ) -> RunConfig:
     """A run with *methods* and *values*, its lineage from *parent*; every value is checked. Raises ParameterError."""
     resolved = space.resolve(values)

@@ -55,14 +55,19 @@ class Segment:
     async def run(self) -> SegmentFinished:
         plan = await self._plan()
         lineup, critique = await self._line_up(plan)
+        if not self.desk.tests:
+            self.desk.unseen.extend(lineup.configs())
         before = (self.desk.patches_applied, self.desk.patches_refused)
         if self.goal == "walk_forward":
-            results = await WalkForward(self.desk, self.number, self.tests, self.schedule).run(lineup.configs())
+            results = await WalkForward(self.desk, self.number, self.tests, self.schedule).run()
         else:
             self._quick_test(lineup, critique.quick_test)
             batches = Batches(self.desk, self.number, self.goal, self.tests, self.schedule, lineup, self.draft)
             results = await batches.run()
-        lineup.leave()
+        if self.goal == "walk_forward" and self.desk.config.only_segment is None:
+            lineup.carry()
+        else:
+            lineup.leave()
         finished = self._finish(results, before)
         self.desk.folder.results(self.number, finished)
         return finished

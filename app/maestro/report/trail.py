@@ -21,7 +21,7 @@ def trials(facts: Facts) -> Table | None:
     """The ledger by fate: entries as they were journalled, and distinct configurations by their last fate."""
     if facts.told is None or not facts.told.trials:
         return None
-    entries = Counter(trial.fate for trial in facts.told.trials)
+    entries = Counter(map(_fate, facts.told.trials))
     last = _last_fates(facts.told.trials)
     distinct = Counter(last.values())
     rows = [
@@ -40,12 +40,17 @@ def trials(facts: Facts) -> Table | None:
     )
 
 
+def _fate(trial: TrialRecorded) -> str:
+    """The trial's fate; journals of before it had a name of its own call what never ran rejected."""
+    return "untried" if trial.fate == "rejected" and trial.reason == "its turn never came" else trial.fate
+
+
 def _last_fates(found: Iterable[TrialRecorded]) -> dict[Variant, str]:
     fates: dict[Variant, str] = {}
     for trial in found:
         key = (tuple(sorted(trial.methods)), tuple(sorted((p.name, p.value) for p in trial.params)))
         if trial.fate != "duplicate":
-            fates[key] = trial.fate
+            fates[key] = _fate(trial)
         else:
             fates.setdefault(key, trial.fate)
     return fates

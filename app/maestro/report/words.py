@@ -20,6 +20,8 @@ GOALS = {
 }
 FATES = {
     "run": "ran to the end",
+    "untried": "never ran: its turn never came",
+    "refused": "refused: it does not hold",
     "rejected": "rejected by the critic",
     "crashed": "crashed",
     "killed": "stopped early",

@@ -144,7 +144,13 @@ class TrialRecorded(Frozen):
     proposed_by: Role
     methods: tuple[Name, ...]
     params: Params
-    fate: Literal["run", "rejected", "crashed", "killed", "duplicate", "quick_test_failed", "reverted"]
+    fate: Literal[
+        "run", "rejected", "crashed", "killed", "duplicate", "quick_test_failed", "reverted", "refused", "untried"
+    ]
+    """``rejected`` by the critic; ``refused`` because it does not hold; ``untried`` because its turn never came.
+
+    Journals of before these were told apart have ``rejected`` for all three, with the reason beside it.
+    """
     reason: Line = ""
 
 
@@ -224,6 +230,8 @@ class Verdict(Frozen):
     finalists: tuple[Finalist, ...]
     figures: tuple[Figure, ...]
     sample_needed: Line = ""
+    untried: tuple[Name, ...] = ()
+    """Methods that no test ran: the answer says nothing of them."""
 
 
 class Curve(Frozen):

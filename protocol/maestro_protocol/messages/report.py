@@ -119,6 +119,8 @@ class Briefing(Frozen):
     """The change another role asked for, to be refined, refused or turned into a kill."""
     alerts: tuple[Alert, ...] = ()
     notes: tuple[Text, ...] = ()
+    tried: tuple[Name, ...] | None = None
+    """Methods that ran in at least one test so far; null in journals of before this was told."""
 
 
 class SegmentFinished(Frozen):

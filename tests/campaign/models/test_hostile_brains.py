@@ -223,9 +223,9 @@ def test_an_agent_that_checks_nothing_moves_nothing_out_of_its_bounds(
         assert all(patch.reason and patch.patch.applied_at is None for patch in patches)
         assert not list(run.folder.rglob("*-p1.yaml"))
     elif kind in ("wild_proposal", "unknown_methods"):
-        rejected = [trial for trial in bodies(journal, TrialRecorded) if trial.fate in ("rejected", "duplicate")]
-        assert len(rejected) >= 9
-        assert all(trial.reason for trial in rejected)
+        refused = [trial for trial in bodies(journal, TrialRecorded) if trial.fate in ("refused", "duplicate")]
+        assert len(refused) >= 9
+        assert all(trial.reason for trial in refused)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} >= {"summary.html"}
 
 

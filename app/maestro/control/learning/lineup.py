@@ -58,7 +58,7 @@ class LineUp:
         self._proposal: Proposal | None = None
 
     def take(self, proposal: Proposal, because: MessageId) -> None:
-        """Add a proposal's variations; those that do not hold are counted as rejected, with the reason."""
+        """Add a proposal's variations; those that do not hold are counted as refused, with the reason."""
         self._proposal = proposal
         self._round = [self._candidate(variation, proposal, because) for variation in proposal.variations]
 
@@ -125,6 +125,8 @@ class LineUp:
                 }
             )
             self._waiting.append(Candidate("incumbent", config, self._proposal))
+        self._waiting += self._desk.carried
+        self._desk.carried.clear()
 
     def candidates(self) -> list[Candidate]:
         return list(self._waiting)
@@ -147,11 +149,16 @@ class LineUp:
         candidate.config = candidate.config.model_copy(update={"run_id": run_id})
         return candidate
 
+    def carry(self) -> None:
+        """What was proposed runs in the next segment: this one may not choose from what has seen its windows."""
+        self._desk.carried.extend(self._waiting)
+        self._waiting = []
+
     def leave(self) -> None:
         """The segment is over: variations whose turn never came were proposed all the same, and count."""
         for candidate in self._waiting:
             if not self._desk.ledger.knows(candidate.config.methods, candidate.config.values()):
-                self.count(candidate, "rejected", "its turn never came")
+                self.count(candidate, "untried", "its turn never came")
 
     def count(self, candidate: Candidate, fate: Fate, reason: str = "") -> None:
         record = self._desk.ledger.count(candidate.config, self._segment, "strategist", fate, reason)

@@ -7,12 +7,15 @@ from typing import Literal
 
 from maestro_protocol.config import RunConfig
 from maestro_protocol.ids import RunId
-from maestro_protocol.messages.campaign import TrialRecorded
+from maestro_protocol.messages.campaign import TrialRecorded, Verdict
 from maestro_protocol.messages.plan import Role
 from maestro_protocol.space import Value
 from maestro_protocol.values import as_params
 
-Fate = Literal["run", "rejected", "crashed", "killed", "duplicate", "quick_test_failed", "reverted"]
+Fate = Literal[
+    "run", "rejected", "crashed", "killed", "duplicate", "quick_test_failed", "reverted", "refused", "untried"
+]
+NEVER_RAN: tuple[Fate, ...] = ("rejected", "refused", "untried")
 Key = tuple[tuple[str, ...], tuple[tuple[str, Value], ...]]
 
 
@@ -38,6 +41,10 @@ class Ledger:
         """One run config for each distinct variant that ran, in the order they first did."""
         return list(self._ran.values())
 
+    def methods(self) -> set[str]:
+        """Methods that at least one test ran, alone or with others."""
+        return {method for config in self._ran.values() for method in config.methods}
+
     def knows(self, methods: Sequence[str], values: Mapping[str, Value]) -> bool:
         return key_of(methods, values) in self._fates
 
@@ -57,7 +64,7 @@ class Ledger:
             self._ran.setdefault(key, config)
             if known and self._fates[key] in ("run", "killed", "reverted"):
                 return None
-        elif known and fate == "rejected":
+        elif known and fate in NEVER_RAN:
             fate = "duplicate"
         if fate != "duplicate":
             self._fates[key] = fate
@@ -76,8 +83,8 @@ class Ledger:
     ) -> TrialRecorded:
         """Count a variant that may not run as it was proposed; the record to journal."""
         self.proposals += 1
-        fate: Fate = "duplicate" if self.knows(methods, values) else "rejected"
-        self._fates.setdefault(key_of(methods, values), "rejected")
+        fate: Fate = "duplicate" if self.knows(methods, values) else "refused"
+        self._fates.setdefault(key_of(methods, values), "refused")
         return TrialRecorded(
             run_id=run_id,
             segment=segment,
@@ -102,3 +109,11 @@ def distinct(configs: Iterable[RunConfig]) -> list[RunConfig]:
     for config in configs:
         seen.setdefault(key_of(config.methods, config.values()), config)
     return list(seen.values())
+
+
+def of_what_was_tried(verdict: Verdict, untried: Sequence[str]) -> Verdict:
+    """*verdict* that names the methods which no test ran: it says nothing of them."""
+    if not untried:
+        return verdict
+    sentence = f"{verdict.sentence} Not tried, so not judged: {', '.join(untried)}."
+    return verdict.model_copy(update={"sentence": sentence[:4000], "untried": tuple(untried)})
