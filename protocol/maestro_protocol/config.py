@@ -36,6 +36,15 @@ class DataRef(Frozen):
     """What was mended in the file before it was used, a line each."""
 
 
+class DataReading(Frozen):
+    """How a file of bars is to be read, where the file itself does not say."""
+
+    time_zone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """IANA name of the zone of its times; UTC without."""
+    funding_unit: Literal["rate", "percent", "bps"] | None = None
+    """What its funding column counts; a rate, a part of the notional, without."""
+
+
 class Costs(Frozen):
     """What trading costs. Fees are per side, of notional; slippage is against the trader on every taker fill."""
 

@@ -219,24 +219,24 @@ def test_data_check_tells_what_is_wrong_and_whether_it_can_be_used(maestro: Any)
     times = good["open_time"].copy()
     times[30:] += 900_000 * 5
     for name, columns, code, found in (
-        ("good", good, 0, ""),
+        ("good", good, 1, ""),
         ("negative", good | {"high": high}, 1, "price"),
-        ("doubled", {k: v.repeat(2) for k, v in good.items()}, 0, "duplicate"),
-        ("backwards", {k: v[::-1].copy() for k, v in good.items()}, 0, ""),
-        ("gap", good | {"open_time": times}, 0, "gap"),
+        ("doubled", {k: v.repeat(2) for k, v in good.items()}, 1, "duplicate"),
+        ("backwards", {k: v[::-1].copy() for k, v in good.items()}, 1, "newest_first"),
+        ("gap", good | {"open_time": times}, 1, "gap"),
     ):
         path = write_bars(Path(f"BTCUSDT-15m-{name}.parquet"), columns)
         told = maestro("data", "check", path, "--json")
         report = json.loads(told.out)
         kinds = " ".join(f"{f['kind']} {f['text']}" for f in report["findings"])
         assert found in kinds, (name, kinds)
-        assert told.code == (1 if any(f["outcome"] == "fatal" for f in report["findings"]) else 0)
-        if name in ("good", "negative"):
-            assert told.code == code
+        fatal = any(f["outcome"] == "fatal" for f in report["findings"])
+        assert told.code == code
         shown = maestro("data", "check", path)
         assert shown.code == told.code
-        assert ("cannot be used" in shown.out) == (told.code == 1)
-        assert (report["campaign"] is None) == (told.code == 1)
+        assert ("cannot be used" in shown.out) == fatal
+        assert (report["campaign"] is None) == fatal
+        assert ("gap: row 31 (" in shown.out) == (name == "gap")
         if name == "good":
             assert_room_for_a_campaign(report, shown.out)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maestro.cli import thinking
+from maestro.cli.data import FundingUnit, Symbol, TimeZone, reading_of
 from maestro.cli.show import emit, plain, table
 from maestro_protocol.errors import GateRefused, UsageError
 
@@ -40,7 +41,6 @@ Config = Annotated[
     typer.Option(help="YAML of what to ask for, or an earlier campaign.yaml; the other options win over it."),
 ]
 Data = Annotated[Path | None, typer.Option(help="Parquet or CSV file of bars; a simulated market without.")]
-Symbol = Annotated[str | None, typer.Option(help="Symbol of the data, where neither file nor name says.")]
 MARKETS = "mixed, noise, trending, mean_reverting, volatility_clusters, planted"
 SimulatedMarket = Annotated[str | None, typer.Option(help=f"Simulated market: {MARKETS}.  [default: mixed]")]
 Tests = Annotated[
@@ -73,6 +73,8 @@ def run(
     config: Config = None,
     data: Data = None,
     symbol: Symbol = None,
+    time_zone: TimeZone = None,
+    funding_unit: FundingUnit = None,
     market: SimulatedMarket = None,
     tests: Tests = None,
     segments: Segments = None,
@@ -103,6 +105,7 @@ def run(
     said = {
         "data": data,
         "symbol": symbol,
+        "reading": reading_of(time_zone, funding_unit),
         "market": market,
         "tests": tests,
         "segments": segments,

@@ -9,13 +9,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli.show import cell, emit, table
-from maestro_protocol.errors import DataError
+from maestro.cli.show import cell, emit, plain, table
+from maestro_protocol.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from maestro_engine.market.checks import DataReport
+    from maestro_engine.market.findings import DataReport, Finding
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at market data.")
+
+
+Symbol = Annotated[str | None, typer.Option(help="Symbol of the data, where neither file nor name says.")]
+TimeZone = Annotated[
+    str | None, typer.Option(help="Zone of times that name none, like America/New_York.  [default: UTC]")
+]
+FUNDING_UNITS = ("rate", "percent", "bps")
+FundingUnit = Annotated[
+    str | None, typer.Option(help="What the funding column counts: rate, percent or bps.  [default: rate]")
+]
+CHANGES_SHOWN = 20
+
+
+def reading_of(time_zone: str | None, funding_unit: str | None) -> dict[str, str] | None:
+    """How a file is to be read, as somebody said it; None where nobody did. Raises UsageError."""
+    if funding_unit is not None and funding_unit not in FUNDING_UNITS:
+        known = ", ".join(FUNDING_UNITS)
+        raise UsageError(f"--funding-unit {funding_unit[:40]!r} is not known; choose one of: {known}")
+    said = {"time_zone": time_zone, "funding_unit": funding_unit}
+    return {name: value for name, value in said.items() if value is not None} or None
 
 
 @app.callback()
@@ -26,18 +46,27 @@ def _data() -> None:
 @app.command("check")
 def check(
     file: Annotated[Path, typer.Argument(help="Parquet or CSV file of bars.")],
+    symbol: Symbol = None,
+    time_zone: TimeZone = None,
+    funding_unit: FundingUnit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Check a file of bars: gaps, duplicates, order, prices, volumes. Exit code 1 when it cannot be used."""
-    from maestro_engine.market.readers import check_file
+    """Check a file of bars: gaps, duplicates, order, prices, volumes, funding. Exit code 1: no campaign can run.
 
-    report = check_file(file, apart=True)
+    What was repaired is listed place by place.
+    """
+    from maestro_engine.market.findings import CheckPolicy
+    from maestro_engine.market.readers import check_file
+    from maestro_protocol.config import DataReading
+
+    reading = DataReading.model_validate(reading_of(time_zone, funding_unit) or {})
+    report = check_file(file, symbol=symbol, policy=CheckPolicy(**reading.model_dump()), apart=True)
     room = None if report.fatal else _room(report)
     if as_json:
         emit(asdict(report) | {"campaign": room})
     else:
         _show(report, room)
-    if report.fatal:
+    if room is None or room["reason"]:
         raise typer.Exit(1)
 
 
@@ -61,9 +90,15 @@ def _show(report: DataReport, room: dict[str, object] | None) -> None:
         f"{report.first} to {report.last} UTC\n"
         f"taker volume: {cell(report.has_taker)}, funding: {cell(report.has_funding)}, digest {cell(report.digest)}\n"
     )
+    from maestro_engine.market.bars import UNKNOWN_SYMBOL
+
     if report.findings:
         rows = [asdict(finding) for finding in report.findings]
         table("Findings", ["outcome", "kind", "count", "row", "time", "text"], rows)
+    for finding in report.findings:
+        _list(finding)
+    if report.symbol == UNKNOWN_SYMBOL:
+        sys.stdout.write("neither file nor name says the symbol: give it with --symbol\n")
     if room is None:
         sys.stdout.write("cannot be used as it is\n")
     elif room["reason"]:
@@ -73,3 +108,14 @@ def _show(report: DataReport, room: dict[str, object] | None) -> None:
             f"usable: {report.bars:,} bars; a campaign has {cell(room['windows'])} windows and "
             f"{cell(room['sealed_days'])} sealed days\n"
         )
+
+
+def _list(finding: Finding) -> None:
+    """What a repair changed, a line for each place."""
+    from maestro_engine.market.findings import CHANGES_KEPT
+
+    for change in finding.changes[:CHANGES_SHOWN]:
+        sys.stdout.write(f"{finding.kind}: {plain(change.line)}\n")
+    more = finding.count - CHANGES_SHOWN if len(finding.changes) > CHANGES_SHOWN else 0
+    if more > 0:
+        sys.stdout.write(f"{finding.kind}: {more:,} more; --json lists up to {CHANGES_KEPT:,}\n")

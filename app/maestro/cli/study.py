@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from maestro.cli import study_search, thinking
+from maestro.cli.data import FundingUnit, TimeZone, reading_of
 from maestro.cli.progress import counting
 from maestro.cli.show import emit, table
 
@@ -57,6 +58,8 @@ def ablation(
     market: Annotated[str, typer.Option(help="Simulated market, where there is no file.")] = "mixed",
     tests: Annotated[int, typer.Option(min=5, max=100_000, help="Tests of each arm.")] = 500,
     symbol: Annotated[str | None, typer.Option(help="Symbol of the data, where its file name does not say.")] = None,
+    time_zone: TimeZone = None,
+    funding_unit: FundingUnit = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 7,
     brain: thinking.Brains = None,
     budget: thinking.Budget = None,
@@ -74,10 +77,12 @@ def ablation(
     from maestro.cli.campaign import settings_with
     from maestro.wiring.campaigns import CampaignRequest
     from maestro.wiring.studies import ablate
+    from maestro_protocol.config import DataReading
 
     request = CampaignRequest(
         data=data,
         symbol=symbol,
+        reading=DataReading.model_validate(reading_of(time_zone, funding_unit) or {}),
         market=market,
         tests=tests,
         seed=seed,

@@ -234,7 +234,7 @@ def ablate(request: CampaignRequest, settings: Settings, jobs: int, progress: Ca
     Arms with models are kept as campaigns, each within the budget of *request*; an ablation that was stopped goes on
     where it was when it is asked for again. Raises MaestroError.
     """
-    bars = markets.read_bars(request.data, request.symbol)[0] if request.data else None
+    bars = markets.read_bars(request.data, request.symbol, request.reading)[0] if request.data else None
     bars = bars or markets.simulated_bars(request.market, request.seed)
     config = resolve(request, bars, settings)
     market = markets.market_of(config, bars, jobs)

@@ -2,82 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from maestro_engine.market.bars import Bars, Floats, Ints
 from maestro_engine.market.digest import OPTIONAL_COLUMNS, PRICE_COLUMNS, sealed
+from maestro_engine.market.faults import clock, funding, hours, prices
 from maestro_engine.market.files.columns import RawBars
+from maestro_engine.market.findings import CHANGES_KEPT, Change, CheckPolicy, DataReport, Finding, Outcome
 from maestro_engine.market.timeframes import TIMEFRAMES, name_of, utc_text
+from maestro_protocol.errors import DataError
 
 Mask = npt.NDArray[np.bool_]
-Outcome = Literal["fatal", "repaired", "note"]
 
 MAX_FILLED_SHARE = 0.1
 """More missing bars than this share of those there, and the file is refused rather than filled."""
+_MOSTLY = 0.9
+"""Share of rows that go back in time in a file that is newest first; a clock set back makes some that do not."""
 _ROUNDING = 1e-9  # relative; sums of decimals kept as floats miss each other by less
-
-
-@dataclass(frozen=True, slots=True)
-class CheckPolicy:
-    """What may be mended. Gaps of up to ``fill_up_to`` bars are filled with flat bars of zero volume."""
-
-    repair: bool = True
-    """False: whatever would need a repair is fatal."""
-    fill_up_to: int = 12
-    long_gaps: Literal["error", "longest"] = "error"
-    """A longer gap is an error, or the longest stretch without one is kept and the rest left out."""
-
-
-STRICT = CheckPolicy(repair=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One kind of fault: how often, and where first. ``dataclasses.asdict`` of it is ready for JSON."""
-
-    kind: str
-    outcome: Outcome
-    text: str
-    """What is wrong, and what was done about it or is to be done."""
-    count: int
-    row: int | None
-    """Data row of the first place, counted from 1, a header not counted."""
-    time: str | None
-    """UTC open time of that row, ISO 8601."""
-
-    @property
-    def line(self) -> str:
-        if self.row is None:
-            return self.text
-        return f"row {self.row} ({self.time}): {self.text}" + (f" [{self.count:,} such]" if self.count > 1 else "")
-
-
-@dataclass(frozen=True, slots=True)
-class DataReport:
-    """What a bar file holds and what was found in it. ``dataclasses.asdict`` of it is ready for JSON."""
-
-    source: str
-    symbol: str
-    timeframe: str | None
-    """None when the spacing is that of no timeframe."""
-    rows: int
-    bars: int | None
-    """Bars after repair; None when a finding is fatal."""
-    first: str | None
-    last: str | None
-    """UTC open times of the first and last bar, ISO 8601."""
-    has_taker: bool
-    has_funding: bool
-    digest: str | None
-    findings: tuple[Finding, ...]
-
-    @property
-    def fatal(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.outcome == "fatal")
 
 
 def examine(raw: RawBars, *, symbol: str, source: str, policy: CheckPolicy) -> tuple[Bars | None, DataReport]:
@@ -107,6 +51,7 @@ class _Examination:
     """Columns on their way from raw to usable; ``rows`` remembers where in the file each bar stood."""
 
     def __init__(self, raw: RawBars, policy: CheckPolicy) -> None:
+        self.raw = raw
         self.policy = policy
         self.findings: list[Finding] = []
         self.times: Ints = raw.open_time
@@ -122,15 +67,25 @@ class _Examination:
         if len(self.times) < 2:
             self._add("too_few", "fatal", f"{len(self.times)} bars; at least 2 are needed", 1, None)
             return None
+        for note in self.raw.notes:
+            changes = [self._change(row - 1, "header", "there", None) for row in note.rows if row <= len(self.rows)]
+            self._add(note.kind, "repaired" if note.repaired else "note", note.text, note.count, None, changes)
         self._optional_columns()
+        self._newest_first()
+        if not self._in_utc():
+            return self._usual_step()
+        self._close_times()
         self._order()
         self._duplicates()
         self._prices()
         self._volumes()
         step = self._spacing()
         if step is not None and self._on_grid(step):
-            self._long_gaps(step)
-            self._short_gaps(step)
+            self._breaks(step)
+            self._funding(step)
+            if self._trades_around_the_clock(step):
+                self._long_gaps(step)
+                self._short_gaps(step)
         return step
 
     def bars(self, symbol: str, step_ms: int, source: str) -> Bars:
@@ -148,20 +103,46 @@ class _Examination:
             source=source,
         )
 
-    def _add(self, kind: str, outcome: Outcome, text: str, count: int, index: int | None) -> None:
+    def _add(
+        self,
+        kind: str,
+        outcome: Outcome,
+        text: str,
+        count: int,
+        index: int | None,
+        changes: Iterable[Change] = (),
+    ) -> None:
         if outcome == "repaired" and not self.policy.repair:
-            outcome, text = "fatal", f"{text} (a repair that was not allowed)"
+            outcome, text, changes = "fatal", f"{text} (a repair that was not allowed)", ()
         row = None if index is None else int(self.rows[index])
         time = None if index is None else utc_text(int(self.times[index]))
-        self.findings.append(Finding(kind, outcome, text, count, row, time))
+        self.findings.append(Finding(kind, outcome, text, count, row, time, tuple(changes)))
 
-    def _find(self, kind: str, outcome: Outcome, where: Mask, text: str) -> bool:
-        """Record the bars of *where*, if any; the first in the file gives the place."""
+    def _find(
+        self,
+        kind: str,
+        outcome: Outcome,
+        where: Mask,
+        text: str,
+        change: tuple[str, Floats | None, Floats | float | None] | None = None,
+    ) -> bool:
+        """Record the bars of *where*, if any; the first in the file gives the place.
+
+        *change*: what a repair does to each of them: to what, from which values, to which.
+        """
         if not where.any():
             return False
         hits = np.flatnonzero(where)
-        self._add(kind, outcome, text, len(hits), int(hits[np.argmin(self.rows[hits])]))
+        changes: list[Change] = []
+        if change is not None:
+            what, before, after = change
+            shown = (int(hit) for hit in hits[:CHANGES_KEPT])
+            changes = [self._change(hit, what, _value(before, hit), _value(after, hit)) for hit in shown]
+        self._add(kind, outcome, text, len(hits), int(hits[np.argmin(self.rows[hits])]), changes)
         return True
+
+    def _change(self, index: int, what: str, before: str | None, after: str | None) -> Change:
+        return Change(int(self.rows[index]), utc_text(int(self.times[index])), what, before, after)
 
     def _keep(self, index: Mask | Ints | slice) -> None:
         self.times, self.rows = self.times[index], self.rows[index]
@@ -175,13 +156,73 @@ class _Examination:
         if "funding_rate" in self.columns:
             rates = self.columns["funding_rate"]
             none_due = np.isnan(rates)
-            if self._find("no_funding", "repaired", none_due, "no funding_rate: 0, none due at that bar"):
+            text = "no funding_rate: 0, none due at that bar"
+            if self._find("no_funding", "repaired", none_due, text, ("funding_rate", None, 0.0)):
                 self.columns["funding_rate"] = np.where(none_due, 0.0, rates)
             self._find("not_finite", "fatal", np.isinf(rates), "funding_rate is infinite; correct it")
 
+    def _newest_first(self) -> None:
+        if np.mean(np.diff(self.times) < 0) > _MOSTLY:
+            count = len(self.times)
+            text = f"newest first: all {count:,} rows turned around"
+            self._add("newest_first", "repaired", text, 1, None, [self._change(0, "row", "1", str(count))])
+            self._keep(slice(None, None, -1))
+
+    def _usual_step(self) -> int | None:
+        """The commonest distance of consecutive times, ms, whatever their order; None where it is no timeframe."""
+        step = int(np.median(np.abs(np.diff(self.times))))
+        return step if name_of(step) is not None else None
+
+    def _in_utc(self) -> bool:
+        """Whether the times are UTC, or could be made so."""
+        zone = self.policy.time_zone
+        if zone is not None and not self.raw.local_times:
+            if zone.upper() == "UTC":
+                return True
+            text = f"the times say their zone themselves: leave out the time zone {zone}"
+            self._add("time_zone", "fatal", text, 1, None)
+            return False
+        if zone is not None:
+            try:
+                utc = clock.to_utc(self.times, zone)
+            except DataError as error:
+                self._add("time_zone", "fatal", str(error), 1, None)
+                return False
+            if not np.array_equal(utc, self.times):
+                place = [
+                    self._change(0, "time", f"{utc_text(int(self.times[0]))[:-1]} {zone}", utc_text(int(utc[0])))
+                ]
+                self._add("time_zone", "note", f"local times of {zone}: as UTC", len(utc), None, place)
+                self.times = utc
+            return True
+        step = self._usual_step()
+        change = clock.clock_change(self.times, step) if self.raw.local_times and step is not None else None
+        if change is None:
+            return True
+        what = "an hour is missing before it" if change.missing else "the hour before it comes again"
+        text = (
+            f"{what}, on the day when clocks change ({change.where}): local times without a zone; nothing is filled: "
+            "say which zone they are of with --time-zone (like Europe/Berlin, or UTC where they are UTC all the same)"
+        )
+        self._add("clock_change", "fatal", text, 1, change.index)
+        return False
+
+    def _close_times(self) -> None:
+        step = self._usual_step()
+        offset = 0 if step is None else clock.close_time_offset(self.times, step)
+        if offset:
+            opened = self.times - offset
+            place = [self._change(0, "time", utc_text(int(self.times[0])), utc_text(int(opened[0])))]
+            text = f"the times are the bars' last ({offset:,} ms into each): close times, moved to the open times"
+            self._add("close_times", "repaired", text, len(opened), None, place)
+            self.times = opened
+
     def _order(self) -> None:
         older = np.diff(self.times, prepend=self.times[:1]) < 0
-        if self._find("out_of_order", "repaired", older, "older than the row before it: sorted by time"):
+        text = "older than the row before it: sorted by time"
+        if self._find(
+            "out_of_order", "repaired", older, text, ("place in the file", self.rows.astype(np.float64), None)
+        ):
             self._keep(np.argsort(self.times, kind="stable"))
 
     def _duplicates(self) -> None:
@@ -194,7 +235,8 @@ class _Examination:
         second = np.concatenate(([False], again))
         differs = np.concatenate(([False], again & ~same))
         self._find("conflict", "fatal", differs, "another bar of the same time differs; keep the right one")
-        self._find("duplicate", "repaired", second & ~differs, "the same bar again: dropped")
+        dropped = ("row", self.rows.astype(np.float64), None)
+        self._find("duplicate", "repaired", second & ~differs, "the same bar again: dropped", dropped)
         self._keep(~second)
 
     def _prices(self) -> None:
@@ -206,6 +248,47 @@ class _Examination:
         outside = (high < np.maximum(opened, close)) | (low > np.minimum(opened, close)) | (high < low)
         text = "high and low do not enclose open and close; correct the bar"
         self._find("not_enclosing", "fatal", outside & finite, text)
+        wick, factor = prices.wicks(opened, high, low, close)
+        wick &= finite & (least > 0) & ~outside
+        if wick.any():
+            first = int(np.flatnonzero(wick)[np.argmin(self.rows[wick])])
+            text = f"high or low {factor[first]:,.3g} times away from open and close: kept; see whether it was traded"
+            self._find("wick", "note", wick, text)
+
+    def _breaks(self, step: int) -> None:
+        broken, ratio = prices.breaks(self.times, self.columns["open"], self.columns["close"], step)
+        if broken.any():
+            first = int(np.flatnonzero(broken)[np.argmin(self.rows[broken])])
+            text = f"opens at {ratio[first]:,.4g} times the close right before it: another unit; correct the bars"
+            self._find("price_break", "fatal", broken, text)
+
+    def _funding(self, step: int) -> None:
+        rates = self.columns.get("funding_rate")
+        if rates is None or not np.isfinite(rates).all():
+            return
+        unit = self.policy.funding_unit
+        if unit is not None:
+            self.columns["funding_rate"] = rates = rates * funding.UNITS[unit]
+            if unit != "rate":
+                self._add("funding_unit", "note", f"funding is in {unit}: as a rate", int((rates != 0).sum()), None)
+        faults = (
+            funding.impossible_rates(rates) if unit != "rate" else None,
+            funding.repeated_rates(rates, self.times, step),
+        )
+        for fault in faults:
+            if fault is not None:
+                self._add(fault.kind, "fatal", fault.text, fault.count, fault.index)
+
+    def _trades_around_the_clock(self, step: int) -> bool:
+        closed = hours.closed_hours(self.times, step)
+        if closed is None:
+            return True
+        text = (
+            f"a market with sessions: closed from {closed} UTC, and no gap in the data; Maestro needs a market that "
+            "trades around the clock, since windows, funding and holding times count on it: give bars of one"
+        )
+        self._add("closed_hours", "fatal", text, 1, None)
+        return False
 
     def _volumes(self) -> None:
         volume = self.columns["volume"]
@@ -225,7 +308,7 @@ class _Examination:
         rounding = above & (taker * (1 - _ROUNDING) <= volume)
         self._find("taker_above", "fatal", above & ~rounding, "taker_buy_volume is above volume; correct the bar")
         text = "taker_buy_volume above volume by a rounding error: cut to volume"
-        if self._find("taker_rounding", "repaired", rounding, text):
+        if self._find("taker_rounding", "repaired", rounding, text, ("taker_buy_volume", taker, volume)):
             self.columns["taker_buy_volume"] = np.minimum(taker, volume)
 
     def _spacing(self) -> int | None:
@@ -261,7 +344,15 @@ class _Examination:
         longest = int(np.argmax(spans))
         start, stop = int(edges[longest]), int(edges[longest + 1])
         kept = f"rows {self.rows[start]} to {self.rows[stop - 1]} kept, the longest stretch"
-        self._find("long_gap", "repaired", long, f"{gap}: {kept}")
+        left_out = [
+            self._change(
+                int(edges[part]), "rows", f"{self.rows[edges[part]]} to {self.rows[edges[part + 1] - 1]}", None
+            )
+            for part in range(min(len(edges) - 1, CHANGES_KEPT))
+            if part != longest
+        ]
+        count = int(long.sum())
+        self._add("long_gap", "repaired", f"{gap}: {kept}", count, at, left_out)
         self._keep(slice(start, stop))
 
     def _short_gaps(self, step: int) -> None:
@@ -271,10 +362,17 @@ class _Examination:
         if total > MAX_FILLED_SHARE * len(self.times):
             text = f"{total:,} of {len(self.times) + total:,} bars are missing, too many to fill; fetch them"
             self._find("too_sparse", "fatal", short, text)
-        elif self._find(
-            "gap", "repaired", short, f"bars missing before it ({total:,} in all): filled flat, volume 0"
-        ):
+        elif total:
+            places = np.flatnonzero(short)
+            text = f"bars missing before it ({total:,} in all): filled flat, volume 0"
+            filled = [self._filling(int(place), int(missing[place]), step) for place in places[:CHANGES_KEPT]]
+            self._add("gap", "repaired", text, len(places), int(places[np.argmin(self.rows[places])]), filled)
             self._fill(step)
+
+    def _filling(self, place: int, missing: int, step: int) -> Change:
+        first, last = (utc_text(int(self.times[place]) - back * step) for back in (missing, 1))
+        span = first if missing == 1 else f"{first} to {last}"
+        return self._change(place, f"{missing} before it", None, f"{span} at {self.columns['close'][place - 1]:.12g}")
 
     def _fill(self, step: int) -> None:
         places = (self.times - self.times[0]) // step
@@ -287,3 +385,10 @@ class _Examination:
             self.columns[name] = np.where(there, column[last], flat)
         self.times = self.times[0] + step * np.arange(len(there))
         self.rows = self.rows[last]
+
+
+def _value(values: Floats | float | None, index: int) -> str | None:
+    """The value at *index* of a column, or the one for all, in as few digits as say it."""
+    if values is None:
+        return None
+    return f"{float(values[index]) if isinstance(values, np.ndarray) else values:.17g}"

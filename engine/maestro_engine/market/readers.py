@@ -7,12 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from maestro_engine.market.bars import UNKNOWN_SYMBOL, Bars
-from maestro_engine.market.checks import STRICT, CheckPolicy, DataReport, examine
+from maestro_engine.market.checks import examine
 from maestro_engine.market.files.apart import read_apart
-from maestro_engine.market.files.columns import RawBars, one_line
+from maestro_engine.market.files.columns import QUOTES, RawBars, one_line
+from maestro_engine.market.findings import STRICT, CheckPolicy, DataReport
 from maestro_protocol.errors import DataError
 
-_QUOTES = "USDT|USDC|FDUSD|BUSD|TUSD|DAI|USD|EUR|GBP|TRY|BRL|JPY|BTC|ETH|BNB"
+_QUOTES = "|".join(QUOTES).upper()
 _PAIR = re.compile(rf"[A-Z0-9]{{2,14}}(?:{_QUOTES})")
 _SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maestro_engine.market.bars import Bars
-from maestro_engine.market.checks import STRICT, CheckPolicy, DataReport, Outcome, examine
+from maestro_engine.market.checks import examine
 from maestro_engine.market.files.columns import RawBars
+from maestro_engine.market.findings import STRICT, CheckPolicy, DataReport, Outcome
 from maestro_engine.market.simulate import simulate_bars
 
 N = 400
@@ -94,11 +95,13 @@ def test_taker_volume_above_volume_by_rounding_is_cut() -> None:
 
 
 @given(st.permutations(range(60)))
+@example([*range(59, -1, -1)])
 def test_disordered_rows_are_sorted_and_it_is_said(order: list[int]) -> None:
+    said = "newest_first" if order == sorted(order, reverse=True) else "out_of_order"
     bars, report = look(raw(order))
     assert bars is not None
     assert np.array_equal(bars.close, CLEAN.close[:60])
-    assert [f.kind for f in report.findings] == ([] if order == sorted(order) else ["out_of_order"])
+    assert [f.kind for f in report.findings] == ([] if order == sorted(order) else [said])
     if order != sorted(order):
         assert look(raw(order), STRICT)[0] is None
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maestro_engine.market.checks import CheckPolicy
 from maestro_engine.market.files import tables
+from maestro_engine.market.findings import CheckPolicy
 from maestro_engine.market.readers import check_file, load_bars
 from maestro_engine.market.simulate import simulate_bars
 from maestro_protocol.errors import DataError

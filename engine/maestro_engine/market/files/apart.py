@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from maestro_engine.market.bars import Floats, Ints
-from maestro_engine.market.files.columns import ALIASES, RawBars, one_line
+from maestro_engine.market.files.columns import ALIASES, RawBars, ReadingNote, one_line
 from maestro_protocol.errors import DataError
 
 _TIME = "open_time"
@@ -73,12 +74,24 @@ def _received(stream: BufferedReader) -> tuple[RawBars | None, str | None]:
             if not count:
                 return None, None
             got += count
-    return RawBars(times, symbol=head["symbol"], **numbers), None
+    notes = tuple(
+        ReadingNote(note["kind"], note["repaired"], note["text"], note["count"], tuple(note["rows"]))
+        for note in head["notes"]
+    )
+    raw = RawBars.of(times, numbers, symbol=head["symbol"], local_times=head["local_times"], notes=notes)
+    return raw, None
 
 
 def _send(raw: RawBars, stream: BinaryIO) -> None:
     there = [name for name in ALIASES if name != "symbol" and getattr(raw, name) is not None]
-    stream.write(json.dumps({"rows": len(raw), "columns": there, "symbol": raw.symbol}).encode() + b"\n")
+    head = {
+        "rows": len(raw),
+        "columns": there,
+        "symbol": raw.symbol,
+        "local_times": raw.local_times,
+        "notes": [asdict(note) for note in raw.notes],
+    }
+    stream.write(json.dumps(head).encode() + b"\n")
     for name in there:
         stream.write(np.ascontiguousarray(getattr(raw, name)).data.cast("B"))
     stream.flush()

@@ -32,11 +32,43 @@ ALIASES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+QUOTES = (
+    "usdt",
+    "usdc",
+    "fdusd",
+    "busd",
+    "tusd",
+    "dai",
+    "usd",
+    "eur",
+    "gbp",
+    "try",
+    "brl",
+    "jpy",
+    "btc",
+    "eth",
+    "bnb",
+)
+"""Assets that others are quoted in, the more so the earlier; of two the later one is the base."""
+
 HEADERLESS = (
     *("open_time", "open", "high", "low", "close", "volume"),
     *("close_time", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume", "ignore"),
 )
 """Column order of the exchange's kline archives (data.binance.vision), which came without header until 2025."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingNote:
+    """What a reader did with a file beyond reading it, for the findings of the checks."""
+
+    kind: str
+    repaired: bool
+    """True: something of the file was left out; False: it was only taken in another notation."""
+    text: str
+    count: int
+    rows: tuple[int, ...] = ()
+    """Data rows, counted from 1, before which it was; the first thousand."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +85,31 @@ class RawBars:
     funding_rate: Floats | None = None
     symbol: str | None = None
     """What the file itself says they are bars of."""
+    local_times: bool = False
+    """The times are written as text or clock readings that name no zone."""
+    notes: tuple[ReadingNote, ...] = ()
+    """What the reader left out or took in another way than it stands there."""
+
+    @classmethod
+    def of(
+        cls,
+        open_time: Ints,
+        numbers: Mapping[str, Floats],
+        *,
+        symbol: str | None,
+        local_times: bool,
+        notes: tuple[ReadingNote, ...] = (),
+    ) -> RawBars:
+        """Columns by their names. Raises KeyError where a required one is missing."""
+        return cls(
+            open_time,
+            *(numbers[name] for name in REQUIRED[1:]),
+            taker_buy_volume=numbers.get("taker_buy_volume"),
+            funding_rate=numbers.get("funding_rate"),
+            symbol=symbol,
+            local_times=local_times,
+            notes=notes,
+        )
 
     def __len__(self) -> int:
         return len(self.open_time)
@@ -74,7 +131,18 @@ def match_columns(names: Sequence[str]) -> dict[str, int]:
         if plain.count(alias) > 1:
             raise DataError(f"{plain.count(alias)} columns are called {alias!r}; keep the one that is meant")
         found[column] = plain.index(alias)
+    if "volume" not in found and (volume := _base_volume(plain)) is not None:
+        found["volume"] = volume
     return found
+
+
+def _base_volume(plain: Sequence[str]) -> int | None:
+    """Of columns such as ``Volume BTC`` and ``Volume USDT`` the base asset's: the one less used to quote others."""
+    assets = {name.removeprefix("volume"): i for i, name in enumerate(plain) if re.fullmatch("volume[a-z0-9]+", name)}
+    ranked = sorted(assets, key=lambda asset: QUOTES.index(asset) if asset in QUOTES else len(QUOTES))
+    if not ranked or (len(ranked) > 1 and ranked[-2] not in QUOTES):
+        return None
+    return assets[ranked[-1]]
 
 
 def require_columns(found: Mapping[str, int], names: Sequence[str]) -> None:

@@ -1,11 +1,12 @@
 """tables owns Parquet files, and the turning of Arrow columns into numbers with the row of whatever is not one."""
 # pyarrow ships no types; everything that leaves this module is typed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -65,10 +66,12 @@ def write_parquet(bars: Bars, path: Path) -> None:
 
 def raw_from_arrow(columns: Mapping[str, pa.ChunkedArray]) -> RawBars:
     """Arrow columns by canonical name as numpy columns. Raises DataError naming column and row of a non-number."""
-    times = _times(columns["open_time"])
+    times, local = _times(columns["open_time"])
     symbol = _symbol(columns["symbol"]) if "symbol" in columns else None
-    numbers = {name: _floats(name, col) for name, col in columns.items() if name not in ("open_time", "symbol")}
-    return RawBars(times, symbol=symbol, **numbers)
+    numbers: dict[str, Floats] = {
+        name: _floats(name, col) for name, col in columns.items() if name not in ("open_time", "symbol")
+    }
+    return RawBars.of(times, numbers, symbol=symbol, local_times=local)
 
 
 def _refuse_large(metadata: pq.FileMetaData) -> None:
@@ -104,15 +107,16 @@ def _floats(name: str, column: pa.ChunkedArray) -> Floats:
     return _numbers(cast.fill_null(math.nan) if cast.null_count else cast, np.float64)
 
 
-def _times(column: pa.ChunkedArray) -> Ints:
+def _times(column: pa.ChunkedArray) -> tuple[Ints, bool]:
+    """Milliseconds since 1970, and whether the file gave clock readings that name no zone."""
     column = _plain("open_time", column)
     if column.null_count:
         row = column.is_null().index(True).as_py()
         raise DataError(f"row {row + 1}: no time")
-    kind = column.type
-    if _is_text(kind):
+    if _is_text(column.type):
         column = _parsed(column)
-        kind = column.type
+    kind = column.type
+    local = pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
     if pa.types.is_date(kind):
         column, kind = column.cast(pa.timestamp("ms")), pa.timestamp("ms")
     if pa.types.is_timestamp(kind):
@@ -125,19 +129,49 @@ def _times(column: pa.ChunkedArray) -> Ints:
     else:
         raise DataError(f"the time column is {one_line(kind, 40)}, neither a time nor a number")
     _refuse_odd_times(times)
-    return np.ascontiguousarray(times, dtype=np.int64)
+    return np.ascontiguousarray(times, dtype=np.int64), local
 
 
 def _parsed(column: pa.Array) -> pa.Array:
-    """Text as integers since 1970, or as ISO 8601 with or without zone (without: UTC)."""
-    for kind in (pa.int64(), pa.float64(), *_ISO):
+    """Text as integers since 1970, as ISO 8601 with or without zone, or as another notation of a date and a time."""
+    compact = len(column) > 0 and re.match(_COMPACT_DATE, str(column[0].as_py()))
+    for kind in _ISO if compact else (pa.int64(), pa.float64(), *_ISO):
         cast = _cast(column, kind)
         if cast is not None:
             return cast
+    rewritten = _in_iso(column)
+    for kind in _ISO:
+        cast = _cast(rewritten, kind)
+        if cast is not None:
+            return cast
     # The first row says which form the file uses; the row that breaks it is the one to name.
-    row = max(_first_failing(column, kind) for kind in (pa.int64(), *_ISO))
+    plain = max(_first_failing(column, kind) for kind in (pa.int64(), *_ISO))
+    row = max(plain, *(_first_failing(rewritten, kind) for kind in _ISO))
     text = one_line(column[row].as_py(), 40)
     raise DataError(f"row {row + 1}: {text!r} is not a time; use milliseconds since 1970 or ISO 8601, in UTC")
+
+
+_COMPACT_DATE = r"(19|20)\d{6}(\D|$)"
+_NOTATIONS = (
+    (r"^(\d{4})[./](\d\d)[./](\d\d)", r"\1-\2-\3"),
+    (r"^(\d\d)\.(\d\d)\.(\d{4})", r"\3-\2-\1"),  # with points a day comes first; with slashes nobody knows
+    (r"^((?:19|20)\d\d)(\d\d)(\d\d)($|[ T])", r"\1-\2-\3\4"),
+    (r"^(\S{10})[ T](\d\d)(\d\d)(\d\d)($|\D)", r"\1 \2:\3:\4\5"),
+    (r"^(\S{10})[ T](\d\d)(\d\d)($|\D)", r"\1 \2:\3\4"),
+    (r"^(\S{10})[ T](\d):", r"\1 0\2:"),
+    (r"\s*(?:UTC|GMT)\s*([+-]\d\d):?(\d\d)$", r"\1:\2"),
+    (r"\s*(?:UTC|GMT|Z)$", "Z"),
+)
+"""Other notations of a moment -> ISO 8601: points and slashes, no separators at all, a zone in words."""
+
+
+def _in_iso(column: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # takes longer to load than most files to read; few need it
+
+    text = pc.utf8_trim_whitespace(column)
+    for pattern, replacement in _NOTATIONS:
+        text = pc.replace_substring_regex(text, pattern=pattern, replacement=replacement)
+    return text
 
 
 def _ms_from_integers(column: pa.Array) -> Ints:
