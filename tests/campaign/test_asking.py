@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from maestro.control.record.files import CampaignFolder
 from maestro.settings import Settings
@@ -16,6 +18,7 @@ from maestro.wiring.asking import request_of
 from maestro.wiring.campaigns import CampaignRequest, resolve
 from maestro_protocol.config import Sizing
 from maestro_protocol.errors import ConfigError, UnknownKey, UsageError
+from maestro_protocol.messages.campaign import CampaignConfig
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "runs" / "examples").glob("*.yaml"))
 
@@ -99,6 +102,54 @@ def test_an_earlier_campaign_is_asked_for_again(tmp_path: Path, settings: Settin
     again = request_of(path, {}, settings)
     assert resolve(again, markets.simulated_bars("noise", 11), settings) == config
     assert request_of(path, {"seed": 12}, settings).seed == 12
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("targets", 0, "value"), 0.61),
+        (("rules", "rules"), []),
+        (("policies", "policies", "sequential", "alpha"), 0.01),
+        (("gates", "classes", "low", "needs"), 1),
+        (("batch",), 7),
+        (("windows", "window_days"), 16.0),
+        (("budget", "campaign", "usd"), "1"),
+        (("costs", "taker_bps"), 9.0),
+        (("only_segment",), 1),
+    ],
+    ids=lambda value: str(value[0]) if isinstance(value, tuple) else "",
+)
+def test_what_is_edited_in_an_earlier_campaign_counts(
+    tmp_path: Path, settings: Settings, place: tuple[Any, ...], value: Any
+) -> None:
+    bars = markets.simulated_bars("noise", 11)
+    config = resolve(CampaignRequest(market="noise", seed=11), bars, settings)
+    told: Any = config.model_dump(mode="json")
+    part = told
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    path = written(tmp_path, yaml.safe_dump(told))
+    edited = CampaignConfig.model_validate(told)
+    again = resolve(request_of(path, {}, settings), bars, settings)
+    assert edited != config
+    assert again == edited.model_copy(update={"campaign": again.campaign})
+    assert again.campaign != config.campaign
+
+
+@pytest.mark.parametrize("line", ["bars", "first_ms", "symbol", "timeframe", "has_taker_volume", "source"])
+def test_data_that_an_earlier_campaign_did_not_have_is_refused_by_name(
+    tmp_path: Path, settings: Settings, line: str
+) -> None:
+    bars = markets.simulated_bars("noise", 11)
+    told = resolve(CampaignRequest(market="noise", seed=11), bars, settings).model_dump(mode="json")
+    other = {"symbol": "ETHUSDT", "timeframe": "1h", "source": "simulated:noise:seed=12", "has_taker_volume": False}
+    told["data"][line] = other.get(line, told["data"][line] - 1 if line in ("bars", "first_ms") else None)
+    request = request_of(written(tmp_path, yaml.safe_dump(told)), {}, settings)
+    with pytest.raises(UsageError, match=rf"data\.{line}: the file says"):
+        markets.check_expected(request.expected, resolve(request, bars, settings).data)
+    other_seed = request_of(tmp_path / "asked.yaml", {"seed": 12}, settings)
+    assert other_seed.expected is None
 
 
 def test_an_earlier_campaigns_data_is_found_by_its_digest(tmp_path: Path, settings: Settings) -> None:

@@ -53,7 +53,7 @@ async def test_the_first_answer_wins_and_the_second_is_told(gates: Gates, approv
 
 async def test_asking_again_is_the_same_gate_with_what_came_of_it(gates: Gates) -> None:
     first = await gates.request(asked(), "c1")
-    assert (first.state, first.campaign, first.request) == ("pending", "c1", asked())
+    assert (first.state, first.campaign, first.request) == ("pending", "c1", asked(owner=OWNER))
     await gates.vote(vote())
     again = await gates.request(asked(), "c1")
     assert again.state == "approved"
@@ -70,6 +70,19 @@ async def test_a_pending_gate_survives_a_restart(store_url: str, opened: Any, cl
     decided = await gates.vote(vote("b"))
     assert decided is not None
     assert decided.by == ("a", "b")
+
+
+async def test_whoever_else_reaches_the_store_is_not_the_owner(store: SqlStore, gates: Gates, clock: Any) -> None:
+    await gates.request(asked())
+    stranger = Gates(store, clock, "cli:mallory")
+    with pytest.raises(GateRefused, match=f"cli:mallory may not decide it: {OWNER} may"):
+        await stranger.vote(vote("cli:mallory"))
+    await stranger.request(asked())  # to put the question again makes nobody its owner
+    with pytest.raises(GateRefused, match="cli:mallory may not decide it"):
+        await stranger.vote(vote("cli:mallory"))
+    decided = await stranger.vote(vote(OWNER))
+    assert decided is not None
+    assert decided.by == (OWNER,)
 
 
 async def test_silence_is_a_no(gates: Gates, clock: Any) -> None:

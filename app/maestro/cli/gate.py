@@ -139,6 +139,7 @@ def _row(state: GateState) -> dict[str, Any]:
         "action": request.action,
         "risk": request.risk,
         "needs": request.needs,
+        "may_decide": ", ".join(request.may_decide) or request.owner,
         "expires": _when(request.expires_at),
         "bound_to": request.bound_to[:12],
     }

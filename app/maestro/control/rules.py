@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from maestro.control.learning.analyzer import READ
 from maestro_protocol.errors import ConfigError, UnknownKey
 from maestro_protocol.messages.campaign import CampaignConfig
+from maestro_protocol.messages.rules import GatePolicy
 from maestro_protocol.space import ParameterSpace
 
 M = TypeVar("M", bound=BaseModel)
@@ -65,9 +67,32 @@ def check_rules(config: CampaignConfig, space: ParameterSpace) -> None:
         for step in rule.change:
             for name in filter(None, (step.parameter, step.requires)):
                 _check_parameter(place, name, space)
+    check_gates(config.gates)
     for number, line in enumerate(config.gates.patches, start=1):
         for name in line.parameters:
             _check_parameter(f"policy.yaml: patches line {number}", name, space)
+
+
+def check_gates(policy: GatePolicy) -> None:
+    """Raise ConfigError for a class of gates that nobody can ever say yes to."""
+    for risk in ("low", "medium", "high"):
+        people = policy.classes.of(risk)
+        place = f"policy.yaml: classes.{risk}"
+        for who in people.may_decide:
+            if not _VOTER.fullmatch(who):
+                raise ConfigError(
+                    f"{place}.may_decide: nobody answers as {who[:40]!r}; write cli:NAME, as `id -un` says"
+                )
+        able = len(set(people.may_decide)) or 1
+        if people.needs > able:
+            who = "may_decide names" if people.may_decide else "without may_decide the owner alone decides, which is"
+            raise ConfigError(
+                f"{place}: {people.needs} must approve and {who} {able}: nobody could; name more people"
+            )
+
+
+_VOTER = re.compile(r"cli:\S+")
+"""What people who answer are called: from where, and their account there."""
 
 
 def _check_parameter(place: str, name: str, space: ParameterSpace) -> None:

@@ -19,7 +19,7 @@ class Gates:
     """The gates of a store. Several of these, in several processes, may decide; each gate is decided once.
 
     Time is *clock*'s, never a vote's own: an answer that arrives at ``expires_at`` or after is late. *owner* is who
-    may decide where a request names nobody.
+    may decide the gates that are put through this door and name nobody; it is written into them.
     """
 
     def __init__(self, store: SqlStore, clock: Clock, owner: str) -> None:
@@ -40,7 +40,7 @@ class Gates:
         """
 
         def work(connection: Connection) -> GateState:
-            gating.open_gate(connection, request, campaign)
+            gating.open_gate(connection, request, campaign, self._owner)
             gating.expire(connection, self._clock.now_ms())
             return gating.answers(gating.look(connection, request.gate_id), request)
 
@@ -53,7 +53,7 @@ class Gates:
         from somebody who may not or who has answered. The attempt is stored all the same.
         """
         now = self._clock.now_ms()
-        counted = await self._database.write(partial(gating.count_vote, vote=vote, now=now, owner=self._owner))
+        counted = await self._database.write(partial(gating.count_vote, vote=vote, now=now))
         if counted.refused is not None:
             raise GateRefused(f"gate {vote.gate_id}: {counted.refused}")
         return counted.decided

@@ -20,6 +20,7 @@ _OPEN = (
     " VALUES (:gate_id, :campaign, 'pending', :bound_to, :expires_ms, :request) ON CONFLICT DO NOTHING"
 )
 _DECIDE = "UPDATE gates SET state = :outcome, decided = :decided WHERE gate_id = :gate AND state = 'pending'"
+_OWNED = "UPDATE gates SET request = :request WHERE gate_id = :gate AND state = 'pending'"
 _DUE = "SELECT gate_id FROM gates WHERE state = 'pending' AND expires_ms <= :now ORDER BY expires_ms, gate_id"
 _GATES = "SELECT campaign, state, bound_to, expires_ms, request, decided FROM gates"
 _GATE = {
@@ -67,8 +68,9 @@ class Counted(NamedTuple):
     decided: GateDecided | None
 
 
-def open_gate(connection: Connection, request: GateRequest, campaign: CampaignId | None) -> None:
-    """Put the question, once. Another question of the same id voids a gate that is still pending."""
+def open_gate(connection: Connection, request: GateRequest, campaign: CampaignId | None, owner: str) -> None:
+    """Put the question, once, with *owner* as its owner. Another question of the same id voids a pending gate."""
+    request = request.model_copy(update={"owner": owner})
     row = {
         "gate_id": request.gate_id,
         "campaign": campaign,
@@ -78,7 +80,10 @@ def open_gate(connection: Connection, request: GateRequest, campaign: CampaignId
     }
     if connection.run(_OPEN, row) == 1:
         return
-    if not same_question(GateRequest.model_validate_json(_locked(connection, request.gate_id).request), request):
+    stored = GateRequest.model_validate_json(_locked(connection, request.gate_id).request)
+    if stored.owner is None and same_question(stored, request):  # put before owners were written
+        connection.run(_OWNED, {"gate": request.gate_id, "request": request.model_dump_json()})
+    elif not same_question(stored, request):
         decide(connection, request.gate_id, "void", request.asked_at, "what it was bound to changed")
 
 
@@ -113,14 +118,14 @@ def expire(connection: Connection, now: int) -> list[GateDecided]:
     return [one for one in decided if one is not None]
 
 
-def count_vote(connection: Connection, vote: GateVote, now: int, owner: str) -> Counted:
+def count_vote(connection: Connection, vote: GateVote, now: int) -> Counted:
     """Count *vote*, or refuse it; either way the attempt is stored."""
     gate = _locked(connection, vote.gate_id)
     if gate.state == "pending" and gate.expires_ms <= now:
         decide(connection, vote.gate_id, "expired", now, "nobody decided in time")
         gate = _locked(connection, vote.gate_id)
     request = GateRequest.model_validate_json(gate.request)
-    refused = _objection(connection, gate, request, vote, owner)
+    refused = _objection(connection, gate, request, vote)
     row = {
         "gate_id": vote.gate_id,
         "who": _plain(vote.who),
@@ -142,15 +147,17 @@ def _tally(connection: Connection, request: GateRequest, vote: GateVote, now: in
     return decide(connection, vote.gate_id, "approved", now, vote.reason or "approved", approvers)
 
 
-def _objection(connection: Connection, gate: _Gate, request: GateRequest, vote: GateVote, owner: str) -> str | None:
+def _objection(connection: Connection, gate: _Gate, request: GateRequest, vote: GateVote) -> str | None:
     if gate.state != "pending":
         decided = GateDecided.model_validate_json(gate.decided or "")
         by = f" by {', '.join(decided.by)}" if decided.by else ""
         return f"it is {gate.state} already{by}: {decided.reason}"
     if vote.bound_to != request.bound_to:
         return f"the answer is for something else ({vote.bound_to[:12]}, asked was {request.bound_to[:12]})"
-    if vote.who not in (request.may_decide or (owner,)):
-        return f"{vote.who} may not decide it"
+    if not request.may_decide and request.owner is None:
+        return "whose it is was not written when it was put: resume the campaign, which puts it again"
+    if vote.who not in (request.may_decide or (request.owner,)):
+        return f"{vote.who} may not decide it: {', '.join(request.may_decide) or request.owner} may"
     if connection.value(_MINE, {"gate": vote.gate_id, "who": _plain(vote.who)}):
         return f"{vote.who} has answered it already"
     return None

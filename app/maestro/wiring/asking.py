@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from maestro.control.rules import read_yaml
 from maestro.settings import Settings
 from maestro.wiring import markets, workspace
-from maestro.wiring.campaigns import OWN, CampaignRequest
-from maestro_protocol.config import DECLARED_FOR
+from maestro.wiring.campaigns import CampaignRequest, versions
+from maestro.wiring.gates import tell_on_stderr
+from maestro_protocol.config import DECLARED_FOR, Sizing
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import CampaignConfig
 
@@ -35,6 +36,10 @@ def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -
     campaign, which is then asked for again. Raises ConfigError for the file and UsageError for what was said.
     """
     asked = {} if file is None else _read(file, settings, "data" in said or "market" in said)
+    before = asked.get("sizing")
+    over = {"seed"} if "market" in asked else {"symbol", "reading"}
+    if any(said.get(name) is not None for name in over):
+        asked.pop("expected", None)  # an option makes them other bars
     for name, value in said.items():
         under = asked.get(name)
         if name == "brains":
@@ -57,7 +62,17 @@ def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -
     for role in roles:
         if roles.count(role) > 1:
             raise UsageError(f"brains: {role} is given twice; a role has one brain")
-    return request
+    if before is None or request.rules is None or request.targets is None or "sizing" not in said:
+        return request
+    return _resized(request, float(request.sizing.share / Sizing.model_validate(before).share))
+
+
+def _resized(request: CampaignRequest, share: float) -> CampaignRequest:
+    """*request* with the rules and targets of an earlier campaign for positions of *share* times its size."""
+    assert request.rules is not None
+    assert request.targets is not None
+    targets = tuple(target.scaled(share) for target in request.targets)
+    return request.model_copy(update={"rules": request.rules.scaled(share), "targets": targets})
 
 
 def _is_config(file: Path) -> bool:
@@ -82,12 +97,16 @@ def _read(file: Path, settings: Settings, other_data: bool) -> dict[str, Any]:
 
 def _again(config: CampaignConfig, settings: Settings, other_data: bool) -> dict[str, Any]:
     """What *config* was asked as. Raises UsageError where its data is not known on this machine."""
-    names = CampaignRequest.model_fields.keys() - set(OWN)
-    asked = {name: value for name, value in config.model_dump().items() if name in names}
-    asked["brains"] = config.model_dump()["brains"]
+    now = versions()
+    if config.versions != now:
+        tell_on_stderr(f"{config.campaign}: ran with {', '.join(config.versions)}; this is {', '.join(now)}")
+    told = config.model_dump()
+    names = {*CampaignRequest.model_fields} - {"data", "market", "symbol"}
+    asked = {name: value for name, value in told.items() if name in names}
     simulated = markets.SIMULATED.match(config.data.source)
     if other_data:
-        return asked
+        return asked | {"reading": {}}
+    asked["expected"] = told["data"]
     if simulated is not None:
         return asked | {"market": simulated[1]}
     path = workspace.known_data(settings, config.data.digest)

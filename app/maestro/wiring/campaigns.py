@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
@@ -26,7 +26,7 @@ from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, remote, workspace
 from maestro_agents.api import Budget
 from maestro_protocol.base import Frozen
-from maestro_protocol.config import Costs, Engine, Sizing
+from maestro_protocol.config import Costs, DataReading, DataRef, Engine, Sizing
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import (
     ORIGIN_TARGETS,
@@ -39,6 +39,8 @@ from maestro_protocol.messages.campaign import (
     WindowPlan,
 )
 from maestro_protocol.messages.gate import GateDecided, GateRequest
+from maestro_protocol.messages.plan import Target
+from maestro_protocol.messages.rules import GatePolicy, OpeningPolicy, Policies, Rules
 from maestro_protocol.schema import canonical
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class CampaignRequest(Frozen):
     market: str = "mixed"
     """Which simulated market, where there is no file."""
     symbol: str | None = None
+    reading: DataReading = DataReading()
     tests: int = 500
     segments: int = 5
     only_segment: int | None = None
@@ -66,6 +69,16 @@ class CampaignRequest(Frozen):
     policy: Policy = "sequential"
     engine: Engine = "backtest"
     blind: bool = False
+    batch: Annotated[int, Field(ge=1, le=1_000)] = 25
+    targets: tuple[Target, ...] | None = None
+    """As all that counts money below: of the very size of position that is asked for."""
+    rules: Rules | None = None
+    """Adjustment rules and policies other than those of the workspace's specs."""
+    policies: Policies | None = None
+    gates: GatePolicy | None = None
+    openings: OpeningPolicy | None = None
+    expected: DataRef | None = None
+    """What an earlier campaign says of the data; other bars are refused."""
     brains: tuple[BrainChoice, ...] = ()
     costs: Costs = Costs()
     sizing: Sizing = Sizing()
@@ -73,7 +86,7 @@ class CampaignRequest(Frozen):
     budget: BudgetPlan = BudgetPlan()
 
 
-OWN = ("data", "market", "symbol", "brains")
+OWN = ("data", "market", "symbol", "brains", "targets", "rules", "policies", "gates", "openings", "expected")
 """What a request says in its own way; the rest of it is the config's."""
 
 
@@ -105,11 +118,11 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
             campaign="unnamed",
             data=data_ref(bars).model_copy(update={"repaired": tuple(line[:300] for line in mended[:20])}),
             brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
-            rules=rules.scaled(share),
-            targets=tuple(target.scaled(share) for target in ORIGIN_TARGETS),
-            policies=policies,
-            gates=gate_policy,
-            openings=workspace.read_openings(settings),
+            rules=request.rules or rules.scaled(share),
+            targets=request.targets or tuple(target.scaled(share) for target in ORIGIN_TARGETS),
+            policies=request.policies or policies,
+            gates=request.gates or gate_policy,
+            openings=request.openings or workspace.read_openings(settings),
             versions=versions(),
             sizing=sizing,
             **said,
@@ -175,14 +188,17 @@ def estimate_campaign(request: CampaignRequest, settings: Settings) -> str:
 
 def _asked_for(request: CampaignRequest, settings: Settings) -> tuple[CampaignConfig, Bars]:
     """The request resolved, and its data. Raises MaestroError."""
+    mended: Sequence[str] = ()
     if request.data is None:
         bars = markets.simulated_bars(request.market, request.seed)
-        return resolve(request, bars, settings), bars
-    bars, mended = markets.read_bars(request.data, request.symbol)
-    for line in mended:
-        gates.tell_on_stderr(f"{request.data.name}: {line}")
-    workspace.remember_data(settings, bars.digest, request.data)
-    return resolve(request, bars, settings, mended), bars
+    else:
+        bars, mended = markets.read_bars(request.data, request.symbol, request.reading)
+        for line in mended:
+            gates.tell_on_stderr(f"{request.data.name}: {line}")
+        workspace.remember_data(settings, bars.digest, request.data)
+    config = resolve(request, bars, settings, mended)
+    markets.check_expected(request.expected, config.data)
+    return config, bars
 
 
 async def _announce(config: CampaignConfig, market: Market, store: SqlStore) -> LooksCounted | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from maestro_protocol.config import DataReading, DataRef
 from maestro_protocol.errors import DataError, UsageError
 from maestro_protocol.messages.campaign import CampaignConfig
 
@@ -23,15 +24,24 @@ SIMULATED_BARS = 180 * 86_400_000 // STEP_MS
 SIMULATED = re.compile(r"simulated:(\w+):seed=(\d+)")
 
 
-def read_bars(path: Path, symbol: str | None = None) -> tuple[Bars, list[str]]:
-    """Bars from a file, and what was mended in it; the engine is loaded while they are read. Raises DataError."""
+_NOT_TOLD = frozenset({"zero_volume", "empty_column"})
+"""Findings that are usual and change nothing: for `data check` alone."""
+
+
+def read_bars(path: Path, symbol: str | None = None, reading: DataReading | None = None) -> tuple[Bars, list[str]]:
+    """Bars from a file, and what was mended or is odd in it; the engine is loaded while they are read.
+
+    Raises DataError.
+    """
+    from maestro_engine.market.findings import CheckPolicy
     from maestro_engine.market.readers import load_bars
 
     with ThreadPoolExecutor(1) as reader:
-        loading = reader.submit(load_bars, path, symbol=symbol, apart=True)
+        policy = CheckPolicy(**(reading or DataReading()).model_dump())
+        loading = reader.submit(load_bars, path, symbol=symbol, policy=policy, apart=True)
         importlib.import_module("maestro_engine.api")
         bars, report = loading.result()
-    return bars, [finding.line for finding in report.findings if finding.outcome == "repaired"]
+    return bars, [finding.line for finding in report.findings if finding.kind not in _NOT_TOLD]
 
 
 def simulated_bars(kind: str, seed: int, edge: float | None = None) -> Bars:
@@ -73,6 +83,19 @@ def told_of(config: CampaignConfig, folder: Path) -> list[str]:
     return [f"limits and margin refused {refused.total():,} entries ({reasons})"] if refused else []
 
 
+def check_expected(expected: DataRef | None, there: DataRef) -> None:
+    """Raise UsageError where bars are not as an earlier campaign says of its data, naming what differs first."""
+    if expected is None:
+        return
+    for name in DataRef.model_fields:
+        said, found = getattr(expected, name), getattr(there, name)
+        if name != "repaired" and said != found:
+            raise UsageError(
+                f"data.{name}: the file says {said!s:.60} and the bars have {found!s:.60}; "
+                "name other bars with --data, or leave the line as it was"
+            )
+
+
 def bars_again(config: CampaignConfig, path: Path | None) -> Bars:
     """The very bars of an earlier campaign, from *path* or its seed. Raises DataError when they are others."""
     if config.data.source.endswith(":session"):
@@ -83,7 +106,7 @@ def bars_again(config: CampaignConfig, path: Path | None) -> Bars:
     if simulated is not None and path is None:
         bars = simulated_bars(simulated[1], int(simulated[2]))
     elif path is not None:
-        bars, _ = read_bars(path, config.data.symbol)
+        bars, _ = read_bars(path, config.data.symbol, config.reading)
     else:
         raise UsageError(f"{config.campaign}: its data ({config.data.source}) is not known here; name it with --data")
     if bars.digest != config.data.digest:

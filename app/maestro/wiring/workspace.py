@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from maestro.control.rules import read_yaml
+from maestro.control.rules import check_gates, read_yaml
 from maestro.settings import Settings
 from maestro_protocol.errors import StoreError, UsageError
 from maestro_protocol.messages.rules import GatePolicy, OpeningPolicy, Policies, Rules
@@ -61,10 +61,12 @@ def specs_file(settings: Settings, name: str) -> Path:
 
 def read_rules(settings: Settings) -> tuple[Rules, Policies, GatePolicy]:
     """The adjustment rules, trigger policies and gate policy in force. Raises ConfigError."""
+    gates = read_yaml(specs_file(settings, "gates/policy.yaml"), GatePolicy)
+    check_gates(gates)
     return (
         read_yaml(specs_file(settings, "rules/adjustments.yaml"), Rules),
         read_yaml(specs_file(settings, "rules/policies.yaml"), Policies),
-        read_yaml(specs_file(settings, "gates/policy.yaml"), GatePolicy),
+        gates,
     )
 
 

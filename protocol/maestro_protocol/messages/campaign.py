@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
-from maestro_protocol.config import Costs, DataRef, Engine, Sizing
+from maestro_protocol.config import Costs, DataReading, DataRef, Engine, Sizing
 from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Metrics
@@ -119,6 +119,8 @@ class CampaignConfig(Frozen):
     blind: bool = False
     """Prompts without dates, symbols or absolute prices."""
     data: DataRef
+    reading: Annotated[DataReading, Field(exclude_if=lambda reading: reading == DataReading())] = DataReading()
+    """Left out where nothing was said, as before there was anything to say: what was kept keeps its hash."""
     windows: WindowPlan = WindowPlan()
     costs: Costs = Costs()
     sizing: Sizing = Sizing()

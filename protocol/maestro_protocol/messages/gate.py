@@ -29,6 +29,8 @@ class GateRequest(Frozen):
     """How many different people must approve."""
     may_decide: tuple[Line, ...] = ()
     """Who may; empty means the owner of the machine."""
+    owner: Annotated[Line | None, Field(exclude_if=lambda owner: owner is None)] = None
+    """Who that was when the question was put into the store, which writes it: others that reach it are not."""
     asked_at: UtcMs
     expires_at: UtcMs
 
