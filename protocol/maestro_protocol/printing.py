@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 _ORDERS = re.compile(
@@ -14,3 +15,13 @@ _ORDERS = re.compile(
 def printable(text: str) -> str:
     """*text* with a visible mark in place of each character that would command a terminal or a page."""
     return _ORDERS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str) -> str:
+    """*text* in one line, without what commands a terminal: words of others must not look like a line of ours."""
+    return printable(text).replace("\n", "\N{REPLACEMENT CHARACTER}").replace("\t", " ")
+
+
+def escaped(text: str) -> str:
+    """*text*, which is JSON, saying the same without a character that commands a terminal."""
+    return _ORDERS.sub(lambda order: json.dumps(order[0])[1:-1], text)

@@ -117,7 +117,6 @@ def test_an_earlier_campaign_is_asked_for_again(tmp_path: Path, settings: Settin
         (("costs", "taker_bps"), 9.0),
         (("only_segment",), 1),
     ],
-    ids=lambda value: str(value[0]) if isinstance(value, tuple) else "",
 )
 def test_what_is_edited_in_an_earlier_campaign_counts(
     tmp_path: Path, settings: Settings, place: tuple[Any, ...], value: Any

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_protocol.printing import printable
+from maestro_protocol.printing import escaped, one_line, printable
 
 
 @given(st.text())
@@ -31,3 +31,11 @@ def test_an_order_is_shown_as_such(order: str) -> None:
 @pytest.mark.parametrize("text", ["", "ação ñandú", "日本語 עברית العربية", "a\tb\nc", "−0.5 ≥ 3 – 4 … 🙂"])
 def test_text_of_people_stays_as_it_is(text: str) -> None:
     assert printable(text) == text
+
+
+@given(st.text())
+def test_a_line_stays_one_line_and_json_says_the_same(text: str) -> None:
+    assert len(one_line(f"a{text}b").splitlines()) == 1
+    told = escaped(json.dumps({"said": text}, ensure_ascii=False, indent=1))
+    assert json.loads(told) == {"said": text}
+    assert printable(told) == told

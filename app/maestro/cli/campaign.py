@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,8 @@ import typer
 
 from maestro.cli import thinking
 from maestro.cli.data import FundingUnit, Symbol, TimeZone, reading_of
-from maestro.cli.show import emit, plain, table
+from maestro.cli.show import table
+from maestro.lines import emit, say, warn
 from maestro_protocol.errors import GateRefused, UsageError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _estimate(request: CampaignRequest, settings: Settings, as_json: bool) -> No
     if as_json:
         emit({"estimate": told})
     else:
-        sys.stdout.write(f"{plain(told)}\n")
+        say(told)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _conduct(start: Callable[[Observer], Coroutine[Any, Any, CampaignRun]], as_j
             done = None
     if done is None:
         hint = f"; go on with: maestro campaign resume {running[0]}" if running else ""
-        sys.stderr.write(f"maestro: stopped, what was finished is kept{hint}\n")
+        warn(f"maestro: stopped, what was finished is kept{hint}")
         raise typer.Exit(130)
     _show_end(done, as_json)
 
@@ -224,12 +224,12 @@ def replay(
     if as_json:
         emit({**asdict(found), "same": found.same})
     else:
-        sys.stdout.write(f"recorded {found.recorded}\nreplayed {found.replayed}\n")
+        say(f"recorded {found.recorded}", f"replayed {found.replayed}")
         wrong = [found.difference, *found.files] if found.difference else found.files
         told = [f"different: {line}" for line in wrong] or [
             "the same, word for word, with the same trades and scores"
         ]
-        sys.stdout.write("".join(f"{plain(line)}\n" for line in told))
+        say(*told)
     if not found.same:
         raise typer.Exit(1)
 
@@ -252,7 +252,7 @@ def reopen(
     if as_json:
         emit(verdict.model_dump(mode="json"))
         return
-    sys.stdout.write(f"{verdict.word}. {verdict.sentence}\n")
+    say(f"{verdict.word}. {verdict.sentence}")
     verdict_table(verdict)
 
 
@@ -270,7 +270,7 @@ def hash_(
     if as_json:
         emit({"campaign": campaign, "hash": found})
     else:
-        sys.stdout.write(f"{found}\n")
+        say(f"{found}")
 
 
 @app.command("list")
@@ -284,7 +284,7 @@ def list_(out: Out = None, as_json: Json = False) -> None:
     elif rows:
         table("Campaigns", ["campaign", "status", "tests", ("total_pnl", "tests' PnL added up"), "verdict"], rows)
     else:
-        sys.stdout.write("No campaigns yet. Start one with: maestro campaign run\n")
+        say("No campaigns yet. Start one with: maestro campaign run")
 
 
 @app.command("show")
@@ -305,7 +305,7 @@ def report(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> Non
     if as_json:
         emit({"campaign": campaign, "files": paths})
     else:
-        sys.stdout.write("".join(f"{path}\n" for path in paths))
+        say(*paths)
 
 
 def settings_with(out: Path | None, bus: str | None = None) -> Settings:

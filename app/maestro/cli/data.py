@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli.show import cell, emit, plain, table
+from maestro.cli.show import cell, table
+from maestro.lines import emit, say
 from maestro_protocol.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ def _room(report: DataReport) -> dict[str, object]:
 
 
 def _show(report: DataReport, room: dict[str, object] | None) -> None:
-    sys.stdout.write(
+    say(
         f"{report.source}: {report.symbol} {report.timeframe or 'irregular'}, {report.rows:,} rows, "
-        f"{report.first} to {report.last} UTC\n"
-        f"taker volume: {cell(report.has_taker)}, funding: {cell(report.has_funding)}, digest {cell(report.digest)}\n"
+        f"{report.first} to {report.last} UTC",
+        f"taker volume: {cell(report.has_taker)}, funding: {cell(report.has_funding)}, digest {cell(report.digest)}",
     )
     from maestro_engine.market.bars import UNKNOWN_SYMBOL
 
@@ -98,15 +98,15 @@ def _show(report: DataReport, room: dict[str, object] | None) -> None:
     for finding in report.findings:
         _list(finding)
     if report.symbol == UNKNOWN_SYMBOL:
-        sys.stdout.write("neither file nor name says the symbol: give it with --symbol\n")
+        say("neither file nor name says the symbol: give it with --symbol")
     if room is None:
-        sys.stdout.write("cannot be used as it is\n")
+        say("cannot be used as it is")
     elif room["reason"]:
-        sys.stdout.write(f"usable: {report.bars:,} bars, too few for a campaign: {room['reason']}\n")
+        say(f"usable: {report.bars:,} bars, too few for a campaign: {room['reason']}")
     else:
-        sys.stdout.write(
+        say(
             f"usable: {report.bars:,} bars; a campaign has {cell(room['windows'])} windows and "
-            f"{cell(room['sealed_days'])} sealed days\n"
+            f"{cell(room['sealed_days'])} sealed days"
         )
 
 
@@ -115,7 +115,7 @@ def _list(finding: Finding) -> None:
     from maestro_engine.market.findings import CHANGES_KEPT
 
     for change in finding.changes[:CHANGES_SHOWN]:
-        sys.stdout.write(f"{finding.kind}: {plain(change.line)}\n")
+        say(f"{finding.kind}: {change.line}")
     more = finding.count - CHANGES_SHOWN if len(finding.changes) > CHANGES_SHOWN else 0
     if more > 0:
-        sys.stdout.write(f"{finding.kind}: {more:,} more; --json lists up to {CHANGES_KEPT:,}\n")
+        say(f"{finding.kind}: {more:,} more; --json lists up to {CHANGES_KEPT:,}")

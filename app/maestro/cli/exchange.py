@@ -75,7 +75,9 @@ async def _serve(tape: Tape, plan: tuple[Fault, ...], port: int, speed: float, s
         asyncio.get_running_loop().add_signal_handler(number, done.set)
     try:
         async with listening(tape, clock, np.random.default_rng(seed), faults=plan, port=port) as double:
-            sys.stdout.write(f"127.0.0.1:{double.port} {', '.join(tape.symbols)}\n")
+            from maestro.lines import say
+
+            say(f"127.0.0.1:{double.port} {', '.join(tape.symbols)}")
             sys.stdout.flush()
             await done.wait()
     except OSError as error:

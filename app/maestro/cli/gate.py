@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from maestro.cli.show import emit, plain, table
+from maestro.cli.show import table
+from maestro.lines import emit, say
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def list_(out: Out = None, as_json: Json = False) -> None:
     elif rows:
         table("Waiting", ["gate", "action", "risk", "needs", "expires", "bound_to"], rows)
     else:
-        sys.stdout.write(f"Nothing waits for an answer in {plain(place)}.\n")
+        say(f"Nothing waits for an answer in {place}.")
 
 
 @app.command("show")
@@ -64,7 +64,7 @@ def show(gate: GateArg, out: Out = None, as_json: Json = False) -> None:
     lines += [_in_words(vote) for vote in state.votes]
     if state.decided is not None and not state.votes:
         lines.append(f"because: {state.decided.reason}")
-    sys.stdout.write("".join(f"{plain(line)}\n" for line in lines))
+    say(*lines)
 
 
 @app.command("approve")
@@ -101,7 +101,7 @@ def _answer(gate: str, approve: bool, reason: str, bound_to: str | None, out: Pa
         decided = await gates.vote(answer)
         return "counted; more must approve" if decided is None else f"{decided.answer}: {decided.reason}"
 
-    sys.stdout.write(_with_gates(out, vote) + "\n")
+    say(_with_gates(out, vote))
 
 
 def _with_gates(out: Path | None, work: Callable[[Gates], Awaitable[T]]) -> T:

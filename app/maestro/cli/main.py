@@ -10,7 +10,7 @@ import typer
 from maestro import process
 from maestro.cli import campaign, data, exchange, gate, record, session, study, things
 from maestro.cli.operate import agent, doctor
-from maestro.cli.show import plain
+from maestro.lines import warn
 from maestro_protocol.errors import MaestroError
 
 app = typer.Typer(
@@ -68,14 +68,14 @@ def run() -> None:
     except MaestroError as error:
         if debug:
             raise
-        sys.stderr.write(f"maestro: {plain(str(error))}\n")
+        warn(f"maestro: {error!s}")
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
     except OSError as error:
         if debug:
             raise
-        sys.stderr.write(f"maestro: the system refused: {plain(str(error))}; see to it and try again\n")
+        warn(f"maestro: the system refused: {error!s}; see to it and try again")
         raise SystemExit(1) from None
     finally:
         process.leave()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from maestro.lines import warn
+
 if TYPE_CHECKING:
     from maestro.control.desk import Observer, Progress
 
@@ -25,7 +27,7 @@ def watching(quiet: bool) -> Generator[Observer]:
         with _bar() as observer:
             yield observer
     else:
-        lines = _Lines(lambda line: sys.stderr.write(f"{line}\n"))
+        lines = _Lines(warn)
         try:
             yield lines
         finally:
@@ -54,7 +56,7 @@ def counting(total: int, what: str, *, quiet: bool) -> Generator[Callable[[int, 
             now = time.perf_counter()
             if done == total or now - said > LONGEST_SILENCE_S:
                 said = now
-                sys.stderr.write(f"{done:,}/{total:,} {what}: {standing}\n")
+                warn(f"{done:,}/{total:,} {what}: {standing}")
 
         yield line
 

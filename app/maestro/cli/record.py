@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maestro.cli.show import emit, plain, table
+from maestro.cli.show import table
+from maestro.lines import emit, emit_json, say
 
 if TYPE_CHECKING:
     from maestro.control.record.lineage import Chain
@@ -52,7 +53,7 @@ async def _print(store: SqlStore, campaign: str, after: int, follow: bool) -> No
     while True:
         records = await store.records(campaign, after=after)
         for record in records:
-            sys.stdout.write(record.json + "\n")
+            emit_json(record.json)
             after = record.seq
         if not follow or any(record.type == "CampaignFinished" for record in records):
             return
@@ -82,16 +83,17 @@ def why(
     if as_json:
         emit({"campaign": folder.name, **asdict(chain)})
     else:
-        sys.stdout.write(in_prose(chain))
+        say(*in_prose(chain))
 
 
-def in_prose(chain: Chain) -> str:
-    """The chain as a person reads it, newest first."""
+def in_prose(chain: Chain) -> list[str]:
+    """The chain as a person reads it, newest first, in lines of which each has one piece of others' words at most."""
     lines = [f"{chain.parameter} of {chain.run} is {chain.value}"]
     if chain.converted:
         lines.append(f"  {chain.converted}")
     for link in chain.links:
-        lines.append(f"\n{link.run} (from {link.parent}): {link.old} -> {link.new}")
+        lines.append("")
+        lines.append(f"{link.run} (from {link.parent}): {link.old} -> {link.new}")
         if not link.said:
             lines.append("  nobody's words are recorded for it")
         for said in link.said:
@@ -99,10 +101,9 @@ def in_prose(chain: Chain) -> str:
             if said.evidence:
                 lines.append(f"    evidence: {said.evidence}")
         lines.extend(f"  approved by {who}" for who in link.approved_by)
-    lines.append(
-        "\nbefore that: the default that its method declares" if chain.links else "it is the declared default"
-    )
-    return "\n".join(plain(part) for line in lines for part in line.split("\n")) + "\n"
+    if chain.links:
+        return [*lines, "", "before that: the default that its method declares"]
+    return [*lines, "it is the declared default"]
 
 
 def costs(
@@ -143,10 +144,10 @@ def costs(
     if unpaid:
         table("Besides", ["campaign", "role", "kind", "calls", "at_most_tokens", "at_most_usd"], unpaid)
         for kind in sorted({row["kind"] for row in unpaid}):
-            sys.stdout.write(f"{kind}: {_KINDS[kind]}\n")
-        sys.stdout.write("As long as nobody knows what they took, budgets count the most that it may have been.\n")
+            say(f"{kind}: {_KINDS[kind]}")
+        say("As long as nobody knows what they took, budgets count the most that it may have been.")
     elif not paid:
-        sys.stdout.write("No model was asked; offline rules cost nothing.\n")
+        say("No model was asked; offline rules cost nothing.")
 
 
 _KINDS = {

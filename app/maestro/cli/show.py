@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from maestro.lines import emit, say
 from maestro_protocol.errors import StoreError
-from maestro_protocol.printing import printable
+from maestro_protocol.printing import one_line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from maestro_protocol.messages.report import SegmentFinished
 
 M = TypeVar("M", bound="BaseModel")
-
-
-def emit(value: object) -> None:
-    """*value* as JSON on standard output."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
 
 
 SUM_OF_TESTS = "sum over all tests, whose windows overlap: nobody earned it"
@@ -42,7 +37,7 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     found = _number(value)
-    return plain(str(value)) if found is None else _digits(found, found)
+    return one_line(str(value)) if found is None else _digits(found, found)
 
 
 def _number(value: object) -> int | Decimal | None:
@@ -124,11 +119,6 @@ def _words(text: str) -> list[str]:
     return [word for word in text.split() if len(word) <= LONGEST_WORD]
 
 
-def plain(text: str) -> str:
-    """*text* in one line, without what commands a terminal: what a model said must not redraw the screen."""
-    return printable(text).replace("\n", "\N{REPLACEMENT CHARACTER}").replace("\t", " ")
-
-
 def load(path: Path, kind: type[M]) -> M:
     """A file of the campaign's own. Raises StoreError where it is not there or not what it should be."""
     try:
@@ -162,20 +152,19 @@ def campaign_end(campaign: str, folder: Path, finished: CampaignFinished) -> Non
     """What a person sees when a campaign is done: the verdict first."""
     from maestro.report.headline import who_thought
 
-    write = sys.stdout.write
     if finished.verdict is not None:
-        write(f"{finished.verdict.word}. {finished.verdict.sentence}\n\n")
+        say(f"{finished.verdict.word}. {finished.verdict.sentence}", "")
         verdict_table(finished.verdict)
     if finished.thinking:
-        write(f"{plain(who_thought(finished.thinking))}\n")
-    write(
+        say(who_thought(finished.thinking))
+    say(
         f"{finished.tests:,} {'test' if finished.tests == 1 else 'tests'}, {finished.trades:,} trades, "
-        f"{finished.total_pnl:,.0f} USD after costs ({SUM_OF_TESTS})\n"
+        f"{finished.total_pnl:,.0f} USD after costs ({SUM_OF_TESTS})"
     )
-    write(f"Campaign {campaign} is kept in {folder}\n")
+    say(f"Campaign {campaign} is kept in {folder}")
     summary = folder / "summary.html"
     if summary.is_file():
-        write(f"Look at {summary}\n")
+        say(f"Look at {summary}")
 
 
 def verdict_table(verdict: Verdict) -> None:
@@ -183,7 +172,7 @@ def verdict_table(verdict: Verdict) -> None:
     rows = [{"figure": f.name, "value": f.value, "wanted": f.threshold, "passes": f.passes} for f in verdict.figures]
     if rows:
         table("Behind the verdict", ["figure", "value", "wanted", "passes"], rows)
-        sys.stdout.write("\n")
+        say("")
 
 
 def campaign_page(folder: Path, as_json: bool) -> None:
@@ -204,7 +193,7 @@ def campaign_page(folder: Path, as_json: bool) -> None:
     added: Column = ("total_pnl", "tests' PnL added up")
     patches: list[Column] = [("patches_applied", "patches"), ("patches_refused", "refused")]
     table("Segments", ["segment", "goal", "tests", added, "hit", "payoff", "score", *patches], rows)
-    sys.stdout.write("\n")
+    say("")
     columns: list[Column] = [
         "rank",
         ("test_id", "test"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,8 @@ import typer
 from maestro.cli import study_search, thinking
 from maestro.cli.data import FundingUnit, TimeZone, reading_of
 from maestro.cli.progress import counting
-from maestro.cli.show import emit, table
+from maestro.cli.show import table
+from maestro.lines import emit, say, warn
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Put the product itself to the test.")
 app.command("search")(study_search.search)
@@ -46,9 +46,9 @@ def calibration(
     if as_json:
         emit(asdict(last) | {"share": last.share})
         return
-    sys.stdout.write(
+    say(
         f"{last.survives} of {last.campaigns} campaigns on {market} say SURVIVES: {last.share:.1%} "
-        f"(95 % interval {last.low:.1%} to {last.high:.1%})\n"
+        f"(95 % interval {last.low:.1%} to {last.high:.1%})"
     )
 
 
@@ -97,7 +97,7 @@ def ablation(
     columns = ["name", "verdict", "validation_per_day", "difference", "p_value"]
     table("What the last segment earned on what came after, USD a day", columns, rows)
     for arm in arms[1:]:
-        sys.stdout.write(f"{in_words(arm.name, arm.difference, arm.p_value)}\n")
+        say(f"{in_words(arm.name, arm.difference, arm.p_value)}")
 
 
 def in_words(name: str, difference: float | None, p_value: float | None) -> str:
@@ -111,4 +111,4 @@ def in_words(name: str, difference: float | None, p_value: float | None) -> str:
 
 
 def print_progress(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    warn(f"{text}")

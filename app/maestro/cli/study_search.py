@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maestro.cli.progress import counting
-from maestro.cli.show import emit, table
+from maestro.cli.show import table
+from maestro.lines import emit, say
 
 if TYPE_CHECKING:
     from maestro.wiring.yardstick.cells import Study
@@ -59,9 +59,7 @@ def search(
     columns = ["market", "size", "arm", "seeds", "limit", "edge", "traded", "aside", "percent", "over", "seconds"]
     table("True edge of the pick, USD a day after costs", columns, [_shown(row) for row in rows])
     table("Over all markets", ["arm", "percent", "traded_percent", "nothing"], [asdict(s) for s in sums])
-    sys.stdout.write(
-        f"percent is of the best in hindsight; over is the difference to {BASE}, 95 % intervals; {out}\n"
-    )
+    say(f"percent is of the best in hindsight; over is the difference to {BASE}, 95 % intervals; {out}")
 
 
 def _asked(

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from maestro.cli.show import emit, table
+from maestro.cli.show import table
+from maestro.lines import emit, say
 from maestro_protocol.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -60,7 +61,7 @@ def _names(what: str, names: Sequence[str], as_json: bool) -> None:
     if as_json:
         emit({what: list(names)})
     else:
-        sys.stdout.write("".join(f"{name}\n" for name in names) or "up to date\n")
+        say(*names or ("up to date",))
 
 
 def version(as_json: Json = False) -> None:
@@ -70,4 +71,4 @@ def version(as_json: Json = False) -> None:
     if as_json:
         emit({"maestro": of("maestro"), "python": sys.version.split()[0]})
     else:
-        sys.stdout.write(f"maestro {of('maestro')}\n")
+        say(f"maestro {of('maestro')}")

@@ -68,8 +68,13 @@ class Counted(NamedTuple):
     decided: GateDecided | None
 
 
-def open_gate(connection: Connection, request: GateRequest, campaign: CampaignId | None, owner: str) -> None:
-    """Put the question, once, with *owner* as its owner. Another question of the same id voids a pending gate."""
+def open_gate(
+    connection: Connection, request: GateRequest, campaign: CampaignId | None, owner: str | None = None
+) -> None:
+    """Put the question, once. Another question of the same id voids a pending gate.
+
+    *owner* is written into it by the first who says one; until then nobody may decide what is the owner's.
+    """
     request = request.model_copy(update={"owner": owner})
     row = {
         "gate_id": request.gate_id,
@@ -81,7 +86,9 @@ def open_gate(connection: Connection, request: GateRequest, campaign: CampaignId
     if connection.run(_OPEN, row) == 1:
         return
     stored = GateRequest.model_validate_json(_locked(connection, request.gate_id).request)
-    if stored.owner is None and same_question(stored, request):  # put before owners were written
+    if (
+        owner is not None and stored.owner is None and same_question(stored, request)
+    ):  # journalled, and put by nobody so far
         connection.run(_OWNED, {"gate": request.gate_id, "request": request.model_dump_json()})
     elif not same_question(stored, request):
         decide(connection, request.gate_id, "void", request.asked_at, "what it was bound to changed")

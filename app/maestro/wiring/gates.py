@@ -6,7 +6,6 @@ import asyncio
 import getpass
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from maestro.control import gatekeeping
 from maestro.control.steps import MoreBudget, Steps
+from maestro.lines import warn
 from maestro.store.gates import Gates
 from maestro.wiring import brains
 from maestro_agents.api import DAY_MS, Budget, BudgetLimits, scoped_day
@@ -23,7 +23,6 @@ from maestro_protocol.ids import MessageId
 from maestro_protocol.messages.campaign import CampaignConfig, Limits
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import RoleFellBack
-from maestro_protocol.printing import printable
 
 POLL_SECONDS = 0.5
 
@@ -207,4 +206,4 @@ def _of_whom(whose: str) -> str:
 
 def tell_on_stderr(text: str) -> None:
     """One line for whoever watches the process."""
-    sys.stderr.write(f"{printable(text)}\n")
+    warn(text)

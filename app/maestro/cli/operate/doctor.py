@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli.show import emit, table
+from maestro.cli.show import table
+from maestro.lines import emit, say
 
 if TYPE_CHECKING:
     from maestro.wiring.upkeep.findings import Checked
@@ -45,7 +45,7 @@ def _show(told: list[Checked]) -> None:
     table("Doctor", ["check", "is", "detail"], rows)
     failed = sum(c.outcome == "failed" for c in told)
     warned = sum(c.outcome == "warning" for c in told)
-    sys.stdout.write(f"{failed} failed, {warned} to know about, {len(told) - failed - warned} well\n")
+    say(f"{failed} failed, {warned} to know about, {len(told) - failed - warned} well")
 
 
 def _told(checked: Checked) -> str:
@@ -71,8 +71,8 @@ def clean(
         return
     verb = "would remove" if dry_run else "removed"
     for leftover in cleaned.removed:
-        sys.stdout.write(f"{verb} {leftover.path} ({leftover.what}, {leftover.size:,} bytes)\n")
+        say(f"{verb} {leftover.path} ({leftover.what}, {leftover.size:,} bytes)")
     for leftover, reason in cleaned.kept:
-        sys.stdout.write(f"kept {leftover.path}: {reason}\n")
+        say(f"kept {leftover.path}: {reason}")
     if not cleaned.removed and not cleaned.kept:
-        sys.stdout.write("Nothing is left over.\n")
+        say("Nothing is left over.")

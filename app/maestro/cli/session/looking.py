@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maestro.cli.session.options import Json, Out, RunArg, settings_with, way_out
-from maestro.cli.show import emit, plain, table
+from maestro.cli.show import table
+from maestro.lines import emit, say
 from maestro_protocol.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def status(out: Out = None, as_json: Json = False) -> None:
     if as_json:
         emit({"running": None if held is None else {"run": held.run, "pid": held.pid}, "sessions": rows})
         return
-    sys.stdout.write(f"Running: {held.run} (process {held.pid})\n" if held else "No session is running.\n")
+    say(f"Running: {held.run} (process {held.pid})" if held else "No session is running.")
     if rows:
         table("Sessions", ["run", "status", "reason", "seconds", "position", "equity", "net_pnl"], rows)
     for row in rows:
-        sys.stdout.write("".join(f"{row['run']}: {plain(line)}\n" for line in _breakers(row)))
+        say(*(f"{row['run']}: {line}" for line in _breakers(row)))
 
 
 def watch(
@@ -85,8 +85,8 @@ def verify(run: RunArg = "last", out: Out = None, as_json: Json = False) -> None
         emit({"run": folder.name, "passed": passed, "checks": points})
     else:
         for c in checks:
-            sys.stdout.write(f"{c.number:>2}. {'pass' if c.passed else 'FAIL'}  {c.name}: {plain(c.evidence)}\n")
-        sys.stdout.write(f"{folder.name}: {sum(c.passed for c in checks)} of {len(checks)} points hold\n")
+            say(f"{c.number:>2}. {'pass' if c.passed else 'FAIL'}  {c.name}: {c.evidence}")
+        say(f"{folder.name}: {sum(c.passed for c in checks)} of {len(checks)} points hold")
     if not passed:
         raise typer.Exit(1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maestro.cli.session.options import Json, Out, RunArg, settings_with, way_out
-from maestro.cli.show import emit
 from maestro.cli.thinking import Brains, Budget
+from maestro.lines import emit, say, warn
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -181,12 +180,12 @@ def _show_chain(chain: Chain, as_json: bool) -> None:
         emit({**asdict(chain), "folder": str(chain.folder), "next": next_file})
         return
     changes = f"The next session trades with {', '.join(chain.changes)}." if chain.changes else "Nothing is changed."
-    going_on = "" if next_file is None else f"{changes}\nRun it with: maestro session run --config {next_file}\n"
-    stopped = "" if chain.stopped is None else f"Stopped ({chain.stopped}): the same command goes on.\n"
-    sys.stdout.write(
-        f"{chain.sessions} session{'' if chain.sessions == 1 else 's'}: {chain.words}.\n{stopped}{going_on}"
-        f"Chain {chain.name} is kept in {chain.folder}\n"
-    )
+    say(f"{chain.sessions} session{'' if chain.sessions == 1 else 's'}: {chain.words}.")
+    if chain.stopped is not None:
+        say(f"Stopped ({chain.stopped}): the same command goes on.")
+    if next_file is not None:
+        say(changes, f"Run it with: maestro session run --config {next_file}")
+    say(f"Chain {chain.name} is kept in {chain.folder}")
 
 
 def _run(config: SessionConfig, where: Where, settings: Settings, port: int | None) -> Ended:
@@ -213,7 +212,7 @@ def _shown(port: int | None, chain: Settings | None) -> Generator[tuple[Told, Be
         board.told(line)
 
     with Dashboard(board, port) as page:
-        sys.stderr.write(f"Dashboard: {page.url}\n")
+        warn(f"Dashboard: {page.url}")
         try:
             yield told, board.beside
         finally:
@@ -225,11 +224,11 @@ def _tell(line: bytes) -> None:
     said = json.loads(line)
     if said["event"] in TOLD:
         detail = said.get("detail") or said.get("source") or ""
-        sys.stderr.write(f"{said.get('state', said['event'])} {detail}".rstrip() + "\n")
+        warn(f"{said.get('state', said['event'])} {detail}".rstrip())
     if said["event"] == "SourceLacks":
-        sys.stderr.write(f"{said['source']} tells no {', no '.join(said['what'])}: a session there does without\n")
+        warn(f"{said['source']} tells no {', no '.join(said['what'])}: a session there does without")
     if said["event"] == "CircuitBreakerRestored":
-        sys.stderr.write(f"Nothing is entered until {way_out(str(said['reason']))}\n")
+        warn(f"Nothing is entered until {way_out(str(said['reason']))}")
 
 
 def parse_param(text: str) -> tuple[str, object]:
@@ -249,16 +248,16 @@ def _show_end(ended: Ended, as_json: bool) -> None:
     if as_json:
         emit(json.loads((ended.folder / "final_report.json").read_text(encoding="utf-8")))
         return
-    sys.stdout.write(
+    say(
         f"{report.status}: {report.reason} after {report.duration_seconds:,.0f} s, {report.trades} trades,"
-        f" net {report.net_pnl:,.4f} (equity {report.ending_equity:,.4f})\n"
-        f"{_held_back(report.breakers)}"
-        f"Evidence is in {ended.folder}; check it with: maestro session verify {report.run}\n"
+        f" net {report.net_pnl:,.4f} (equity {report.ending_equity:,.4f})",
+        *_held_back(report.breakers),
+        f"Evidence is in {ended.folder}; check it with: maestro session verify {report.run}",
     )
 
 
-def _held_back(breakers: Sequence[str]) -> str:
-    return "".join(f"{name} is tripped: nothing is entered until {way_out(name)}\n" for name in breakers)
+def _held_back(breakers: Sequence[str]) -> list[str]:
+    return [f"{name} is tripped: nothing is entered until {way_out(name)}" for name in breakers]
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

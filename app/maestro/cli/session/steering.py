@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from maestro.cli.session.options import Json, Out, RunArg, settings_with
-from maestro.cli.show import emit, plain
+from maestro.lines import emit, say
 from maestro_protocol.errors import UsageError
 
 
@@ -20,7 +19,7 @@ def stop(
     from maestro.wiring import sessions
 
     for name in sessions.ask_to_end(settings_with(out), "kill" if kill else "stop"):
-        sys.stdout.write(f"{name} was asked to end\n")
+        say(f"{name} was asked to end")
 
 
 def release(out: Out = None) -> None:
@@ -29,7 +28,7 @@ def release(out: Out = None) -> None:
     from maestro_engine.session.safety.controls import KILL_FILE
 
     (sessions.workspace_of(settings_with(out)) / KILL_FILE).unlink(missing_ok=True)
-    sys.stdout.write("the kill file is gone; the environment may still say MAESTRO_KILL_SWITCH\n")
+    say("the kill file is gone; the environment may still say MAESTRO_KILL_SWITCH")
 
 
 def clear(
@@ -52,6 +51,6 @@ def clear(
         said = {"run": done.run, "breaker": asked.breaker, "done": done.done, "who": asked.who, "why": asked.why}
         emit({**said, "at": asked.asked_ms, "tripped": asked.tripped_ms, "detail": done.detail})
     elif done.done:
-        sys.stdout.write(f"{asked.breaker} of {done.run} is cleared by {plain(asked.who)} ({plain(done.detail)})\n")
+        say(f"{asked.breaker} of {done.run} is cleared by {asked.who} ({done.detail})")
     else:
-        sys.stdout.write(f"{done.run} was asked to clear {asked.breaker}; maestro session status shows it\n")
+        say(f"{done.run} was asked to clear {asked.breaker}; maestro session status shows it")
