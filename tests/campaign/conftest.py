@@ -16,14 +16,22 @@ from campaign_support import conducted, settings_in, small_config, small_file
 from maestro.settings import Settings
 from maestro.wiring.campaigns import CampaignRun
 from maestro_engine.market import readers
+from maestro_engine.market.bars import Bars
+from maestro_engine.market.findings import CheckPolicy, DataReport
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _read_in_this_process() -> Iterator[None]:
     """Bars are read where the campaign runs: a process for that costs as much as all the rest of a small campaign."""
+
+    def here(
+        path: Path, *, symbol: str | None = None, policy: CheckPolicy | None = None, apart: bool = False
+    ) -> tuple[Bars, DataReport]:
+        return read(path, symbol=symbol, policy=policy)
+
     read = readers.load_bars
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readers, "load_bars", lambda path, *, symbol=None, apart=False: read(path, symbol=symbol))
+        patch.setattr(readers, "load_bars", here)
         yield
 
 

@@ -113,7 +113,7 @@ def test_an_earlier_campaign_is_asked_for_again(tmp_path: Path, settings: Settin
         (("gates", "classes", "low", "needs"), 1),
         (("batch",), 7),
         (("windows", "window_days"), 16.0),
-        (("budget", "campaign", "usd"), "1"),
+        (("blind",), True),
         (("costs", "taker_bps"), 9.0),
         (("only_segment",), 1),
     ],

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from maestro.control.learning.analyzer import READ
+from maestro.yaml_reader import parse, read_bytes
 from maestro_protocol.errors import ConfigError, UnknownKey
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.rules import GatePolicy
 from maestro_protocol.space import ParameterSpace
 
 M = TypeVar("M", bound=BaseModel)
-MAX_BYTES = 1_000_000
 
 
 def read_yaml(path: Path, model: type[M]) -> M:
     """*path* as *model*. Raises :class:`ConfigError` with the file, the place and the reason on one line."""
+    data = parse(read_bytes(path), path.name)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path.name}: larger than {MAX_BYTES:,} bytes; this is not a rules file")
-        return model.model_validate(_Loader(path.read_text(encoding="utf-8")).get_single_data())
-    except OSError as error:
-        raise ConfigError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name}: is not YAML ({str(error).splitlines()[0]})") from None
+        # As strict as JSON is: a switch is no number, a text is neither.
+        return model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise _first_problem(path, model, error) from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data, where a key that is said twice is an error: which of the two was meant, nobody knows."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key in (str(key.value) for key, _ in node.value):
-            if key in seen:
-                raise yaml.constructor.ConstructorError(problem=f"{key[:80]} is said twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{path.name}: {str(error).splitlines()[0]}") from None
 
 
 def _first_problem(path: Path, model: type[BaseModel], error: ValidationError) -> ConfigError:

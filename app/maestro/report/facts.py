@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from maestro.report.journal import Told, first_line, read_journal
+from maestro.yaml_reader import parse, read_bytes
 from maestro_protocol.base import Frozen
-from maestro_protocol.errors import DataError
+from maestro_protocol.errors import ConfigError, DataError
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, Exhibits, Verdict
 from maestro_protocol.messages.report import SegmentFinished, TestReport
 from maestro_protocol.messages.tearsheet import TearSheets
@@ -148,12 +148,13 @@ def _missing(
 
 
 def _config(path: Path) -> CampaignConfig:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if not path.is_file():
+        raise DataError(f"{path}: is not there; is this a campaign's folder?")
     try:
-        return CampaignConfig.model_validate(yaml.load(path.read_bytes(), Loader=loader))  # noqa: S506 # a safe one
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); is this a campaign's folder?") from None
-    except (yaml.YAMLError, ValidationError) as error:
+        return CampaignConfig.model_validate(parse(read_bytes(path), path.name))
+    except ConfigError as error:
+        raise DataError(f"{path.parent}: {error}") from None
+    except ValidationError as error:
         raise DataError(f"{path}: is not a campaign's configuration ({first_line(error)})") from None
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
+from maestro.yaml_reader import parse, read_bytes
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
-from maestro_protocol.errors import ParameterError, UsageError
+from maestro_protocol.errors import ConfigError, ParameterError, UsageError
 from maestro_protocol.messages import Message
 from maestro_protocol.messages.gate import GateDecided
 from maestro_protocol.messages.plan import Critique, PlanEvent, Proposal, RunConfigDraft
@@ -136,8 +136,8 @@ def read_run(folder: Path, run: str) -> RunConfig:
     for path in _places(folder, run):
         if path.is_file():
             try:
-                return RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError, yaml.YAMLError, ValidationError) as error:
+                return RunConfig.model_validate(parse(read_bytes(path), path.name))
+            except (ConfigError, ValidationError) as error:
                 raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]})") from None
     raise UsageError(f"run {run[:80]!r} is not in {folder.name}; runs are named like seg1_test051, seg1-p1 or root")
 
