@@ -58,13 +58,17 @@ def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    _check_roles(request)
+    if before is None or request.rules is None or request.targets is None or "sizing" not in said:
+        return request
+    return _resized(request, float(request.sizing.share / Sizing.model_validate(before).share))
+
+
+def _check_roles(request: CampaignRequest) -> None:
     roles = [choice.role for choice in request.brains]
     for role in roles:
         if roles.count(role) > 1:
             raise UsageError(f"brains: {role} is given twice; a role has one brain")
-    if before is None or request.rules is None or request.targets is None or "sizing" not in said:
-        return request
-    return _resized(request, float(request.sizing.share / Sizing.model_validate(before).share))
 
 
 def _resized(request: CampaignRequest, share: float) -> CampaignRequest:
