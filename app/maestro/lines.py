@@ -1,4 +1,4 @@
-"""Lines for people on standard output and error: whatever is in a line stays in that line and commands nothing."""
+"""lines owns what is written for people: whatever is in a line stays in that line and commands nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML files of people, read by the core schema of YAML 1.2; bounded in size, depth and digits, no aliases, no tags.
+"""yaml_reader owns YAML files of people: the core schema of YAML 1.2, bounded in size, depth and digits.
 
 YAML 1.1 reads ``010`` as eight, ``1:30`` as ninety and ``no`` as false; here they are ten and two texts.
 """
@@ -134,9 +134,11 @@ _CORE = (
 )
 """YAML 1.2.2, 10.3.2: tag, what resolves to it, and which characters it begins with."""
 
-# PyYAML ships no types for this one.
 for _tag, _pattern, _first in _CORE:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)  # pyright: ignore[reportUnknownMemberType]
+    for _character in _first:
+        _Loader.yaml_implicit_resolvers.setdefault(_character, []).append(
+            (f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"))
+        )
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 _Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)

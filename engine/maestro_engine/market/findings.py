@@ -1,4 +1,4 @@
-"""What is found in bars: a fault, where, what was changed for it; the report of a file; what may be mended."""
+"""findings owns what is found in bars: faults, their places, what was changed; a file's report, what may be mended."""
 
 from __future__ import annotations
 

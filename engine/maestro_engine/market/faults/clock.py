@@ -1,4 +1,4 @@
-"""Clocks of bar files: local time and its changes, and close times given as open times."""
+"""clock owns the clocks of bar files: local time and its changes, and close times given as open times."""
 
 from __future__ import annotations
 

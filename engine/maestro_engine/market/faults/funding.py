@@ -1,4 +1,4 @@
-"""Funding rates that cannot be: another unit than the rate, or a rate repeated where no payment is due."""
+"""funding owns rates that cannot be: in another unit, or repeated where no payment is due."""
 
 from __future__ import annotations
 

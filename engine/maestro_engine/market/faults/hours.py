@@ -1,4 +1,4 @@
-"""Trading hours of bars: whether what is missing are gaps or the hours in which a market is closed."""
+"""hours owns trading hours: whether what is missing are gaps or the hours in which a market is closed."""
 
 from __future__ import annotations
 

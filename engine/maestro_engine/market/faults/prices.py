@@ -1,4 +1,4 @@
-"""Prices that are one by one possible and together are not: wicks, and bars in another unit."""
+"""prices owns what is one by one possible and together is not: wicks, and bars in another unit."""
 
 from __future__ import annotations
 

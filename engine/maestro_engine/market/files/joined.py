@@ -1,4 +1,4 @@
-"""Text streams of files that were joined from several: repeated headers left out on the way to the CSV reader."""
+"""joined owns text of files joined from several: headers that come again, left out on the way to the CSV reader."""
 
 from __future__ import annotations
 
