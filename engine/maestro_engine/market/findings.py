@@ -1,4 +1,4 @@
-"""findings owns what is found in bars: faults, their places, what was changed; a file's report, what may be mended."""
+"""findings owns what is found in bars: faults, their places, what was changed; a report of a file; what is mended."""
 
 from __future__ import annotations
 
