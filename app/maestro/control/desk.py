@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from maestro.control.candidate import Candidate
 from maestro.control.record.files import CampaignFolder
 from maestro.control.record.ledger import Ledger
 from maestro.control.record.standings import Standings
@@ -19,9 +20,6 @@ from maestro_protocol.messages.report import Briefing, TestReport
 from maestro_protocol.ports import Judge, Openings, Runner, Statistics
 from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import as_params
-
-if TYPE_CHECKING:
-    from maestro.control.learning.lineup import Candidate
 
 DAY_MS = 86_400_000
 SEALED_TRADES = 30
@@ -85,7 +83,7 @@ class Desk:
     """What roles should know of what happened: reverted patches, killed variations."""
     unseen: list[RunConfig] = field(default_factory=list[RunConfig])
     """Configurations that were proposed before anything ran: no result has had a part in them."""
-    carried: list[Candidate] = field(default_factory=list["Candidate"])
+    carried: list[Candidate] = field(default_factory=list[Candidate])
     """Variations whose turn has not come and comes in the next segment."""
     turn: int = 0
     calls: int = 0

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 from maestro.control import patcher
+from maestro.control.candidate import Candidate
 from maestro.control.desk import Desk
 from maestro.control.learning.batches import Batches
-from maestro.control.learning.lineup import Candidate, LineUp
+from maestro.control.learning.lineup import LineUp
 from maestro.control.learning.walk_forward import WalkForward, efficiency
 from maestro.control.record.standings import by_value
 from maestro_protocol.config import RunConfig
@@ -149,7 +150,7 @@ class Segment:
         )
         draft = cast("RunConfigDraft", answer.body)
         try:
-            candidate.adopt(draft, answer.id, self.desk)
+            candidate.adopt(draft, answer.id, self.desk.space(candidate.config.methods), self.desk.runner)
         except UsageError as error:
             self._note("keep", "draft refused; the variation runs as proposed", str(error)[:4000], because=answer.id)
 

@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from maestro.control import patcher
+from maestro.control.candidate import Candidate
 from maestro.control.desk import Desk
 from maestro.control.record.ledger import Fate
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId, segment_run
-from maestro_protocol.messages.plan import Critique, Jitter, Proposal, RunConfigDraft, SegmentPlan, Variation
+from maestro_protocol.messages.plan import Critique, Proposal, SegmentPlan, Variation
 from maestro_protocol.values import Change, as_mapping
-
-
-@dataclass
-class Candidate:
-    """One variation that holds: every parameter known and inside its bounds."""
-
-    name: str
-    config: RunConfig
-    proposal: Proposal
-    critique: Critique | None = None
-    jitter: tuple[Jitter, ...] = ()
-    drafted: MessageId | None = None
-    """The implementer's draft, which let tests stray."""
-
-    def adopt(self, draft: RunConfigDraft, because: MessageId, desk: Desk) -> None:
-        """Take the implementer's parameters and jitter. Raises ParameterError where they do not hold."""
-        if set(draft.methods) != set(self.config.methods):
-            raise UsageError(
-                f"the draft trades {'+'.join(draft.methods)}, chosen was {'+'.join(self.config.methods)}"
-            )
-        space = desk.space(self.config.methods)
-        values = self.config.values() | as_mapping(draft.params)
-        drafted = patcher.restated(self.config, values, space, because)
-        desk.runner.check(drafted)
-        for item in draft.jitter:
-            _ = space[item.parameter]
-        self.config = drafted
-        self.jitter = draft.jitter
-        self.drafted = because
 
 
 class LineUp:
