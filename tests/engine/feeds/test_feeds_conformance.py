@@ -115,7 +115,7 @@ async def test_history_is_of_the_exchanges_time_whatever_this_machine_shows(venu
             await feed.aclose()
     assert len(history) == 300
     assert history[-1].open_ms + 60_000 <= start_ms + 120_000
-    assert history[-1].open_ms + 60_000 >= start_ms
+    assert history[-1].open_ms + 60_000 >= start_ms - 60_000, "the newest may still form, and then it is left out"
 
 
 async def test_what_the_source_says_it_can_do_is_what_its_client_does(venue):
