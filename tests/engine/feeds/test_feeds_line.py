@@ -14,9 +14,10 @@ from websockets.asyncio.server import serve
 from maestro_engine.feeds.binance.client import Endpoints, binance_feed, stream_name
 from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.feeds.live.backoff import ReconnectPolicy
+from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import FeedStatus, Subscription, Trade
-from maestro_protocol.errors import ConfigError
+from maestro_protocol.errors import ConfigError, DataError
 
 TRADES = (Subscription("BTCUSDT", "trade"),)
 
@@ -182,3 +183,26 @@ async def test_a_socks_proxy_carries_rest_and_websocket(double):
     await server.wait_closed()
     assert carried.count(exchange.port) >= 2, "REST and WebSocket"
     assert len(told) >= 20
+
+
+@pytest.mark.parametrize(("status", "way_out"), [(403, "MAESTRO_PROXY"), (451, "--source")])
+async def test_an_exchange_that_refuses_the_place_is_asked_once_and_the_way_out_is_said(status, way_out):
+    asked: list[str] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n")).decode())
+        writer.write(f"HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        rest = Rest(f"http://127.0.0.1:{port}", idle_clock(), np.random.default_rng(1))
+        try:
+            with pytest.raises(DataError, match=way_out) as refused:
+                await rest.get("/time")
+        finally:
+            await rest.aclose()
+    assert f"HTTP {status}" in str(refused.value)
+    assert len(asked) == 1, "no asking again changes it"
