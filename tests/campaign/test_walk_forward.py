@@ -23,17 +23,17 @@ SEGMENT = "seg3_"
 
 def chosen(bars: Bars, folder: Path) -> tuple[dict[str, TestReport], dict[int, int]]:
     """The tests of the walk-forward segment, and where each window ends."""
-    config = resolve(CampaignRequest(tests=100, segments=4, seed=5), bars, settings_in(folder))
+    config = resolve(CampaignRequest(tests=60, segments=4, seed=5), bars, settings_in(folder))
     market = markets.market_of(config, bars, jobs=1)
     told = asyncio.run(tell(config, market))
     ends = {window.index: window.end for window in market.runner.windows}
     return {test.test_id: test for test in told.tests if test.test_id.startswith(SEGMENT)}, ends
 
 
-@pytest.mark.parametrize("place", [0.4, 0.6])
-def test_other_bars_later_change_no_choice_before_them(place: float, tmp_path: Path) -> None:
-    bars = simulate_bars("trending", 11, 70 * 96, step_ms=900_000)
-    cut = int(place * len(bars))
+@pytest.mark.timeout(400)
+def test_other_bars_later_change_no_choice_before_them(tmp_path: Path) -> None:
+    bars = simulate_bars("trending", 11, 60 * 96, step_ms=900_000)
+    cut = len(bars) // 2
     bend = np.ones(len(bars))
     bend[cut:] = np.exp(np.cumsum(np.random.default_rng(3).normal(0.0, 0.004, len(bars) - cut)))
     changed = {name: getattr(bars, name) * bend for name in ("open", "high", "low", "close")}
