@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maestro_agents.brains.base import BrainReply, BrainRequest
-from maestro_agents.calls import Caller
 from maestro_agents.conversation import Conversation
+from maestro_agents.paid_calls import Caller
 from maestro_agents.reply import CutShort, Unusable, answer_in
 from maestro_agents.roles.base import Answer, Question, RoleRules, turn_of, wanted
 from maestro_protocol.envelope import Envelope

@@ -12,9 +12,9 @@ from maestro_agents.brains.retry import Sleep
 from maestro_agents.brains.scripted import ScriptedBrain
 from maestro_agents.brains.wire.dialect import ServerMemory, ServerTraits
 from maestro_agents.budget import DAY_MS, Budget, BudgetLimits, DayLimits, scoped_day
-from maestro_agents.calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.conversation import Conversation
 from maestro_agents.estimate import Estimate, Turns, estimated
+from maestro_agents.paid_calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.prices import Price, Prices
 from maestro_agents.roles import ROLES, control_of, rules_of
 from maestro_agents.serving import CONTROL, serve, topic_of

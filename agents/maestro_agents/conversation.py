@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maestro_agents.answers import answer_schema
+from maestro_agents.answer_schema import answer_schema
 from maestro_agents.brains.base import BrainRequest, Said
-from maestro_agents.questions import shown
+from maestro_agents.prompt_context import shown
 from maestro_agents.roles.base import Question, wanted
 from maestro_prompts.render import PromptFault, Prompts
 from maestro_protocol.errors import BrainError, ConfigError

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from maestro_agents.answers import misplaced
+from maestro_agents.answer_schema import misplaced
+from maestro_agents.answer_validation import MAX_PROBLEMS, problems
 from maestro_agents.brains.base import ANSWER_BYTES, BrainReply
-from maestro_agents.checks import MAX_PROBLEMS, problems
 from maestro_agents.roles.base import ANSWER_TYPES, Answer, Question, turn_of, wanted
 from maestro_protocol.errors import AgentError, BrainError
+from maestro_protocol.messages.legacy_keys import translate
 from maestro_protocol.messages.plan import Role
-from maestro_protocol.messages.portuguese import translate
 
 _FENCED = re.compile(r"(?i)```(?:json5?|javascript|js)?\s*(\{.*\})\s*```", re.DOTALL)
 """An object in a fence of any layout: an answer has no use for one, so nothing is lost with it."""

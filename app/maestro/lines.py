@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from maestro_protocol.printing import escaped, one_line
+from maestro_protocol.sanitize import escaped, one_line
 
 
 def say(*lines: str) -> None:

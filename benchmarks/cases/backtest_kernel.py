@@ -11,7 +11,7 @@ import numpy as np
 
 from maestro_engine import methods as registry
 from maestro_engine.backtest import BatchResult, Costs, TestSpec, Window, simulate_batch
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 from maestro_protocol.space import ParameterSpec, Value
 from measuring.bench import Bench
 from measuring.market import MEGA, MICRO, STEP_MS, Columns

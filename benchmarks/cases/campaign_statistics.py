@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from cases.backtest_kernel import specs
 from maestro.wiring.markets import SIMULATED_BARS, simulated_bars
 from maestro_engine.api import data_ref, open_market
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS, WindowPlan
 from maestro_protocol.ports import Judge

@@ -14,9 +14,9 @@ import numpy as np
 from wire import serve
 
 from maestro_engine.feeds.clock import SuppliedClock
-from maestro_engine.feeds.exchange.server import serve as listening
-from maestro_engine.feeds.exchange.tape import SimTape
 from maestro_engine.feeds.sim import SimSettings
+from maestro_engine.testing.exchange_server.server import serve as listening
+from maestro_engine.testing.exchange_server.tape import SimTape
 
 
 def open_(trades_per_s: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from wire import serve, timed
 
 from maestro.clock import SystemClock
-from maestro.control.steps import Steps
+from maestro.control.durable_run import Steps
 from maestro.store.opening import open_store
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import Envelope

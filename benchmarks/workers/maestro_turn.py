@@ -13,7 +13,7 @@ from typing import Any, cast
 from wire import each, serve
 
 from maestro.clock import SystemClock
-from maestro.control.steps import Steps
+from maestro.control.durable_run import Steps
 from maestro.store.opening import open_store
 from maestro_agents.api import Agent, Budget, BudgetLimits, ScriptedBrain, build_agent
 from maestro_agents.api import serve as serve_agent

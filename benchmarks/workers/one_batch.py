@@ -13,7 +13,7 @@ from wire import serve, timed
 from cases.backtest_kernel import COSTS, SETTINGS, load, long_test, specs
 from maestro import process
 from maestro_engine.backtest import simulate_batch
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 
 
 class OneBatch:

@@ -75,7 +75,7 @@ class Spent:
 
 def time_doors(spent: Spent) -> None:
     """Everything that reaches the database, and the two files that are exports of it."""
-    from maestro.control.record.files import CampaignFolder
+    from maestro.control.record.campaign_folder import CampaignFolder
     from maestro.store import opening
     from maestro.store.database import Database
     from maestro.store.repository import SqlStore

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from maestro_engine.figures import Figures
-from maestro_engine.judging.judge import CampaignJudge
-from maestro_engine.judging.stretch import Stretch, period_of
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.timeframes import name_of
-from maestro_engine.market.windows import Window, rolling_windows
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.timeframes import name_of
+from maestro_engine.data.windows import Window, rolling_windows
+from maestro_engine.inference.evaluation.judge import CampaignJudge
+from maestro_engine.inference.evaluation.period import Stretch, period_of
+from maestro_engine.inference.port import EngineStatistics
+from maestro_engine.metrics.calculator import Figures
 from maestro_engine.runner import BacktestRunner
-from maestro_engine.statistics import EngineStatistics
 from maestro_protocol.config import DataRef, Timeframe, WindowRef
 from maestro_protocol.messages.campaign import WindowPlan
 from maestro_protocol.messages.plan import Target

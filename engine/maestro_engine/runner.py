@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from maestro_engine import methods as registry
 from maestro_engine.backtest import BatchResult, Costs, Sizing, TestSpec, Window, simulate_batch
-from maestro_engine.events import PHASES, REGIMES, ScoreLine, score_lines, trade_lines, usd
-from maestro_engine.figures import Figures
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
+from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.event_lines import PHASES, REGIMES, ScoreLine, score_lines, trade_lines, usd
 from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.errors import DataError, ParameterError
 from maestro_protocol.ids import episode_id

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from agents_support import HandClock, MemoryLog, Waits, asked, briefing, plan
 
+from maestro_agents.answer_validation import problems
 from maestro_agents.api import (
     Agent,
     BrainReply,
@@ -21,7 +22,6 @@ from maestro_agents.api import (
     build_agent,
 )
 from maestro_agents.brains.base import ANSWER_BYTES
-from maestro_agents.checks import problems
 from maestro_agents.roles import rules_of
 from maestro_protocol.errors import AgentError, BrainError, ConfigError
 from maestro_protocol.messages.campaign import BrainChoice, Limits

@@ -16,7 +16,7 @@ import wire_formats
 from agents_support import NOW_MS, HandClock, MemoryLog, Waits, asked, briefing, plan
 from pydantic import SecretStr
 
-from maestro_agents.answers import answer_schema
+from maestro_agents.answer_schema import answer_schema
 from maestro_agents.api import (
     Agent,
     Budget,

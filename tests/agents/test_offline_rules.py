@@ -9,9 +9,9 @@ from agents_support import COST, DATA, METHODS, SPACE, briefing, plan, report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maestro_agents.checks import problems
+from maestro_agents.answer_validation import problems
 from maestro_agents.roles import rules_of
-from maestro_agents.roles.field import Field, Idea, ordered_pairs, owner
+from maestro_agents.roles.search_space import Field, Idea, ordered_pairs, owner
 from maestro_protocol.messages.plan import Critique, OnePagePlan, PlanEvent, Proposal, RunConfigDraft, SegmentPlan
 from maestro_protocol.messages.report import Alert, Briefing, VariationReport
 from maestro_protocol.space import ParameterSpec, Value

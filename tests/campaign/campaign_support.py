@@ -15,9 +15,9 @@ from maestro.settings import Settings
 from maestro.wiring import workspace
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, resolve, resume_campaign
 from maestro.wiring.replays import Replayed, replay_campaign
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.readers import load_bars
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.loading import load_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.config import Sizing
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.messages.campaign import BrainChoice, CampaignConfig

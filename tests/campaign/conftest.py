@@ -15,9 +15,9 @@ from campaign_support import conducted, settings_in, small_config, small_file
 
 from maestro.settings import Settings
 from maestro.wiring.campaigns import CampaignRun
-from maestro_engine.market import readers
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.findings import CheckPolicy, DataReport
+from maestro_engine.data import loading
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.findings import CheckPolicy, DataReport
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,9 +29,9 @@ def _read_in_this_process() -> Iterator[None]:
     ) -> tuple[Bars, DataReport]:
         return read(path, symbol=symbol, policy=policy)
 
-    read = readers.load_bars
+    read = loading.load_bars
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readers, "load_bars", here)
+        patch.setattr(loading, "load_bars", here)
         yield
 
 

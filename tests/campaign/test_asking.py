@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from maestro.control.record.files import CampaignFolder
+from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.settings import Settings
 from maestro.wiring import markets, workspace
-from maestro.wiring.asking import request_of
 from maestro.wiring.campaigns import CampaignRequest, resolve
+from maestro.wiring.request import request_of
 from maestro_protocol.config import Sizing
 from maestro_protocol.errors import ConfigError, UnknownKey, UsageError
 from maestro_protocol.messages.campaign import CampaignConfig

@@ -13,8 +13,8 @@ from campaign_support import settings_in
 from maestro.wiring import markets
 from maestro.wiring.campaigns import CampaignRequest, resolve
 from maestro.wiring.studies import tell
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.messages.report import TestReport
 
 SEGMENT = "seg3_"

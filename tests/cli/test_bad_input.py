@@ -12,7 +12,7 @@ import pytest
 from campaign_support import bar_columns, write_bars
 
 from maestro.wiring.campaigns import CampaignRun
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 
 
 def one_line(ended: Any, code: int, *words: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maestro.cli.thinking import parse_budget
+from maestro.cli.model_options import parse_budget
 from maestro_protocol.errors import UnknownKey, UsageError
 from maestro_protocol.messages.campaign import BudgetPlan, Limits
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maestro.cli import progress as shown
-from maestro.control.desk import Progress
+from maestro.control.context import Progress
 
 AT = Progress(
     campaign="c1",

@@ -18,7 +18,7 @@ from vendor_server import Told, VendorServer
 
 from maestro.cli import progress as shown
 from maestro.cli.progress import in_words
-from maestro.control.desk import Progress
+from maestro.control.context import Progress
 from maestro.wiring.workspace import open_workspace_store
 from maestro_protocol.ports import Amount, Hold
 

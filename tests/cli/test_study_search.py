@@ -18,7 +18,7 @@ from maestro.wiring.yardstick.comparison import compare, interval, overall
 from maestro.wiring.yardstick.objective import COSTS, Objective, observe, slippage, space_of, true_edges
 from maestro_agents.search import Chance, Trial
 from maestro_engine.backtest import Sizing, TestSpec, Window, simulate_batch
-from maestro_engine.market.families import family_bars
+from maestro_engine.data.simulators.families import family_bars
 from maestro_protocol.errors import StoreError, UsageError
 
 METHODS = ("ema_crossover", "macd_trend", "trend_breakout")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro.cli.show import SUM_OF_TESTS, cell, table
+from maestro.cli.output import SUM_OF_TESTS, cell, table
 
 MAESTRO = [sys.executable, "-m", "maestro"]
 

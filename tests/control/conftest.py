@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "campaign"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from maestro_engine.api import Market, open_market
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS, WindowPlan
 
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from maestro.control.record.lineage import _converted
 from maestro.settings import Settings
-from maestro.wiring.asking import request_of
 from maestro.wiring.campaigns import resolve
+from maestro.wiring.request import request_of
 from maestro_engine import methods
-from maestro_engine.figures import Figures
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
+from maestro_engine.metrics.calculator import Figures
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.trading.strategy import Strategy, reached

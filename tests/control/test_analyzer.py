@@ -8,7 +8,7 @@ from control_support import HOUR, episode, metrics, owners_rules, report, run_co
 
 from maestro.control.learning import measure
 from maestro.control.learning.analyzer import Analyzer
-from maestro_engine.statistics import EngineStatistics
+from maestro_engine.inference.port import EngineStatistics
 from maestro_protocol.messages.report import Alert
 from maestro_protocol.messages.rules import Measure, Policies, Rule, Rules
 from maestro_protocol.ports import EpisodeScore

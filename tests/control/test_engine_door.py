@@ -10,9 +10,9 @@ from control_support import run_config
 
 from maestro.control import patcher
 from maestro_engine.api import Market, open_market
-from maestro_engine.figures import Figures
-from maestro_engine.market.simulate import simulate_bars
-from maestro_engine.statistics import EngineStatistics
+from maestro_engine.data.simulators.regimes import simulate_bars
+from maestro_engine.inference.port import EngineStatistics
+from maestro_engine.metrics.calculator import Figures
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import DataError, UnknownKey, UsageError
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS, WindowPlan

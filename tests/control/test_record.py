@@ -14,8 +14,8 @@ from control_support import metrics, report, run_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro.control.record.files import CampaignFolder
-from maestro.control.record.hashing import first_difference, journal_hash, timeless
+from maestro.control.record.campaign_folder import CampaignFolder
+from maestro.control.record.journal_hash import first_difference, journal_hash, timeless
 from maestro.control.record.ledger import Ledger, distinct, key_of, of_what_was_tried
 from maestro.control.record.standings import Standings, leaderboard
 from maestro_engine.api import Market

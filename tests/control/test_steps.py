@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from maestro.control.steps import Steps
+from maestro.control.durable_run import Steps
 from maestro.store.opening import open_store
 from maestro.store.repository import SqlStore
 from maestro_protocol.bus import LocalBus

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maestro_engine.api import open_market
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.config import Costs, Sizing
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS, Exhibits, Finalist, WindowPlan
 from maestro_protocol.messages.tearsheet import TearSheets

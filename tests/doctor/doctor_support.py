@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from maestro.settings import Settings
-from maestro.wiring.upkeep.findings import Checked
+from maestro.wiring.maintenance.findings import Checked
 
 
 def settings_in(folder: Path, **more: Any) -> Settings:

@@ -12,7 +12,7 @@ from doctor_support import SetClock, maestro, settings_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maestro.wiring.upkeep.leftovers import HALF_WRITTEN, STALE_MS, clean, find
+from maestro.wiring.maintenance.leftovers import HALF_WRITTEN, STALE_MS, clean, find
 from maestro.wiring.workspace import open_workspace_store
 from maestro_engine.session.safety.lock import SessionLock
 

@@ -15,10 +15,10 @@ from doctor_support import SetClock, checks_in, maestro, named, settings_in
 from pydantic import SecretStr
 
 from maestro.settings import Settings
-from maestro.wiring.upkeep import findings
-from maestro.wiring.upkeep.doctor import examine
-from maestro.wiring.upkeep.findings import Check, Checked
-from maestro.wiring.upkeep.machine import MINIMUM_FREE, look_at_disk, look_at_packages, numbers
+from maestro.wiring.maintenance import findings
+from maestro.wiring.maintenance.doctor import examine
+from maestro.wiring.maintenance.findings import Check, Checked
+from maestro.wiring.maintenance.machine import MINIMUM_FREE, look_at_disk, look_at_packages, numbers
 from maestro.wiring.workspace import open_workspace_store, remember_data
 
 NAMES = [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_engine.backtest import EPISODE, SUMMARY
-from maestro_engine.figures import Figures
+from maestro_engine.metrics.calculator import Figures
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from maestro_protocol.envelope import ENVELOPE, MESSAGE
+from maestro_protocol.messages.legacy_keys import KEYS, WORDS, translate
 from maestro_protocol.messages.plan import Critique, Spoken
-from maestro_protocol.messages.portuguese import KEYS, WORDS, translate
 
 GOLDEN = Path(__file__).with_name("golden")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_protocol.printing import escaped, one_line, printable
+from maestro_protocol.sanitize import escaped, one_line, printable
 
 
 @given(st.text())

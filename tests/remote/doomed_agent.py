@@ -11,7 +11,7 @@ import sys
 from pydantic import SecretStr
 
 from maestro.settings import Settings
-from maestro.wiring import hired, remote
+from maestro.wiring import agent_worker, remote
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.messages.campaign import BrainChoice
 
@@ -40,7 +40,7 @@ class DoomedBus(remote.AgentBus):
             await asyncio.to_thread(sys.stdin.readline)
 
 
-hired.AgentBus = DoomedBus  # type: ignore[misc]
+agent_worker.AgentBus = DoomedBus  # type: ignore[misc]
 settings = Settings(bus_url=SecretStr(URL))
 choice = BrainChoice(role=ROLE, brain=BRAIN)  # type: ignore[arg-type]
-asyncio.run(hired.answer_questions(choice, settings, say))
+asyncio.run(agent_worker.answer_questions(choice, settings, say))

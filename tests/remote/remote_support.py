@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import SecretStr
 
-from maestro.control.record.hashing import journal_hash
+from maestro.control.record.journal_hash import journal_hash
 from maestro.settings import Settings
 from maestro.wiring.campaigns import CampaignRequest, CampaignRun, run_campaign
 from maestro.wiring.replays import read_journal
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 
 DOOMED = str(Path(__file__).with_name("doomed_agent.py"))
 CLI = ("-c", "from maestro.__main__ import run; run()")

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from made_up_parts import BASE, DAY, NO_EXHIBITS, START, UNDEFINED, exhibits, metrics, nothing_known, verdict
 
-from maestro.control.record.files import CampaignFolder
+from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.control.record.standings import LEADERBOARD
 from maestro_protocol.config import DataRef
 from maestro_protocol.envelope import Envelope

@@ -21,7 +21,7 @@ from maestro.dashboard.board import Board
 from maestro.settings import Settings
 from maestro.wiring import sessions
 from maestro.wiring.live import rounds
-from maestro.wiring.live.past import rounds_of
+from maestro.wiring.live.chain_history import rounds_of
 from maestro.wiring.live.rounds import Asked, Chain
 from maestro_engine.session.evidence.report import read_report
 from maestro_protocol.errors import Refused

@@ -27,7 +27,7 @@ from rounds_support import bodies, chain, config, journal_of, left, lines, setti
 
 from maestro.clock import SystemClock
 from maestro.control import patcher
-from maestro.control.record.hashing import journal_hash
+from maestro.control.record.journal_hash import journal_hash
 from maestro.control.record.lineage import explain
 from maestro.settings import Settings
 from maestro.store.gates import Gates
@@ -39,9 +39,9 @@ from maestro.wiring.live.rounds import Asked, Chain
 from maestro.wiring.live.runner import session_of
 from maestro.wiring.replays import replay_campaign
 from maestro_engine import methods
-from maestro_engine.risk.limits import RiskLimits
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import run_of
+from maestro_engine.trading.risk.limits import RiskLimits
 from maestro_protocol.errors import ParameterError, UsageError
 from maestro_protocol.messages.campaign import CampaignFinished
 from maestro_protocol.messages.events import BatchFinished, ScoreEvent, TradeEvent

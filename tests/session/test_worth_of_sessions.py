@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from maestro.control.rounds import Worth
-from maestro_engine.statistics import EngineStatistics
+from maestro.control.session_chain import Worth
+from maestro_engine.inference.port import EngineStatistics
 
 
 def worth(pnls: list[float], trades: int) -> str:

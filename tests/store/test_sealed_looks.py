@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from maestro.store.opening import open_store
 from maestro.store.repository import SqlStore
-from maestro_engine.market.bars import UNKNOWN_SYMBOL, Bars
-from maestro_engine.market.digest import sealed
-from maestro_engine.market.fingerprints import market_key, sealed_bars
-from maestro_engine.market.resample import resample
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.bars import UNKNOWN_SYMBOL, Bars
+from maestro_engine.data.digest import sealed
+from maestro_engine.data.fingerprints import market_key, sealed_bars
+from maestro_engine.data.resample import resample
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import LooksOvertaken
 from maestro_protocol.messages.campaign import HoldoutOpened

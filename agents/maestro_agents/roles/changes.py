@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maestro_agents.roles.evidence import direction, turned_down
-from maestro_agents.roles.field import TAKE_PROFIT, Field, Idea
+from maestro_agents.roles.search_space import TAKE_PROFIT, Field, Idea
 from maestro_protocol.messages.report import VariationReport
 from maestro_protocol.values import Change
 

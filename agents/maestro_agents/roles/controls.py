@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from maestro_agents.roles.base import RoleRules, briefed
-from maestro_agents.roles.field import Field
+from maestro_agents.roles.search_space import Field
 from maestro_protocol.messages.plan import Critique, PlanEvent, Proposal, QuickTest, Role, Variation
 from maestro_protocol.messages.report import Briefing
 from maestro_protocol.space import ParameterSpec, Value

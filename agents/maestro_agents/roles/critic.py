@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from maestro_agents.roles.base import RoleRules, briefed
 from maestro_agents.roles.changes import refined
 from maestro_agents.roles.evidence import FAILED, Guess, guess, misses, ranked, reading
-from maestro_agents.roles.field import TAKE_PROFIT, Field
+from maestro_agents.roles.search_space import TAKE_PROFIT, Field
 from maestro_protocol.messages.plan import Critique, PlanEvent, Problem, Proposal, QuickTest, Target, Variation
 from maestro_protocol.messages.report import Alert, Briefing, VariationReport
 from maestro_protocol.values import Change, as_mapping

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from maestro_agents.roles.field import STOP, TAKE_PROFIT, TIMEOUT, Field, Idea
+from maestro_agents.roles.search_space import STOP, TAKE_PROFIT, TIMEOUT, Field, Idea
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics, VariationReport
 from maestro_protocol.space import Value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maestro_agents.roles.base import RoleRules, briefed
 from maestro_agents.roles.evidence import ranked
-from maestro_agents.roles.field import TAKE_PROFIT, Field, Idea
+from maestro_agents.roles.search_space import TAKE_PROFIT, Field, Idea
 from maestro_protocol.errors import AgentError
 from maestro_protocol.messages.plan import Jitter, RunConfigDraft
 from maestro_protocol.messages.report import Briefing

@@ -6,7 +6,7 @@ import math
 
 from maestro_agents.roles.base import RoleRules, briefed
 from maestro_agents.roles.evidence import FAILED, merit, misses, ranked, used_methods
-from maestro_agents.roles.field import QUORUM, TAKE_PROFIT, Field, ordered_pairs
+from maestro_agents.roles.search_space import QUORUM, TAKE_PROFIT, Field, ordered_pairs
 from maestro_protocol.messages.plan import (
     HealthCheck,
     MetricName,

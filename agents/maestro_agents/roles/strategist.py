@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from maestro_agents.roles.base import RoleRules, briefed
+from maestro_agents.roles.candidates import Found, propose
 from maestro_agents.roles.changes import refined
 from maestro_agents.roles.evidence import DOUBT, merit, ranked, reading, turned_down
-from maestro_agents.roles.field import TAKE_PROFIT, Field, Idea
-from maestro_agents.roles.search import Found, propose
+from maestro_agents.roles.search_space import TAKE_PROFIT, Field, Idea
 from maestro_protocol.messages.plan import Expectation, PlanEvent, Proposal
 from maestro_protocol.messages.report import Briefing, Metrics, VariationReport
 from maestro_protocol.values import Change, as_mapping

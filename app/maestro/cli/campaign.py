@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maestro.cli import thinking
+from maestro.cli import model_options
 from maestro.cli.data import FundingUnit, Symbol, TimeZone, reading_of
-from maestro.cli.show import table
+from maestro.cli.output import table
 from maestro.lines import emit, say, warn
 from maestro_protocol.errors import GateRefused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from maestro.control.desk import Observer, Progress
+    from maestro.control.context import Observer, Progress
     from maestro.settings import Settings
     from maestro.wiring.campaigns import CampaignRequest, CampaignRun
 
@@ -80,7 +80,7 @@ def run(
     segments: Segments = None,
     segment: Annotated[int | None, typer.Option(min=1, help="Run this segment only.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads; the answer does not depend on it.")] = 2,
-    brain: thinking.Brains = None,
+    brain: model_options.Brains = None,
     seed: Seed = None,
     policy: PolicyOption = None,
     engine: EngineOption = None,
@@ -89,8 +89,8 @@ def run(
     maker_bps: Maker = None,
     slippage_bps: Slippage = None,
     blind: Annotated[bool, typer.Option("--blind", help="Prompts without dates, symbols or prices.")] = False,
-    budget: thinking.Budget = None,
-    price: thinking.Prices = None,
+    budget: model_options.Budget = None,
+    price: model_options.Prices = None,
     bus: Bus = None,
     remote: Remote = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Say what models may cost, and run nothing.")] = False,
@@ -98,7 +98,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a campaign: 500 micro-backtests in 5 segments that learn while they run, and a verdict."""
-    from maestro.wiring.asking import request_of
+    from maestro.wiring.request import request_of
 
     if data is not None and market is not None:
         raise UsageError("--market is a simulated market and --data a file: give one of the two")
@@ -114,14 +114,14 @@ def run(
         "policy": policy and _one_of("--policy", policy, POLICIES),
         "engine": engine and _one_of("--engine", engine, ENGINES),
         "blind": blind or None,
-        "brains": [choice.model_dump(exclude_unset=True) for choice in thinking.parse_brains(brain or ())],
+        "brains": [choice.model_dump(exclude_unset=True) for choice in model_options.parse_brains(brain or ())],
         "costs": _given(taker_bps=taker_bps, maker_bps=maker_bps, slippage_bps=slippage_bps) or None,
         "sizing": None if notional is None else {"notional_usd": str(notional)},
     }
     settings = settings_with(out, bus)
     request = request_of(config, _given(**said), settings)
     _inside(request.only_segment, request.segments, request.tests)
-    plan = thinking.parse_budget(budget or (), request.budget, price or ())
+    plan = model_options.parse_budget(budget or (), request.budget, price or ())
     request = request.model_copy(update={"budget": plan})
     if estimate:
         _estimate(request, settings, as_json)
@@ -194,7 +194,7 @@ def _conduct(start: Callable[[Observer], Coroutine[Any, Any, CampaignRun]], as_j
 
 
 def _show_end(done: CampaignRun, as_json: bool) -> None:
-    from maestro.cli.show import SUM_OF_TESTS, campaign_end
+    from maestro.cli.output import SUM_OF_TESTS, campaign_end
 
     if as_json:
         sealed = None if done.sealed is None else done.sealed.model_dump(mode="json")
@@ -244,8 +244,8 @@ def reopen(
     as_json: Json = False,
 ) -> None:
     """Open the sealed data of a finished campaign again: behind a gate, and each run counts as one more trial."""
-    from maestro.cli.show import verdict_table
-    from maestro.wiring.reopening import reopen_campaign
+    from maestro.cli.output import verdict_table
+    from maestro.wiring.holdout_reopen import reopen_campaign
 
     settings = settings_with(out)
     verdict = asyncio.run(reopen_campaign(campaign_id(settings, campaign), runs, settings, jobs, data))
@@ -263,7 +263,7 @@ def hash_(
     as_json: Json = False,
 ) -> None:
     """Print the hash of a campaign's journal: all that was said, the wall clock left out."""
-    from maestro.control.record.hashing import journal_hash
+    from maestro.control.record.journal_hash import journal_hash
     from maestro.wiring.replays import read_journal
 
     found = journal_hash(read_journal(_folder_or_id(settings_with(out), campaign)))
@@ -276,7 +276,7 @@ def hash_(
 @app.command("list")
 def list_(out: Out = None, as_json: Json = False) -> None:
     """List the campaigns kept here, oldest first."""
-    from maestro.cli.show import campaigns_in
+    from maestro.cli.output import campaigns_in
 
     rows = campaigns_in(settings_with(out).runs)
     if as_json:
@@ -290,7 +290,7 @@ def list_(out: Out = None, as_json: Json = False) -> None:
 @app.command("show")
 def show(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> None:
     """Show one campaign: its verdict, its segments and the best of its leaderboard."""
-    from maestro.cli.show import campaign_page
+    from maestro.cli.output import campaign_page
 
     campaign_page(campaign_folder(settings_with(out), campaign), as_json)
 
@@ -320,7 +320,7 @@ def settings_with(out: Path | None, bus: str | None = None) -> Settings:
 
 def campaign_id(settings: Settings, campaign: str) -> str:
     """*campaign*, or the newest that is kept where it is ``last``. Raises UsageError where none is."""
-    from maestro.cli.show import campaigns_in
+    from maestro.cli.output import campaigns_in
 
     if campaign != "last":
         return campaign
@@ -332,7 +332,7 @@ def campaign_id(settings: Settings, campaign: str) -> str:
 
 def campaign_folder(settings: Settings, campaign: str) -> Path:
     """The folder of a campaign that exists. Raises UsageError naming the nearest one."""
-    from maestro.cli.show import campaigns_in
+    from maestro.cli.output import campaigns_in
 
     campaign = campaign_id(settings, campaign)
     known = [str(row["campaign"]) for row in campaigns_in(settings.runs)]

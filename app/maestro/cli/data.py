@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli.show import cell, table
+from maestro.cli.output import cell, table
 from maestro.lines import emit, say
 from maestro_protocol.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from maestro_engine.market.findings import DataReport, Finding
+    from maestro_engine.data.findings import DataReport, Finding
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at market data.")
 
@@ -55,8 +55,8 @@ def check(
 
     What was repaired is listed place by place.
     """
-    from maestro_engine.market.findings import CheckPolicy
-    from maestro_engine.market.readers import check_file
+    from maestro_engine.data.findings import CheckPolicy
+    from maestro_engine.data.loading import check_file
     from maestro_protocol.config import DataReading
 
     reading = DataReading.model_validate(reading_of(time_zone, funding_unit) or {})
@@ -72,8 +72,8 @@ def check(
 
 def _room(report: DataReport) -> dict[str, object]:
     """What a campaign with the usual windows makes of these bars, or why they are too few for one."""
-    from maestro_engine.market.timeframes import DAY_MS, step_of
-    from maestro_engine.market.windows import rolling_windows
+    from maestro_engine.data.timeframes import DAY_MS, step_of
+    from maestro_engine.data.windows import rolling_windows
     from maestro_protocol.messages.campaign import WindowPlan
 
     step = step_of(report.timeframe or "")
@@ -90,7 +90,7 @@ def _show(report: DataReport, room: dict[str, object] | None) -> None:
         f"{report.first} to {report.last} UTC",
         f"taker volume: {cell(report.has_taker)}, funding: {cell(report.has_funding)}, digest {cell(report.digest)}",
     )
-    from maestro_engine.market.bars import UNKNOWN_SYMBOL
+    from maestro_engine.data.bars import UNKNOWN_SYMBOL
 
     if report.findings:
         rows = [asdict(finding) for finding in report.findings]
@@ -112,7 +112,7 @@ def _show(report: DataReport, room: dict[str, object] | None) -> None:
 
 def _list(finding: Finding) -> None:
     """What a repair changed, a line for each place."""
-    from maestro_engine.market.findings import CHANGES_KEPT
+    from maestro_engine.data.findings import CHANGES_KEPT
 
     for change in finding.changes[:CHANGES_SHOWN]:
         say(f"{finding.kind}: {change.line}")

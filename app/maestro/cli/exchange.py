@@ -14,8 +14,8 @@ import typer
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from maestro_engine.feeds.exchange.faults import Fault
-    from maestro_engine.feeds.exchange.tape import Tape
+    from maestro_engine.testing.exchange_server.faults import Fault
+    from maestro_engine.testing.exchange_server.tape import Tape
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Serve a double of an exchange on this machine.")
 
@@ -41,9 +41,9 @@ def serve(
 
 
 def _tape(recording: Path | None, sim: int | None, seed: int) -> Tape:
-    from maestro_engine.feeds.exchange.tape import RecordedTape, SimTape, invented_history
     from maestro_engine.feeds.recording import Recording
     from maestro_engine.feeds.sim import SimSettings
+    from maestro_engine.testing.exchange_server.tape import RecordedTape, SimTape, invented_history
 
     if recording is None:
         now_ms = _now_ns() // 60_000_000_000 * 60_000
@@ -53,7 +53,7 @@ def _tape(recording: Path | None, sim: int | None, seed: int) -> Tape:
 
 
 def _plan(path: Path | None) -> tuple[Fault, ...]:
-    from maestro_engine.feeds.exchange.faults import read_plan
+    from maestro_engine.testing.exchange_server.faults import read_plan
 
     if path is None:
         return ()
@@ -67,7 +67,7 @@ async def _serve(tape: Tape, plan: tuple[Fault, ...], port: int, speed: float, s
     import numpy as np
 
     from maestro_engine.feeds.clock import SuppliedClock
-    from maestro_engine.feeds.exchange.server import serve as listening
+    from maestro_engine.testing.exchange_server.server import serve as listening
 
     clock = SuppliedClock(_now_ns, time.monotonic_ns, speed)
     done = asyncio.Event()

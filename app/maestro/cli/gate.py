@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from maestro.cli.show import table
+from maestro.cli.output import table
 from maestro.lines import emit, say
 from maestro_protocol.errors import UsageError
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maestro import process
-from maestro.cli import campaign, data, exchange, gate, record, session, study, things
+from maestro.cli import campaign, data, exchange, gate, info, lineage, session, study
 from maestro.cli.operate import agent, doctor
 from maestro.lines import warn
 from maestro_protocol.errors import MaestroError
@@ -28,20 +28,20 @@ app.add_typer(data.app, name="data")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(session.app, name="session")
 app.add_typer(gate.app, name="gate")
-campaign.app.command("journal")(record.journal)
+campaign.app.command("journal")(lineage.journal)
 app.add_typer(study.app, name="study")
-app.command("why")(record.why)
-app.command("costs")(record.costs)
+app.command("why")(lineage.why)
+app.command("costs")(lineage.costs)
 app.command("doctor")(doctor.doctor)
 app.command("clean")(doctor.clean)
-app.command("methods")(things.methods)
-app.command("schema")(things.schema)
-app.command("version")(things.version)
+app.command("methods")(info.methods)
+app.command("schema")(info.schema)
+app.command("version")(info.version)
 
 
 def _version(asked: bool) -> None:
     if asked:
-        things.version()
+        info.version()
         raise typer.Exit
 
 

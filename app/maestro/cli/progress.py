@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from maestro.lines import warn
 
 if TYPE_CHECKING:
-    from maestro.control.desk import Observer, Progress
+    from maestro.control.context import Observer, Progress
 
 
 LONGEST_SILENCE_S = 10.0

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from maestro.cli import study_search, thinking
+from maestro.cli import model_options, study_search
 from maestro.cli.data import FundingUnit, TimeZone, reading_of
+from maestro.cli.output import table
 from maestro.cli.progress import counting
-from maestro.cli.show import table
 from maestro.lines import emit, say, warn
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Put the product itself to the test.")
@@ -61,9 +61,9 @@ def ablation(
     time_zone: TimeZone = None,
     funding_unit: FundingUnit = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 7,
-    brain: thinking.Brains = None,
-    budget: thinking.Budget = None,
-    price: thinking.Prices = None,
+    brain: model_options.Brains = None,
+    budget: model_options.Budget = None,
+    price: model_options.Prices = None,
     jobs: Jobs = 2,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where arms with models are kept.  [default: runs]")
@@ -86,8 +86,8 @@ def ablation(
         market=market,
         tests=tests,
         seed=seed,
-        brains=thinking.parse_brains(brain or ()),
-        budget=thinking.parse_budget(budget or (), prices=price or ()),
+        brains=model_options.parse_brains(brain or ()),
+        budget=model_options.parse_budget(budget or (), prices=price or ()),
     )
     arms = ablate(request, settings_with(out), jobs, lambda text: None if as_json else print_progress(text))
     if as_json:

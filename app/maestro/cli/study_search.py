@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maestro.cli.output import table
 from maestro.cli.progress import counting
-from maestro.cli.show import table
 from maestro.lines import emit, say
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _asked(
 ) -> Study:
     from maestro.wiring.yardstick.arms import ARMS
     from maestro.wiring.yardstick.cells import Study, all_methods
-    from maestro_engine.market.families import SIZES
+    from maestro_engine.data.simulators.families import SIZES
     from maestro_protocol.errors import UnknownKey
 
     known = [each.name for each in ARMS]

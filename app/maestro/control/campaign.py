@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from maestro.control.authorship import Turn, thinking, turns_of
-from maestro.control.desk import Desk, share
+from maestro.control.context import Desk, share
 from maestro.control.openings import SealedPart, look_of, uncounted
 from maestro.control.record.ledger import distinct, of_what_was_tried
 from maestro.control.record.standings import leaderboard

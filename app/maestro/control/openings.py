@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maestro.control import gatekeeping
-from maestro.control.steps import Steps
+from maestro.control.durable_run import Steps
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import LooksOvertaken
 from maestro_protocol.messages.campaign import CampaignConfig, HoldoutOpened, LooksCounted

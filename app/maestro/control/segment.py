@@ -7,9 +7,9 @@ from typing import Literal, cast
 
 from maestro.control import patcher
 from maestro.control.candidate import Candidate
-from maestro.control.desk import Desk
+from maestro.control.context import Desk
 from maestro.control.learning.batches import Batches
-from maestro.control.learning.lineup import LineUp
+from maestro.control.learning.variation_queue import LineUp
 from maestro.control.learning.walk_forward import WalkForward, efficiency
 from maestro.control.record.standings import by_value
 from maestro_protocol.config import RunConfig

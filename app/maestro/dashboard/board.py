@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from maestro.wiring.live import clearing
-from maestro.wiring.live.past import Round
+from maestro.wiring.live import breaker_reset
+from maestro.wiring.live.chain_history import Round
 from maestro_engine.session.safety.controls import KILL_FILE, send, send_clearing
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.watching.history import History, Past
@@ -162,7 +162,7 @@ class Board:
 
     def clear(self, breaker: str, tripped_ms: int, why: str) -> None:
         """Ask that the trip which was seen be cleared. Raises :class:`UsageError` and :class:`Refused`."""
-        send_clearing(self._folder("clear"), clearing.word(breaker, tripped_ms, why, "dashboard"))
+        send_clearing(self._folder("clear"), breaker_reset.word(breaker, tripped_ms, why, "dashboard"))
 
     def _folder(self, command: str) -> Path:
         folder = self._session.run_folder if self._session is not None else None

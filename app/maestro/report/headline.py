@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from maestro.report import words
-from maestro.report.facts import Facts
+from maestro.report import formatting
+from maestro.report.campaign_data import Facts
 from maestro.report.sheets import cost_sentence
 from maestro_protocol.messages.campaign import RoleTurns
 
@@ -66,7 +66,7 @@ def who_thought(thinking: Sequence[RoleTurns]) -> str:
         f"{turns.role} ({turns.model}) {turns.by_model} of {turns.by_model + turns.by_rules}" for turns in thinking
     )
     by_rules = f"; rules took the other {rules}, where a model gave no usable answer" if rules else ""
-    return f"Models answered {models} of {words.plural(models + rules, 'turn')}{by_rules}: {each}."
+    return f"Models answered {models} of {formatting.plural(models + rules, 'turn')}{by_rules}: {each}."
 
 
 def headline(facts: Facts) -> Headline:
@@ -94,13 +94,13 @@ _NOTHING_FOLLOWS = (
 
 
 def _why_none(facts: Facts) -> str:
-    wanted = words.plural(facts.config.tests, "test")
+    wanted = formatting.plural(facts.config.tests, "test")
     finished = facts.finished
     if finished is None:
         return f"The campaign stopped before its end: {len(facts.tests):,} of {wanted} are in finished segments."
     reason = f": {finished.reason}" if finished.reason else ""
     if finished.status == "finished":
-        ran = words.plural(finished.tests, "test")
+        ran = formatting.plural(finished.tests, "test")
         return f"The campaign ran all of its {ran}, but no verdict was asked for{reason}."
     what = "was interrupted" if finished.status == "interrupted" else "failed"
     return f"The campaign {what} after {finished.tests:,} of {wanted}{reason}."
@@ -114,23 +114,31 @@ def _tiles(facts: Facts) -> tuple[Tile, ...]:
     effective = verdict.effective_trials if verdict else None
     chain = data.source.endswith(":session")
     kind = "paper sessions" if chain else "backtests" if config.engine == "backtest" else "sessions over past bars"
-    segments = words.plural(config.segments, "segment")
+    segments = formatting.plural(config.segments, "segment")
     repeats = f"; {facts.repeated:,} repeat an earlier one" if facts.repeated else ""
     alone = "" if config.only_segment is None else f"segment {config.only_segment} alone, "
     return (
         Tile("Tests run", f"{tests:,}", alone + f"of {config.tests:,} asked for, in {segments}{repeats}"),
         Tile(
             "Configurations tried",
-            words.UNKNOWN if verdict is None else f"{verdict.trials:,}",
-            "every idea counts" if effective is None else f"worth about {words.fixed(effective, 0)} independent ones",
+            formatting.UNKNOWN if verdict is None else f"{verdict.trials:,}",
+            "every idea counts"
+            if effective is None
+            else f"worth about {formatting.fixed(effective, 0)} independent ones",
         ),
-        Tile("Trades", words.UNKNOWN if finished is None else f"{finished.trades:,}", f"in {kind}, after all costs"),
+        Tile(
+            "Trades",
+            formatting.UNKNOWN if finished is None else f"{finished.trades:,}",
+            f"in {kind}, after all costs",
+        ),
         Tile(
             "Profit and loss, USD" if chain else "All tests added up, USD",
-            words.usd(finished.total_pnl if finished else None, 0),
+            formatting.usd(finished.total_pnl if finished else None, 0),
             "one session after another" if chain else "their windows overlap: a sum that nobody earned",
         ),
         Tile(
-            "Data", f"{data.symbol} {data.timeframe}", f"{words.fixed(days, 0)} days from {words.day(data.first_ms)}"
+            "Data",
+            f"{data.symbol} {data.timeframe}",
+            f"{formatting.fixed(days, 0)} days from {formatting.day(data.first_ms)}",
         ),
     )

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import jinja2
 
-from maestro.report import sheets, tables, trail
-from maestro.report.facts import Facts, gather
+from maestro.report import audit_tables, sheets, tables
+from maestro.report.campaign_data import Facts, gather
 from maestro.report.headline import headline
 from maestro.report.plots.gallery import draw
 from maestro_protocol.errors import StoreError
-from maestro_protocol.printing import printable
+from maestro_protocol.sanitize import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -45,8 +45,10 @@ def _view(facts: Facts) -> dict[str, object]:
         "traded": tables.present([sheets.kinds(facts), sheets.falls(facts)]),
         "closer": tables.present([tables.finalist_figures(facts), tables.parameters(facts)]),
         "results": tables.present([tables.memory(facts), tables.segments(facts), tables.leaderboard(facts)]),
-        "trail": tables.present([trail.trials(facts), trail.patches(facts), trail.gates(facts)]),
-        "rest": tables.present([trail.calls(facts), trail.fallbacks(facts), trail.settings(facts)]),
+        "trail": tables.present([audit_tables.trials(facts), audit_tables.patches(facts), audit_tables.gates(facts)]),
+        "rest": tables.present(
+            [audit_tables.calls(facts), audit_tables.fallbacks(facts), audit_tables.settings(facts)]
+        ),
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from maestro.report import words
-from maestro.report.facts import Facts
+from maestro.report import formatting
+from maestro.report.campaign_data import Facts
 from maestro.report.tables import Table
 from maestro_protocol.messages.campaign import Finalist
 from maestro_protocol.messages.tearsheet import Drawdown, HoldResult, TearSheet, TearSheets, TradeGroup
@@ -39,12 +39,12 @@ def cost_sentence(facts: Facts) -> str:
     what = "fees, slippage and funding" if funded else "fees and slippage"
     if gross >= 0:
         return (
-            f"All of the loss was {what}: before them {first.run_id} had made {words.gain(gross)}, "
-            f"and they took {words.usd(costs, 0)}{words.GLUE}USD."
+            f"All of the loss was {what}: before them {first.run_id} had made {formatting.gain(gross)}, "
+            f"and they took {formatting.usd(costs, 0)}{formatting.GLUE}USD."
         )
     return (
-        f"{words.percent(float(costs / -net))} of the loss was {what}: before them {first.run_id} stood at "
-        f"{words.gain(gross)}, after them at {words.gain(net)}."
+        f"{formatting.percent(float(costs / -net))} of the loss was {what}: before them {first.run_id} stood at "
+        f"{formatting.gain(gross)}, after them at {formatting.gain(net)}."
     )
 
 
@@ -60,9 +60,13 @@ def costs(facts: Facts) -> Table | None:
         ),
         tuple(
             (
-                sheet.run_id, cost.part, f"{cost.trades:,}", words.usd(cost.gross, 0), words.usd(-cost.fees, 0),
-                words.usd(-cost.slippage, 0), words.usd(-cost.funding, 0), words.usd(cost.net, 0),
-                words.usd((cost.net - cost.gross) / cost.trades) if cost.trades else words.UNKNOWN,
+                sheet.run_id,
+                cost.part,
+                f"{cost.trades:,}",
+                formatting.usd(cost.gross, 0),
+                formatting.usd(-cost.fees, 0),
+                formatting.usd(-cost.slippage, 0), formatting.usd(-cost.funding, 0), formatting.usd(cost.net, 0),
+                formatting.usd((cost.net - cost.gross) / cost.trades) if cost.trades else formatting.UNKNOWN,
             )
             for sheet in facts.sheets.sheets
             for cost in sheet.costs
@@ -79,8 +83,8 @@ def returns(facts: Facts) -> Table | None:
     found = {finalist.run_id: finalist for finalist in verdict.finalists}
     rows = [_return_row(found[sheet.run_id], told) for sheet in told.sheets if sheet.run_id in found]
     held = {result.part: result for result in told.hold.results}
-    rows.append((HOLD, *_held(held.get("open"), told), *_held(held.get("sealed"), told), words.percent(1.0)))
-    capital = words.usd(told.capital, 0)
+    rows.append((HOLD, *_held(held.get("open"), told), *_held(held.get("sealed"), told), formatting.percent(1.0)))
+    capital = formatting.usd(told.capital, 0)
     return Table(
         "returns",
         "Return on the capital, beside buy and hold",
@@ -103,23 +107,23 @@ def _return_row(finalist: Finalist, told: TearSheets) -> tuple[str, ...]:
         cell
         for part in parts
         for cell in (
-            (words.UNKNOWN,) * 3
+            (formatting.UNKNOWN,) * 3
             if part is None
-            else (share(part.total_pnl, told), share(part.maxdd, told), words.fixed(part.sharpe))
+            else (share(part.total_pnl, told), share(part.maxdd, told), formatting.fixed(part.sharpe))
         )
     ]
-    return (finalist.run_id, *cells, words.percent(finalist.open_part.exposure))
+    return (finalist.run_id, *cells, formatting.percent(finalist.open_part.exposure))
 
 
 def _held(result: HoldResult | None, told: TearSheets) -> tuple[str, str, str]:
     if result is None:
-        return words.UNKNOWN, words.UNKNOWN, words.UNKNOWN
-    return share(result.net, told), share(result.maxdd, told), words.fixed(result.sharpe)
+        return formatting.UNKNOWN, formatting.UNKNOWN, formatting.UNKNOWN
+    return share(result.net, told), share(result.maxdd, told), formatting.fixed(result.sharpe)
 
 
 def share(amount: Decimal, told: TearSheets) -> str:
     """*amount* in % of the capital."""
-    return words.percent(float(amount / told.capital), 1)
+    return formatting.percent(float(amount / told.capital), 1)
 
 
 def falls(facts: Facts) -> Table | None:
@@ -142,12 +146,12 @@ def _fall(sheet: TearSheet, fall: Drawdown, told: TearSheets) -> tuple[str, ...]
     back = fall.recovered_at
     return (
         sheet.run_id,
-        words.usd(fall.depth, 0),
+        formatting.usd(fall.depth, 0),
         share(fall.depth, told),
-        words.day(fall.peak_at),
-        words.day(fall.trough_at),
-        "not yet" if back is None else words.day(back),
-        words.UNKNOWN if back is None else words.fixed((back - fall.peak_at) / DAY_MS, 1),
+        formatting.day(fall.peak_at),
+        formatting.day(fall.trough_at),
+        "not yet" if back is None else formatting.day(back),
+        formatting.UNKNOWN if back is None else formatting.fixed((back - fall.peak_at) / DAY_MS, 1),
     )
 
 
@@ -179,10 +183,10 @@ def _kinds_of(sheet: TearSheet) -> Iterable[tuple[str, ...]]:
 
 def _group(group: TradeGroup | None) -> tuple[str, ...]:
     if group is None:
-        return (words.UNKNOWN,) * 4
+        return (formatting.UNKNOWN,) * 4
     return (
         f"{group.trades:,}",
-        words.percent(group.wins / group.trades),
-        words.usd(group.net, 0),
-        words.lasting(group.median_held_ms),
+        formatting.percent(group.wins / group.trades),
+        formatting.usd(group.net, 0),
+        formatting.lasting(group.median_held_ms),
     )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from maestro.report import words
-from maestro.report.facts import Facts
+from maestro.report import formatting
+from maestro.report.campaign_data import Facts
 from maestro_protocol.messages.campaign import Figure, Finalist
 from maestro_protocol.messages.report import Metrics, SegmentFinished
 from maestro_protocol.space import Value
@@ -35,7 +35,7 @@ def behind_verdict(facts: Facts) -> Table | None:
         "Behind the verdict",
         (("Figure", "text"), ("Value", "num"), ("Wanted", "text"), ("Passes", "mark"), ("What it is", "text")),
         tuple(
-            (f.name, words.shown(f.value), words.wanted(f.threshold), words.passed(f.passes), f.about)
+            (f.name, formatting.shown(f.value), formatting.wanted(f.threshold), formatting.passed(f.passes), f.about)
             for f in facts.verdict.figures
         ),
     )
@@ -53,8 +53,8 @@ def finalists(facts: Facts) -> Table | None:
             ("Sealed: trades", "num"), ("PnL, USD", "num"), ("Sharpe", "num"), ("Deepest fall, USD", "num"),
         ),
         tuple(
-            (f.run_id, words.methods(f.methods), words.passed(f.survives, "undecided"),
-             *_brief(f.open_part), *_brief(f.holdout), words.usd(f.holdout.maxdd if f.holdout else None, 0))
+            (f.run_id, formatting.methods(f.methods), formatting.passed(f.survives, "undecided"),
+             *_brief(f.open_part), *_brief(f.holdout), formatting.usd(f.holdout.maxdd if f.holdout else None, 0))
             for f in facts.verdict.finalists
         ),
         "The best distinct configurations of the search, over the whole open part of the data and then over the "
@@ -64,8 +64,8 @@ def finalists(facts: Facts) -> Table | None:
 
 def _brief(metrics: Metrics | None) -> tuple[str, str, str]:
     if metrics is None:
-        return words.UNKNOWN, words.UNKNOWN, words.UNKNOWN
-    return f"{metrics.n_trades:,}", words.usd(metrics.total_pnl, 0), words.fixed(metrics.sharpe)
+        return formatting.UNKNOWN, formatting.UNKNOWN, formatting.UNKNOWN
+    return f"{metrics.n_trades:,}", formatting.usd(metrics.total_pnl, 0), formatting.fixed(metrics.sharpe)
 
 
 def finalist_figures(facts: Facts) -> Table | None:
@@ -80,7 +80,7 @@ def finalist_figures(facts: Facts) -> Table | None:
         "Each test of each finalist",
         (("Test", "text"), ("Wanted", "text"), *((finalist.run_id, "num") for finalist in found)),
         tuple(
-            (name, words.wanted(threshold), *(_answer(figures.get(name)) for figures in by_name))
+            (name, formatting.wanted(threshold), *(_answer(figures.get(name)) for figures in by_name))
             for name, threshold in wanted.items()
         ),
     )
@@ -88,9 +88,9 @@ def finalist_figures(facts: Facts) -> Table | None:
 
 def _answer(figure: Figure | None) -> str:
     if figure is None or figure.value is None:
-        return words.UNKNOWN
+        return formatting.UNKNOWN
     mark = {True: " ✓", False: " ✗", None: ""}[figure.passes]
-    return words.shown(figure.value) + mark
+    return formatting.shown(figure.value) + mark
 
 
 def parameters(facts: Facts) -> Table | None:
@@ -101,8 +101,8 @@ def parameters(facts: Facts) -> Table | None:
     values = [_values(finalist) for finalist in found]
     names = list(dict.fromkeys(name for given in values for name in given))
     same = [name for name in names if len(found) > 1 and len({given.get(name) for given in values}) == 1]
-    rows = [(name, *(words.setting(given.get(name)) for given in values)) for name in names if name not in same]
-    shared = ", ".join(f"{name} {words.setting(values[0].get(name))}" for name in same)
+    rows = [(name, *(formatting.setting(given.get(name)) for given in values)) for name in names if name not in same]
+    shared = ", ".join(f"{name} {formatting.setting(values[0].get(name))}" for name in same)
     return Table(
         "parameters",
         "Parameters of the finalists",
@@ -122,7 +122,7 @@ def memory(facts: Facts) -> Table | None:
         return None
     rows: list[tuple[str, ...]] = []
     for known in facts.finished.memory:
-        who = (known.role, known.model, words.day(known.knows_until))
+        who = (known.role, known.model, formatting.day(known.knows_until))
         rows.append((*who, "up to then", *_brief(known.before)))
         rows.append((*who, "after it", *_brief(known.after)))
     return Table(
@@ -161,19 +161,19 @@ def _segment(segment: SegmentFinished) -> tuple[str, ...]:
     whole = segment.whole
     return (
         str(segment.segment),
-        words.GOALS[segment.goal],
+        formatting.GOALS[segment.goal],
         f"{segment.tests:,}",
         f"{whole.n_trades:,}",
-        words.usd(whole.total_pnl),
-        words.percent(whole.hit, 1),
-        words.fixed(whole.payoff),
-        words.fixed(whole.blunders_per_100, 1),
-        words.usd(whole.maxdd, 0),
-        words.fixed(segment.train.score, 1),
-        words.fixed(segment.validation.score, 1),
+        formatting.usd(whole.total_pnl),
+        formatting.percent(whole.hit, 1),
+        formatting.fixed(whole.payoff),
+        formatting.fixed(whole.blunders_per_100, 1),
+        formatting.usd(whole.maxdd, 0),
+        formatting.fixed(segment.train.score, 1),
+        formatting.fixed(segment.validation.score, 1),
         str(segment.patches_applied),
         str(segment.patches_refused),
-        words.fixed(segment.walk_forward_efficiency),
+        formatting.fixed(segment.walk_forward_efficiency),
     )
 
 
@@ -206,11 +206,11 @@ def leaderboard(facts: Facts) -> Table | None:
 
 def _cell(text: str | None, digits: int | None) -> str:
     if not text:
-        return words.UNKNOWN
+        return formatting.UNKNOWN
     if digits is None:
         return text
     try:
-        return words.fixed(float(text), digits)
+        return formatting.fixed(float(text), digits)
     except ValueError:
         return text
 

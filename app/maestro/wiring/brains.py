@@ -13,8 +13,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from maestro.control.campaign import PAGE_EVERY
+from maestro.control.durable_run import REPLIES, question_id, used_up
 from maestro.control.segment import MAX_PROPOSALS
-from maestro.control.steps import REPLIES, question_id, used_up
 from maestro.settings import Settings
 from maestro.wiring import workspace
 from maestro_agents.api import (

@@ -16,11 +16,11 @@ from pydantic import Field, ValidationError
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
-from maestro.control.desk import Desk, Observer
+from maestro.control.context import Desk, Observer
+from maestro.control.durable_run import Steps
 from maestro.control.openings import counted_looks
-from maestro.control.record.files import CampaignFolder
+from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.control.rules import check_rules
-from maestro.control.steps import Steps
 from maestro.report.pages import write_report
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, remote, workspace
@@ -46,7 +46,7 @@ from maestro_protocol.schema import canonical
 if TYPE_CHECKING:
     from maestro.store.repository import SqlStore
     from maestro_engine.api import Market
-    from maestro_engine.market.bars import Bars
+    from maestro_engine.data.bars import Bars
     from maestro_protocol.ports import Openings
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from maestro.control import gatekeeping
-from maestro.control.steps import MoreBudget, Steps
+from maestro.control.durable_run import MoreBudget, Steps
 from maestro.lines import warn
 from maestro.store.gates import Gates
 from maestro.wiring import brains

@@ -15,8 +15,8 @@ from maestro_protocol.messages.campaign import CampaignConfig
 
 if TYPE_CHECKING:
     from maestro_engine.api import Market
-    from maestro_engine.market.bars import Bars
-    from maestro_engine.market.simulate import Kind
+    from maestro_engine.data.bars import Bars
+    from maestro_engine.data.simulators.regimes import Kind
 
 STEP_MS = 300_000
 SIMULATED_BARS = 180 * 86_400_000 // STEP_MS
@@ -33,8 +33,8 @@ def read_bars(path: Path, symbol: str | None = None, reading: DataReading | None
 
     Raises DataError.
     """
-    from maestro_engine.market.findings import CheckPolicy
-    from maestro_engine.market.readers import load_bars
+    from maestro_engine.data.findings import CheckPolicy
+    from maestro_engine.data.loading import load_bars
 
     with ThreadPoolExecutor(1) as reader:
         policy = CheckPolicy(**(reading or DataReading()).model_dump())
@@ -49,7 +49,7 @@ def simulated_bars(kind: str, seed: int, edge: float | None = None) -> Bars:
 
     *edge* is the expected log return per trade of the rule that a ``planted`` market rewards.
     """
-    from maestro_engine.market.simulate import simulate_bars
+    from maestro_engine.data.simulators.regimes import simulate_bars
 
     if edge is None:
         return simulate_bars(cast("Kind", kind), seed, SIMULATED_BARS, step_ms=STEP_MS)

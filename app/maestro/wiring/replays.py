@@ -10,10 +10,10 @@ from pathlib import Path
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
-from maestro.control.desk import Observer
-from maestro.control.record.comparing import against_digests, against_lines
-from maestro.control.record.hashing import first_difference, journal_hash, timeless
-from maestro.control.steps import Steps
+from maestro.control.context import Observer
+from maestro.control.durable_run import Steps
+from maestro.control.record.journal_hash import first_difference, journal_hash, timeless
+from maestro.control.record.replay_diff import against_digests, against_lines
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, workspace
 from maestro.wiring.campaigns import desk_of

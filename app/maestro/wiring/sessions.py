@@ -21,7 +21,6 @@ from pydantic import ValidationError
 from maestro.clock import SystemClock
 from maestro.control.rules import known_keys, read_yaml
 from maestro.settings import Settings, kill_switch_on
-from maestro_engine.account.margin import MarginTable, read_brackets
 from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
 from maestro_engine.feeds.port import Clock, Feed, Stream, Subscription
 from maestro_engine.session.config import SessionConfig
@@ -32,6 +31,7 @@ from maestro_engine.session.safety.controls import send
 from maestro_engine.session.safety.lock import holder
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.trading.account.margin import MarginTable, read_brackets
 from maestro_protocol.base import Frozen
 from maestro_protocol.errors import ConfigError, GateRefused, UnknownKey, UsageError
 
@@ -238,8 +238,8 @@ def _simulated(config: SessionConfig, where: Where, stood: Stood | None) -> Sour
 
 def _replayed(config: SessionConfig, where: Where, stood: Stood | None) -> Source:
     from maestro_engine.feeds.binance.client import binance_replay
-    from maestro_engine.feeds.exchange.tape import invented_history
     from maestro_engine.feeds.recording import Recording
+    from maestro_engine.testing.exchange_server.tape import invented_history
 
     assert where.recording is not None
     recording = Recording(where.recording)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
-from maestro.control.desk import Desk
+from maestro.control.context import Desk
+from maestro.control.durable_run import Steps
 from maestro.control.learning.measure import window_groups_of
-from maestro.control.record.files import CampaignFolder
-from maestro.control.steps import Steps
+from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, workspace
 from maestro.wiring.campaigns import CampaignRequest, keep_campaign, resolve

@@ -11,16 +11,16 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
-from maestro_engine.backtest.book import BOOK
-from maestro_engine.backtest.features import Features
+from maestro_engine.backtest.equity import BOOK
 from maestro_engine.backtest.kernel import Orders, Room, Scene, Written, run_tests
 from maestro_engine.backtest.layout import check_taker_volume
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, BatchResult, Chunk, Phase
+from maestro_engine.backtest.signal_plan import Asked, asked
 from maestro_engine.backtest.signals import ATR_BARS, Found, Ranges, ballot_for, signals_for
 from maestro_engine.backtest.spec import Costs, Sizing, TestSpec, Window
 from maestro_engine.backtest.trade import Span, Terms, terms_of
-from maestro_engine.backtest.wishes import Asked, asked
-from maestro_engine.market.bars import Bars, Ints
+from maestro_engine.backtest.window_context import Features
+from maestro_engine.data.bars import Bars, Ints
 from maestro_protocol.errors import ConfigError
 
 P = ParamSpec("P")

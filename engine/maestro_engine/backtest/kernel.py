@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine.backtest.book import add_trade, mark, open_book, settle
+from maestro_engine.backtest.equity import add_trade, mark, open_book, settle
 from maestro_engine.backtest.records import ExitReason, Phase, Records, Row
 from maestro_engine.backtest.signals import (
     ATRZ,
@@ -26,9 +26,9 @@ from maestro_engine.backtest.signals import (
     value,
 )
 from maestro_engine.backtest.trade import MICROS, Exit, Funding, Ledger, Plan, Span, Terms, hold, planned
+from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
-from maestro_engine.market.bars import Floats, Ints
 
 _STOP = int(ExitReason.STOP)
 _TARGET = int(ExitReason.TARGET)

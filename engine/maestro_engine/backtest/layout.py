@@ -11,7 +11,7 @@ import numpy as np
 from maestro_engine import methods
 from maestro_engine.backtest.signals import GATE_CVD, GATE_IMB, RULES, SPOKEN
 from maestro_engine.backtest.spec import TestSpec
-from maestro_engine.market.bars import Bars, Floats
+from maestro_engine.data.bars import Bars, Floats
 from maestro_protocol.errors import DataError, ParameterError
 
 

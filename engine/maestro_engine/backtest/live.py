@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from maestro_engine.backtest.features import Features
 from maestro_engine.backtest.layout import check_taker_volume
+from maestro_engine.backtest.signal_plan import asked
 from maestro_engine.backtest.signals import (
     ATR_BARS,
     Ballot,
@@ -24,9 +24,9 @@ from maestro_engine.backtest.signals import (
 )
 from maestro_engine.backtest.spec import TestSpec, Window
 from maestro_engine.backtest.trade import stop_and_target
-from maestro_engine.backtest.wishes import asked
+from maestro_engine.backtest.window_context import Features
+from maestro_engine.data.bars import Bars, Floats, Ints
 from maestro_engine.indicators.compiled import compiled, kernel
-from maestro_engine.market.bars import Bars, Floats, Ints
 from maestro_protocol.space import Value
 
 Bools = npt.NDArray[np.bool_]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maestro_engine.backtest.spec import TestSpec
-from maestro_engine.market.bars import Ints
+from maestro_engine.data.bars import Ints
 
 Records = npt.NDArray[np.void]
 

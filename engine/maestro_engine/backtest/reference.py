@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from maestro_engine.backtest.book import BOOK
+from maestro_engine.backtest.equity import BOOK
 from maestro_engine.backtest.kernel import run_test
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, Records
 from maestro_engine.backtest.signals import RULES, STOP_MULT, TIMEOUT_BARS, TP_USD, Signals
 from maestro_engine.backtest.trade import Funding, Ledger, Span, Terms
+from maestro_engine.data.bars import Floats
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled
 from maestro_engine.indicators.volatility import wilder_atr
-from maestro_engine.market.bars import Floats
 from maestro_engine.methods.macd_trend import scan
 
 _ATR_BARS = 14

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
 from maestro_engine.indicators.flow import last_sum, ratio
 from maestro_engine.indicators.trend import STRIDE, vhf_at, vhf_by_strides
 from maestro_engine.indicators.volatility import Z_BLOCK, write_atr, write_zscore
-from maestro_engine.market.bars import Floats, Ints
 
 ATRZ_BARS = 288
 """Length of the trailing window in which the ATR's z-score stands: a day of 5-minute bars."""

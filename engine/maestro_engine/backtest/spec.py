@@ -9,7 +9,7 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
-from maestro_engine.market.bars import Ints
+from maestro_engine.data.bars import Ints
 from maestro_protocol.errors import ConfigError, ParameterError
 from maestro_protocol.space import Value
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine.backtest.book import settle
+from maestro_engine.backtest.equity import settle
 from maestro_engine.backtest.records import ExitReason, Records, Row
 from maestro_engine.backtest.spec import Costs, Sizing
+from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined
-from maestro_engine.market.bars import Floats, Ints
 
 _BPS = 1e-4
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from maestro_engine.data.timeframes import TIMEFRAMES
 from maestro_engine.feeds.bitunix.parser import INTERVALS
-from maestro_engine.market.timeframes import TIMEFRAMES
 
 
 class SourceFacts(Struct, frozen=True):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from maestro_engine.data.bars import Floats
 from maestro_engine.indicators.compiled import compiled, inlined
-from maestro_engine.indicators.instructions import fma
-from maestro_engine.market.bars import Floats
+from maestro_engine.indicators.intrinsics import fma
 
 
 class Decay(NamedTuple):

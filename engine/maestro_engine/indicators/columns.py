@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine.market.bars import Bars, Floats
+from maestro_engine.data.bars import Bars, Floats
 
 _NONE: Floats = np.empty(0)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.compiled import compiled, inlined
-from maestro_engine.indicators.instructions import LANES, above, at_least, at_most, below, lowest
-from maestro_engine.market.bars import Floats, Ints
+from maestro_engine.indicators.intrinsics import LANES, above, at_least, at_most, below, lowest
 
 BLOCK = 512
 """Bars that are taken through one step after another, so that what is between the steps stays at hand."""

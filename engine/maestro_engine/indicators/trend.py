@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from maestro_engine.data.bars import Floats
 from maestro_engine.indicators.compiled import compiled, inlined, kernel
 from maestro_engine.indicators.flow import last_sum, ratio
-from maestro_engine.market.bars import Floats
 
 
 @kernel

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from maestro_engine.data.bars import Floats
 from maestro_engine.indicators.averages import averaged, decay
 from maestro_engine.indicators.compiled import compiled, inlined, kernel
 from maestro_engine.indicators.crossing import BLOCK
-from maestro_engine.market.bars import Floats
 
 Z_BLOCK = BLOCK
 """Values of a z-score that are taken through one step after another."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.averages import Macd, macd, macd_begun, macd_line
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
 from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line, steadied
-from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
 

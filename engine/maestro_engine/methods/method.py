@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
 
+from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled
-from maestro_engine.market.bars import Floats, Ints
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.space import ParameterSpec, Value
 

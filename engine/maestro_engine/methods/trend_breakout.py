@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
 from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line
 from maestro_engine.indicators.trend import highest
-from maestro_engine.market.bars import Floats, Ints
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
 

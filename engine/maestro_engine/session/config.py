@@ -11,7 +11,7 @@ from pydantic import Field
 from maestro_engine import methods
 from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.port import interval_ms
-from maestro_engine.risk.limits import RiskLimits
+from maestro_engine.trading.risk.limits import RiskLimits
 from maestro_protocol.base import Frozen, Name
 from maestro_protocol.config import Costs, RunConfig, Timeframe
 from maestro_protocol.errors import ConfigError

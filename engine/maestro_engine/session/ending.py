@@ -13,7 +13,7 @@ from maestro_engine.session.evidence.metrics import Metrics
 from maestro_engine.session.evidence.report import FinalReport, LimitUse
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.trading.trader import Trader
-from maestro_engine.venue.money import exact
+from maestro_engine.trading.venue.money import exact
 
 PENDING_S = 2.0
 """Fills that are under way are waited for so long."""

@@ -9,10 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from maestro_engine.account.margin import MarginTable, table_for
-from maestro_engine.account.perpetual import PerpetualAccount
 from maestro_engine.feeds.port import Place
-from maestro_engine.risk.guard import RiskGuard, Trip
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.audit import Audit
 from maestro_engine.session.evidence.records import MarginBrackets, SystemState
@@ -22,8 +19,11 @@ from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
-from maestro_engine.venue.orders import Instrument
-from maestro_engine.venue.state import Plain
+from maestro_engine.trading.account.margin import MarginTable, table_for
+from maestro_engine.trading.account.perpetual import PerpetualAccount
+from maestro_engine.trading.risk.guard import RiskGuard, Trip
+from maestro_engine.trading.venue.orders import Instrument
+from maestro_engine.trading.venue.state import Plain
 from maestro_protocol.errors import DataError
 
 

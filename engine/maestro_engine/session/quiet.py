@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from maestro_engine.market.bars import Bars
-from maestro_engine.risk.breakers import DAY_MS
-from maestro_engine.risk.guard import DAILY_LOSS, DRAWDOWN
+from maestro_engine.data.bars import Bars
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import decimal
-from maestro_engine.venue.orders import OrderType
+from maestro_engine.trading.risk.breakers import DAY_MS
+from maestro_engine.trading.risk.guard import DAILY_LOSS, DRAWDOWN
+from maestro_engine.trading.venue.orders import OrderType
 
 MARGIN_USD = 0.01
 """So much earlier than a breaker each bar is looked at: floats find what to pass over, decimals what happens."""

@@ -28,12 +28,10 @@ from maestro_engine.backtest import (
     signals_on,
     simulate_batch,
 )
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.timeframes import name_of
 from maestro_engine.feeds.port import Kline
-from maestro_engine.figures import Figures
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.timeframes import name_of
-from maestro_engine.risk.breakers import DAY_MS
-from maestro_engine.risk.guard import CLEARABLE
+from maestro_engine.metrics.calculator import Figures
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence.audit import Audit
@@ -45,8 +43,10 @@ from maestro_engine.session.quiet import Quiet
 from maestro_engine.session.trading.strategy import Intent, Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import LARGEST_QTY, bar_of, decimal
-from maestro_engine.venue.money import CENT, ZERO, grid
-from maestro_engine.venue.orders import Instrument
+from maestro_engine.trading.risk.breakers import DAY_MS
+from maestro_engine.trading.risk.guard import CLEARABLE
+from maestro_engine.trading.venue.money import CENT, ZERO, grid
+from maestro_engine.trading.venue.orders import Instrument
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import DataRef, RunConfig, Timeframe, WindowRef
 from maestro_protocol.errors import DataError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maestro_engine.account.margin import MarginTable
 from maestro_engine.feeds.port import Clock, Feed
 from maestro_engine.session.safety.watchdog import Limits, rss_bytes
+from maestro_engine.trading.account.margin import MarginTable
 
 
 def _never() -> bool:

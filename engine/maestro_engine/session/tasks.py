@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from maestro_engine.feeds.clock import ReceiveStamps, sleep_or_away
 from maestro_engine.feeds.port import BookTicker, Event, Feed, FeedStatus, Kline
-from maestro_engine.risk.guard import ERRORS
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
 from maestro_engine.session.evidence import records
@@ -20,6 +19,7 @@ from maestro_engine.session.opening import Opened
 from maestro_engine.session.safety.controls import Controls
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.trading.trader import Trader
+from maestro_engine.trading.risk.guard import ERRORS
 from maestro_protocol.errors import DataError, MaestroError
 
 HEARTBEAT_S = 1.0

@@ -20,6 +20,7 @@ from maestro_protocol.messages.campaign import (
 )
 from maestro_protocol.messages.events import BatchFinished, ScoreEvent, TradeEvent
 from maestro_protocol.messages.gate import GateDecided, GateRequest, GateVote
+from maestro_protocol.messages.legacy_keys import typed
 from maestro_protocol.messages.plan import (
     Critique,
     ModelCalled,
@@ -31,7 +32,6 @@ from maestro_protocol.messages.plan import (
     RunConfigDraft,
     SegmentPlan,
 )
-from maestro_protocol.messages.portuguese import typed
 from maestro_protocol.messages.report import Briefing, SegmentFinished
 from maestro_protocol.messages.work import TaskAssigned, TaskSpec
 

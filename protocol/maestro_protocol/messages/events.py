@@ -7,7 +7,7 @@ from typing import Literal
 from maestro_protocol.base import Frozen, Line, Money, UtcMs
 from maestro_protocol.config import Phase, Timeframe
 from maestro_protocol.ids import Id, RunId
-from maestro_protocol.messages.portuguese import Heard
+from maestro_protocol.messages.legacy_keys import Heard
 
 Side = Literal["long", "short"]
 ExitReason = Literal["stop", "target", "timeout", "end"]

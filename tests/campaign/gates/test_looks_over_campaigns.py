@@ -29,9 +29,9 @@ from maestro.wiring import workspace
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
 from maestro.wiring.replays import replay_campaign
 from maestro.wiring.studies import calibrate
-from maestro_engine.judging.judge import CampaignJudge
-from maestro_engine.market.resample import resample
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.resample import resample
+from maestro_engine.data.simulators.regimes import simulate_bars
+from maestro_engine.inference.evaluation.judge import CampaignJudge
 from maestro_protocol.errors import MaestroError
 from maestro_protocol.messages.campaign import CampaignConfig, HoldoutOpened, LooksCounted, Verdict
 from maestro_protocol.messages.gate import GateDecided, GateRequest

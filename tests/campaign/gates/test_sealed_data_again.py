@@ -11,7 +11,7 @@ from campaign_support import conduct, settings_in, small_config
 from gate_support import people, vote
 
 from maestro.settings import Settings
-from maestro.wiring.reopening import reopen_campaign
+from maestro.wiring.holdout_reopen import reopen_campaign
 from maestro.wiring.replays import read_journal, replay_campaign
 from maestro_protocol.errors import GateRefused, UsageError
 from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, TrialRecorded, Verdict

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
-from maestro_engine.account.perpetual import PerpetualAccount
-from maestro_engine.venue.events import Fill, Liquidity
-from maestro_engine.venue.orders import Side
+from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.trading.account.perpetual import PerpetualAccount
+from maestro_engine.trading.venue.events import Fill, Liquidity
+from maestro_engine.trading.venue.orders import Side
 from maestro_protocol.errors import ConfigError, DataError
 
 TABLES = {"BTCUSDT": MarginTable(BTCUSDT_BRACKETS)}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from maestro_engine.account.cash import CashAccount
-from maestro_engine.venue.events import Fill, Liquidity, OrderSubmitted
-from maestro_engine.venue.lifecycle import submitted
-from maestro_engine.venue.orders import Order, OrderType, Side
+from maestro_engine.trading.account.cash import CashAccount
+from maestro_engine.trading.venue.events import Fill, Liquidity, OrderSubmitted
+from maestro_engine.trading.venue.lifecycle import submitted
+from maestro_engine.trading.venue.orders import Order, OrderType, Side
 from maestro_protocol.errors import DataError
 
 START = Decimal(1_000)

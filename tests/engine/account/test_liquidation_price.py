@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.account.margin import (
+from maestro_engine.trading.account.margin import (
     BTCUSDT_BRACKETS,
     MarginTable,
     MarginTier,

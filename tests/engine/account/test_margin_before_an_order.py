@@ -7,11 +7,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
-from maestro_engine.account.perpetual import PerpetualAccount
-from maestro_engine.venue.events import Fill, Liquidity, OrderSubmitted
-from maestro_engine.venue.lifecycle import OrderState, submitted
-from maestro_engine.venue.orders import Order, OrderType, Side
+from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.trading.account.perpetual import PerpetualAccount
+from maestro_engine.trading.venue.events import Fill, Liquidity, OrderSubmitted
+from maestro_engine.trading.venue.lifecycle import OrderState, submitted
+from maestro_engine.trading.venue.orders import Order, OrderType, Side
 
 TABLES = {"BTCUSDT": MarginTable(BTCUSDT_BRACKETS)}
 PRICE = Decimal(50_000)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from maestro_engine.account.margin import read_brackets, table_for
+from maestro_engine.trading.account.margin import read_brackets, table_for
 from maestro_protocol.errors import ConfigError
 
 

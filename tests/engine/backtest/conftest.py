@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from maestro_engine.backtest import Window
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 
 Generated = Callable[..., Bars]
 

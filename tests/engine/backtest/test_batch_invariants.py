@@ -17,7 +17,7 @@ from maestro_engine.backtest import (
     period_pnl,
     simulate_batch,
 )
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 from maestro_protocol.errors import ParameterError
 
 NAMES = tuple(method.name for method in methods.all_methods())

@@ -6,7 +6,7 @@ import pytest
 
 SCRIPT = """
 from maestro_engine.backtest import Costs, TestSpec, Window, simulate_batch
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 rng = np.random.default_rng(1)
 close = 100.0 * np.exp(np.cumsum(rng.standard_normal(900)) * 0.002)
 opened = np.r_[100.0, close[:-1]]

@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from idle_loop import idle_clock, pytest_asyncio_loop_factories  # noqa: F401 - the latter is a hook
 
 from maestro_engine.feeds.binance.client import binance_feed
-from maestro_engine.feeds.exchange.faults import Fault
-from maestro_engine.feeds.exchange.server import Exchange, serve
-from maestro_engine.feeds.exchange.tape import SimTape, Tape
 from maestro_engine.feeds.live.feed import LiveFeed
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Subscription
 from maestro_engine.feeds.sim import SimSettings
+from maestro_engine.testing.exchange_server.faults import Fault
+from maestro_engine.testing.exchange_server.server import Exchange, serve
+from maestro_engine.testing.exchange_server.tape import SimTape, Tape
 
 ALL = (
     Subscription("BTCUSDT", "trade"),

@@ -16,21 +16,21 @@ import pytest
 from feeds_support import assert_candles_complete, closed, states, until
 from idle_loop import idle_clock
 
+from maestro_engine.data.timeframes import TIMEFRAMES
 from maestro_engine.feeds.binance.client import binance_feed, stream_name
 from maestro_engine.feeds.binance.parser import BinanceParser
 from maestro_engine.feeds.bitunix.client import bitunix_feed, channel
 from maestro_engine.feeds.bitunix.parser import BitunixParser
-from maestro_engine.feeds.exchange.faults import Fault
-from maestro_engine.feeds.exchange.server import serve
-from maestro_engine.feeds.exchange.tape import SimTape
 from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import BookTicker, FeedStatus, Stream, Subscription, Ticker, Trade, Witnessed
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_engine.feeds.sim import SimSettings
-from maestro_engine.market.timeframes import TIMEFRAMES
 from maestro_engine.session.places import CARRIED
+from maestro_engine.testing.exchange_server.faults import Fault
+from maestro_engine.testing.exchange_server.server import serve
+from maestro_engine.testing.exchange_server.tape import SimTape
 from maestro_protocol.errors import ConfigError, DataError
 
 LIMITS = WatchLimits(stale_s=8.0, ping_s=5.0, pong_s=20.0, grace_s=2.0)

@@ -17,8 +17,6 @@ from feeds_support import (
 )
 
 from maestro_engine.feeds.binance.parser import BinanceParser
-from maestro_engine.feeds.exchange.faults import Fault
-from maestro_engine.feeds.exchange.tape import RecordedTape, SimTape, invented_history
 from maestro_engine.feeds.port import (
     BookTicker,
     Event,
@@ -31,6 +29,8 @@ from maestro_engine.feeds.port import (
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_engine.feeds.sim import SimSettings, Simulation
+from maestro_engine.testing.exchange_server.faults import Fault
+from maestro_engine.testing.exchange_server.tape import RecordedTape, SimTape, invented_history
 from maestro_protocol.errors import DataError
 
 

@@ -13,8 +13,6 @@ from feeds_support import (
     until_state,
 )
 
-from maestro_engine.feeds.exchange.faults import Fault
-from maestro_engine.feeds.exchange.tape import SimTape
 from maestro_engine.feeds.port import (
     BookTicker,
     DepthSnapshot,
@@ -23,6 +21,8 @@ from maestro_engine.feeds.port import (
     Trade,
 )
 from maestro_engine.feeds.sim import SimSettings
+from maestro_engine.testing.exchange_server.faults import Fault
+from maestro_engine.testing.exchange_server.tape import SimTape
 from maestro_protocol.errors import DataError
 
 

@@ -16,7 +16,7 @@ from maestro_engine.feeds.book import LocalBook
 from maestro_engine.feeds.candles import CandleMaker, fold
 from maestro_engine.feeds.clock import ReceiveStamps, SuppliedClock, VirtualClock
 from maestro_engine.feeds.live.backoff import Backoff, ReconnectPolicy
-from maestro_engine.feeds.live.line import LineSpec
+from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.timesync import TimeGuard, TimeSample, best_offset_ms
 from maestro_engine.feeds.live.watchdog import Watchdog, WatchLimits
 from maestro_engine.feeds.port import Counters, DepthUpdate, Kline, Trade, interval_ms

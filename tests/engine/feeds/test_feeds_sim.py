@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maestro_engine.feeds.clock import ReceiveStamps, SuppliedClock, VirtualClock
-from maestro_engine.feeds.exchange.faults import Fault, read_plan
 from maestro_engine.feeds.port import (
     DepthSnapshot,
     DepthUpdate,
@@ -24,6 +23,7 @@ from maestro_engine.feeds.port import (
     Subscription,
 )
 from maestro_engine.feeds.sim import SimFeed, SimSettings, Simulation
+from maestro_engine.testing.exchange_server.faults import Fault, read_plan
 from maestro_protocol.errors import ConfigError
 
 

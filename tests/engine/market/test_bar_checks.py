@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.checks import examine
-from maestro_engine.market.files.columns import RawBars
-from maestro_engine.market.findings import STRICT, CheckPolicy, DataReport, Outcome
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.checks import examine
+from maestro_engine.data.findings import STRICT, CheckPolicy, DataReport, Outcome
+from maestro_engine.data.readers.column_names import RawBars
+from maestro_engine.data.simulators.regimes import simulate_bars
 
 N = 400
 CLEAN = simulate_bars("noise", seed=11, n=N)

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.files import tables, texts
-from maestro_engine.market.readers import load_bars, read_bars, symbol_of
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.loading import load_bars, read_bars, symbol_of
+from maestro_engine.data.readers import arrow_reader, csv_reader
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.errors import DataError
 
 HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote,ignore"
@@ -90,7 +90,7 @@ def test_every_form_of_a_csv_gives_the_same_bars(tmp_path: Path, form: str) -> N
 
 
 def test_parquet_written_and_read_gives_the_same_bars(tmp_path: Path) -> None:
-    tables.write_parquet(BARS, tmp_path / "bars.parquet")
+    arrow_reader.write_parquet(BARS, tmp_path / "bars.parquet")
     bars = read_bars(tmp_path / "bars.parquet", symbol="ETHUSDT")
     assert bars.digest == BARS.digest
     assert bars.symbol == "ETHUSDT"
@@ -245,14 +245,14 @@ def test_a_parquet_file_cut_short_or_of_wrong_types_is_refused(tmp_path: Path) -
 def test_too_many_bytes_or_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = tmp_path / "bomb.csv.gz"
     packed.write_bytes(gzip.compress(rows(BARS).encode() + b"\n" * 3_000_000))
-    monkeypatch.setattr(texts, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(csv_reader, "MAX_BYTES", 1_000_000)
     with pytest.raises(DataError, match="over 1,000,000 bytes unpacked"):
         read_bars(packed)
-    monkeypatch.setattr(texts, "MAX_ROWS", 100)
+    monkeypatch.setattr(csv_reader, "MAX_ROWS", 100)
     (tmp_path / "long.csv").write_text(rows(BARS))
     with pytest.raises(DataError, match="over 100 rows"):
         read_bars(tmp_path / "long.csv")
-    monkeypatch.setattr(tables, "MAX_ROWS", 100)
+    monkeypatch.setattr(arrow_reader, "MAX_ROWS", 100)
     with pytest.raises(DataError, match="300 rows; at most 100"):
         read_bars(parquet(tmp_path / "x.parquet"))
 
@@ -321,7 +321,7 @@ def test_a_damaged_csv_is_refused_or_read(content: bytes, at: int, rubbish: byte
 @given(st.integers(0, 10**6), st.binary(min_size=1, max_size=9))
 def test_damaged_parquet_is_refused_or_read(at: int, rubbish: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        tables.write_parquet(BARS, Path(folder) / "x")
+        arrow_reader.write_parquet(BARS, Path(folder) / "x")
         content = (Path(folder) / "x").read_bytes()
     at %= len(content)
     refused_or_read(content[:at] + rubbish + content[at + len(rubbish) :])

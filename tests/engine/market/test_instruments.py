@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.market.instruments import Instrument, parse_instrument
+from maestro_engine.data.instruments import Instrument, parse_instrument
 from maestro_protocol.errors import DataError
 
 BTC = Instrument("BTCUSDT", "usdm", Decimal("0.10"), Decimal("0.001"), Decimal("0.002"), Decimal(10))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maestro_engine.market.families import SIZES, Family, family_bars
+from maestro_engine.data.simulators.families import SIZES, Family, family_bars
 from maestro_protocol.errors import ParameterError
 
 FAMILIES: list[Family] = list(SIZES)

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.digest import sealed
-from maestro_engine.market.faults.clock import clock_change, close_time_offset, to_utc
-from maestro_engine.market.faults.funding import UNITS
-from maestro_engine.market.findings import CheckPolicy, DataReport, Finding
-from maestro_engine.market.readers import check_file, load_bars
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.digest import sealed
+from maestro_engine.data.faults.clock import clock_change, close_time_offset, to_utc
+from maestro_engine.data.faults.funding import UNITS
+from maestro_engine.data.findings import CheckPolicy, DataReport, Finding
+from maestro_engine.data.loading import check_file, load_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.errors import DataError, UsageError
 
 CASES = Path(__file__).parents[4] / "shared" / "cases" / "data"

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maestro_engine.market.files import tables
-from maestro_engine.market.findings import CheckPolicy
-from maestro_engine.market.readers import check_file, load_bars
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.findings import CheckPolicy
+from maestro_engine.data.loading import check_file, load_bars
+from maestro_engine.data.readers import arrow_reader
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.errors import DataError
 
 BARS = simulate_bars("noise", seed=3, n=300)
@@ -29,7 +29,7 @@ def csv(path: Path) -> Path:
 
 
 def parquet(path: Path) -> Path:
-    tables.write_parquet(BARS, path)
+    arrow_reader.write_parquet(BARS, path)
     return path
 
 
@@ -96,7 +96,7 @@ def test_reading_apart_keeps_arrow_out_of_this_process(tmp_path: Path) -> None:
     path = parquet(tmp_path / "BTCUSDT.parquet")
     script = (
         "import pathlib, sys\n"
-        "from maestro_engine.market.readers import load_bars\n"
+        "from maestro_engine.data.loading import load_bars\n"
         "assert len(load_bars(pathlib.Path(sys.argv[1]), apart=True)[0]) == 300\n"
         "print('pyarrow' in sys.modules)\n"
     )

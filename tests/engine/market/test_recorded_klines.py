@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maestro_engine.market.readers import load_bars, read_bars
-from maestro_engine.market.resample import resample
+from maestro_engine.data.loading import load_bars, read_bars
+from maestro_engine.data.resample import resample
 
 KLINES = {
     "binance_spot_BTCUSDT_1m_2026-03_2026-04": ("BTCUSDT", "1m", 87_840, True),
@@ -60,7 +60,7 @@ def test_loading_bars_imports_neither_pandas_nor_scipy_nor_numba(market_data: Pa
     # Each takes longer to import than the file to read; a fresh process tells what is really imported.
     script = (
         "import pathlib, sys\n"
-        "from maestro_engine.market.readers import load_bars\n"
+        "from maestro_engine.data.loading import load_bars\n"
         "load_bars(pathlib.Path(sys.argv[1]))\n"
         "print({'pandas', 'scipy', 'numba', 'pyarrow.compute'} & set(sys.modules))\n"
     )

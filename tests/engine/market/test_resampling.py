@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.market.resample import resample
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.resample import resample
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.errors import DataError, ParameterError
 
 MINUTE, MIDNIGHT = 60_000, 1_735_689_600_000

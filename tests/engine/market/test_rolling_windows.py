@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.market.windows import rolling_windows
+from maestro_engine.data.windows import rolling_windows
 from maestro_protocol.errors import DataError, ParameterError
 
 DAY = 86_400_000

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maestro_engine.market.bars import Bars, Floats
-from maestro_engine.market.checks import examine
-from maestro_engine.market.files.columns import RawBars
-from maestro_engine.market.findings import STRICT
-from maestro_engine.market.simulate import RULE_BARS, Kind, planted_rule_returns, simulate_bars
+from maestro_engine.data.bars import Bars, Floats
+from maestro_engine.data.checks import examine
+from maestro_engine.data.findings import STRICT
+from maestro_engine.data.readers.column_names import RawBars
+from maestro_engine.data.simulators.regimes import RULE_BARS, Kind, planted_rule_returns, simulate_bars
 from maestro_protocol.errors import ParameterError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from maestro_engine import methods
+from maestro_engine.data.bars import Bars
 from maestro_engine.indicators.columns import columns_of
 from maestro_engine.indicators.crossing import BLOCK
-from maestro_engine.market.bars import Bars
 from maestro_protocol.errors import ParameterError, UnknownKey
 
 pd = pytest.importorskip("pandas")

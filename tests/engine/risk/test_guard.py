@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from maestro_engine.risk.checks import Approved, Exposure, Rejected, TradePlan, bracket_plan
-from maestro_engine.risk.guard import RiskGuard
-from maestro_engine.risk.killswitch import KillSource
-from maestro_engine.risk.limits import RiskLimits
-from maestro_engine.venue.orders import Order, OrderType, Side
+from maestro_engine.trading.risk.checks import Approved, Exposure, Rejected, TradePlan, bracket_plan
+from maestro_engine.trading.risk.guard import RiskGuard
+from maestro_engine.trading.risk.killswitch import KillSource
+from maestro_engine.trading.risk.limits import RiskLimits
+from maestro_engine.trading.venue.orders import Order, OrderType, Side
 from maestro_protocol.errors import DataError, GateRefused, LimitExceeded, UnknownKey
 
 DAY = 86_400_000

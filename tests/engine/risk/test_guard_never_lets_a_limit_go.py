@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from maestro_engine.risk.checks import Approved, Exposure, TradePlan
-from maestro_engine.risk.guard import RiskGuard
-from maestro_engine.risk.killswitch import KillSource
-from maestro_engine.risk.limits import RiskLimits
-from maestro_engine.venue.orders import Order, OrderType, Side
+from maestro_engine.trading.risk.checks import Approved, Exposure, TradePlan
+from maestro_engine.trading.risk.guard import RiskGuard
+from maestro_engine.trading.risk.killswitch import KillSource
+from maestro_engine.trading.risk.limits import RiskLimits
+from maestro_engine.trading.venue.orders import Order, OrderType, Side
 
 DAY = 86_400_000
 SMALL = st.decimals("0.01", "3", places=2)

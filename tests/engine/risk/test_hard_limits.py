@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.risk import limits as hard
-from maestro_engine.risk.limits import RiskLimits
+from maestro_engine.trading.risk import limits as hard
+from maestro_engine.trading.risk.limits import RiskLimits
 from maestro_protocol.errors import ConfigError, UnknownKey
 
 NAMES = [field.name for field in fields(RiskLimits)]

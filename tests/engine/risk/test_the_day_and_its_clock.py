@@ -7,9 +7,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.risk.breakers import DAY_MS
-from maestro_engine.risk.guard import DAILY_LOSS, RiskGuard
-from maestro_engine.risk.limits import RiskLimits
+from maestro_engine.trading.risk.breakers import DAY_MS
+from maestro_engine.trading.risk.guard import DAILY_LOSS, RiskGuard
+from maestro_engine.trading.risk.limits import RiskLimits
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2
 EQUITY = Decimal(10_000)

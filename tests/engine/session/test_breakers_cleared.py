@@ -29,7 +29,7 @@ from maestro_engine.session.safety import state as saving
 from maestro_engine.session.safety.controls import Clearing, Controls, send_clearing
 from maestro_engine.session.safety.lock import AlreadyRunning, SessionLock, holder
 from maestro_engine.session.safety.state import StateFile
-from maestro_engine.venue.orders import Instrument
+from maestro_engine.trading.venue.orders import Instrument
 from maestro_protocol.errors import LimitExceeded, Refused, UnknownKey, UsageError
 
 TIGHT = {"limits": {"max_drawdown_fraction": "0.0001"}}

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
-from maestro_engine.account.perpetual import PerpetualAccount
 from maestro_engine.feeds.port import BookTicker
-from maestro_engine.risk.guard import RiskGuard
-from maestro_engine.risk.killswitch import KillSource
-from maestro_engine.risk.limits import RiskLimits
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.trading.desk import Desk
-from maestro_engine.venue.orders import Instrument, Side
+from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.trading.account.perpetual import PerpetualAccount
+from maestro_engine.trading.risk.guard import RiskGuard
+from maestro_engine.trading.risk.killswitch import KillSource
+from maestro_engine.trading.risk.limits import RiskLimits
+from maestro_engine.trading.venue.orders import Instrument, Side
 from maestro_protocol.config import Costs
 from maestro_protocol.errors import DataError
 

@@ -15,12 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maestro_engine.backtest import Costs, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.loading import load_bars
+from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_engine.feeds.port import Counters, Filters, Kline
-from maestro_engine.figures import Figures
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.readers import load_bars
-from maestro_engine.market.simulate import simulate_bars
-from maestro_engine.risk.breakers import DAY_MS, DayLoss, Drawdown, Streak
+from maestro_engine.metrics.calculator import Figures
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session import runs
 from maestro_engine.session.config import SessionConfig
@@ -30,6 +29,7 @@ from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
+from maestro_engine.trading.risk.breakers import DAY_MS, DayLoss, Drawdown, Streak
 from maestro_protocol import config as protocol
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
 from maestro_protocol.messages.events import TradeEvent

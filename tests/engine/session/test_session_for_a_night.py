@@ -13,9 +13,9 @@ from idle_loop import idle_clock
 
 from maestro_engine.feeds.binance.client import binance_replay
 from maestro_engine.feeds.clock import VirtualClock
-from maestro_engine.feeds.exchange.tape import invented_history
 from maestro_engine.feeds.recording import Recording
 from maestro_engine.session.evidence.verify import verify
+from maestro_engine.testing.exchange_server.tape import invented_history
 
 NIGHT = """
     import asyncio, sys

@@ -11,9 +11,6 @@ from idle_loop import idle_clock
 from msgspec.structs import replace
 
 from maestro_engine.feeds.binance.client import binance_feed
-from maestro_engine.feeds.exchange.faults import Fault
-from maestro_engine.feeds.exchange.server import serve
-from maestro_engine.feeds.exchange.tape import SimTape
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Event, Kline, Subscription
 from maestro_engine.feeds.sim import SimSettings
@@ -21,6 +18,9 @@ from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.verify import verify
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.testing.exchange_server.faults import Fault
+from maestro_engine.testing.exchange_server.server import serve
+from maestro_engine.testing.exchange_server.tape import SimTape
 from maestro_protocol.errors import DataError
 
 STREAMS = [

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from maestro_engine.figures import Figures
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.simulate import simulate_bars
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.simulators.regimes import simulate_bars
+from maestro_engine.metrics.calculator import Figures
 from maestro_engine.session.runs import SessionRunner
-from maestro_engine.venue.money import DIGITS, adverse, grid
+from maestro_engine.trading.venue.money import DIGITS, adverse, grid
 from maestro_protocol.config import DataRef, RunConfig, Sizing, WindowRef
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
 from maestro_protocol.values import as_params

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from maestro_engine.stats.bootstrap import block_length, intervals, positive_mean_p, sharpe_upper, stationary_indices
-from maestro_engine.stats.sharpe import sharpe
+from maestro_engine.inference.statistics.bootstrap import (
+    block_length,
+    intervals,
+    positive_mean_p,
+    sharpe_upper,
+    stationary_indices,
+)
+from maestro_engine.inference.statistics.sharpe import sharpe
 from maestro_protocol.errors import UsageError
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from maestro_engine.stats.effective import cluster, effective_trials, independent_equivalent
-from maestro_engine.stats.sharpe import deflated_sharpe, expected_maximum_sharpe, sharpes
+from maestro_engine.inference.statistics.effective import cluster, effective_trials, independent_equivalent
+from maestro_engine.inference.statistics.sharpe import deflated_sharpe, expected_maximum_sharpe, sharpes
 
 
 def blocks(rng: np.random.Generator, periods: int, families: int, members: int, noise: float) -> np.ndarray:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maestro_engine.stats.pbo import pbo
-from maestro_engine.stats.sharpe import sharpes
+from maestro_engine.inference.statistics.pbo import pbo
+from maestro_engine.inference.statistics.sharpe import sharpes
 from maestro_protocol.errors import UsageError
 
 

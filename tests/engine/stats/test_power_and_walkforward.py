@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from maestro_engine.stats.power import detectable_sharpe, periods_needed, power_of
-from maestro_engine.stats.sharpe import minimum_track_record, psr_of
-from maestro_engine.stats.walkforward import Fold, efficiency
+from maestro_engine.inference.statistics.power import detectable_sharpe, periods_needed, power_of
+from maestro_engine.inference.statistics.sharpe import minimum_track_record, psr_of
+from maestro_engine.inference.statistics.walkforward import Fold, efficiency
 from maestro_protocol.errors import UsageError
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.stats.sequential import Direction, SequentialTest, streak, streak_probability
+from maestro_engine.inference.statistics.sequential import Direction, SequentialTest, streak, streak_probability
 from maestro_protocol.errors import DataError, UsageError
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]

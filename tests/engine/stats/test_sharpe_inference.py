@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.stats.sharpe import (
+from maestro_engine.inference.statistics.sharpe import (
     annualise,
     deflated_sharpe,
     expected_maximum,

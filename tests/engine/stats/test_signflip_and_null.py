@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.stats.null import null_test, random_entries, upper_bound
-from maestro_engine.stats.signflip import overlapping, sign_flip
+from maestro_engine.inference.statistics.null import null_test, random_entries, upper_bound
+from maestro_engine.inference.statistics.signflip import overlapping, sign_flip
 from maestro_protocol.errors import UsageError
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.stats.bootstrap import positive_mean_p, sharpe_upper
-from maestro_engine.stats.effective import effective_trials
-from maestro_engine.stats.null import null_test
-from maestro_engine.stats.pbo import pbo
-from maestro_engine.stats.sharpe import deflated_sharpe, moments, sharpe, sharpes
-from maestro_engine.stats.standards import Answer, Evidence, Reason, Search, Thresholds
-from maestro_engine.stats.verdict import Verdict, combined_p, decide, holm
+from maestro_engine.inference.evaluation.verdict import Verdict, combined_p, decide, holm
+from maestro_engine.inference.statistics.bootstrap import positive_mean_p, sharpe_upper
+from maestro_engine.inference.statistics.effective import effective_trials
+from maestro_engine.inference.statistics.null import null_test
+from maestro_engine.inference.statistics.pbo import pbo
+from maestro_engine.inference.statistics.sharpe import deflated_sharpe, moments, sharpe, sharpes
+from maestro_engine.inference.statistics.standards import Answer, Evidence, Reason, Search, Thresholds
 from maestro_protocol.errors import UsageError
 
 STRONG = Evidence(

@@ -7,11 +7,11 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from maestro_engine.venue.bar_matching import BarMatching
-from maestro_engine.venue.effects.fees import NotionalFees
-from maestro_engine.venue.effects.latency import ConstantLatency
-from maestro_engine.venue.effects.slippage import BpsSlippage
-from maestro_engine.venue.events import (
+from maestro_engine.trading.venue.bar_matching import BarMatching
+from maestro_engine.trading.venue.effects.fees import NotionalFees
+from maestro_engine.trading.venue.effects.latency import ConstantLatency
+from maestro_engine.trading.venue.effects.slippage import BpsSlippage
+from maestro_engine.trading.venue.events import (
     Fill,
     Liquidity,
     OrderAccepted,
@@ -19,9 +19,9 @@ from maestro_engine.venue.events import (
     OrderRejected,
     OrderSubmitted,
 )
-from maestro_engine.venue.exchange import PaperExchange
-from maestro_engine.venue.market import Bar, Trade
-from maestro_engine.venue.orders import Instrument, Order, OrderType, Side, TimeInForce
+from maestro_engine.trading.venue.exchange import PaperExchange
+from maestro_engine.trading.venue.market import Bar, Trade
+from maestro_engine.trading.venue.orders import Instrument, Order, OrderType, Side, TimeInForce
 
 BUY, SELL = Side.BUY, Side.SELL
 ONE = Decimal(1)

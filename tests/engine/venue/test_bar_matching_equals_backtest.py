@@ -9,21 +9,21 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
-from maestro_engine.account.perpetual import PerpetualAccount
 from maestro_engine.backtest.batch import simulate_batch
 from maestro_engine.backtest.records import ExitReason
 from maestro_engine.backtest.spec import Costs, Forced, Sizing, TestSpec, Window
-from maestro_engine.market.bars import Bars
-from maestro_engine.venue.bar_matching import BarMatching
-from maestro_engine.venue.effects.fees import NotionalFees
-from maestro_engine.venue.effects.latency import ConstantLatency
-from maestro_engine.venue.effects.slippage import BpsSlippage
-from maestro_engine.venue.events import Fill
-from maestro_engine.venue.exchange import PaperExchange
-from maestro_engine.venue.market import Bar
-from maestro_engine.venue.orders import Instrument, Order, OrderType, Side
-from maestro_engine.venue.tracker import OrderTracker
+from maestro_engine.data.bars import Bars
+from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.trading.account.perpetual import PerpetualAccount
+from maestro_engine.trading.venue.bar_matching import BarMatching
+from maestro_engine.trading.venue.effects.fees import NotionalFees
+from maestro_engine.trading.venue.effects.latency import ConstantLatency
+from maestro_engine.trading.venue.effects.slippage import BpsSlippage
+from maestro_engine.trading.venue.events import Fill
+from maestro_engine.trading.venue.exchange import PaperExchange
+from maestro_engine.trading.venue.market import Bar
+from maestro_engine.trading.venue.orders import Instrument, Order, OrderType, Side
+from maestro_engine.trading.venue.tracker import OrderTracker
 
 STEP = 300_000
 TINY = Decimal("0.00000001")

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.venue.book_matching import BookMatching
-from maestro_engine.venue.effects.fees import NotionalFees
-from maestro_engine.venue.effects.latency import ConstantLatency
-from maestro_engine.venue.effects.queue import LogQueue, PowerQueue, QueueModel, RiskAverseQueue
-from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage
-from maestro_engine.venue.events import (
+from maestro_engine.trading.venue.book_matching import BookMatching
+from maestro_engine.trading.venue.effects.fees import NotionalFees
+from maestro_engine.trading.venue.effects.latency import ConstantLatency
+from maestro_engine.trading.venue.effects.queue import LogQueue, PowerQueue, QueueModel, RiskAverseQueue
+from maestro_engine.trading.venue.effects.slippage import BpsSlippage, DepthSlippage
+from maestro_engine.trading.venue.events import (
     CancelRequested,
     Fill,
     Liquidity,
@@ -24,9 +24,9 @@ from maestro_engine.venue.events import (
     OrderRejected,
     OrderSubmitted,
 )
-from maestro_engine.venue.exchange import PaperExchange
-from maestro_engine.venue.market import BookDelta, BookSnapshot, Quote, Trade
-from maestro_engine.venue.orders import Instrument, Order, OrderType, Side, TimeInForce
+from maestro_engine.trading.venue.exchange import PaperExchange
+from maestro_engine.trading.venue.market import BookDelta, BookSnapshot, Quote, Trade
+from maestro_engine.trading.venue.orders import Instrument, Order, OrderType, Side, TimeInForce
 
 LOT, TICK = Decimal("0.001"), Decimal("0.1")
 BUY, SELL = Side.BUY, Side.SELL

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.venue.effects.fees import NotionalFees, OutcomeFees
-from maestro_engine.venue.effects.latency import ConstantLatency, SampledLatency
-from maestro_engine.venue.effects.queue import LogQueue, PowerQueue, QueueModel, RiskAverseQueue
-from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage, Touch
-from maestro_engine.venue.events import Liquidity
-from maestro_engine.venue.orders import Side
+from maestro_engine.trading.venue.effects.fees import NotionalFees, OutcomeFees
+from maestro_engine.trading.venue.effects.latency import ConstantLatency, SampledLatency
+from maestro_engine.trading.venue.effects.queue import LogQueue, PowerQueue, QueueModel, RiskAverseQueue
+from maestro_engine.trading.venue.effects.slippage import BpsSlippage, DepthSlippage, Touch
+from maestro_engine.trading.venue.events import Liquidity
+from maestro_engine.trading.venue.orders import Side
 from maestro_protocol.errors import ConfigError
 
 MAKER, TAKER = Liquidity.MAKER, Liquidity.TAKER

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from maestro_engine.venue.money import json_of, plain
+from maestro_engine.trading.venue.money import json_of, plain
 
 
 class _Told(Struct):

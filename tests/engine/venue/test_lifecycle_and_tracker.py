@@ -9,7 +9,7 @@ from itertools import permutations
 
 import pytest
 
-from maestro_engine.venue.events import (
+from maestro_engine.trading.venue.events import (
     CancelRequested,
     Fill,
     Liquidity,
@@ -20,9 +20,9 @@ from maestro_engine.venue.events import (
     OrderRejected,
     OrderSubmitted,
 )
-from maestro_engine.venue.lifecycle import LEGAL, Status, advance, submitted
-from maestro_engine.venue.orders import Order, OrderType, Side
-from maestro_engine.venue.tracker import KEEP_CLOSED, OrderTracker
+from maestro_engine.trading.venue.lifecycle import LEGAL, Status, advance, submitted
+from maestro_engine.trading.venue.orders import Order, OrderType, Side
+from maestro_engine.trading.venue.tracker import KEEP_CLOSED, OrderTracker
 from maestro_protocol.errors import DataError
 
 ORDER = Order("a", "X", Side.BUY, OrderType.LIMIT, Decimal(3), Decimal(10))

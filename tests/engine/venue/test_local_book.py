@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.venue.book import LocalBook
-from maestro_engine.venue.market import BookDelta, BookSnapshot, Quote
-from maestro_engine.venue.orders import Side
+from maestro_engine.trading.venue.book import LocalBook
+from maestro_engine.trading.venue.market import BookDelta, BookSnapshot, Quote
+from maestro_engine.trading.venue.orders import Side
 
 LEVELS = st.lists(st.tuples(st.integers(1, 40).map(Decimal), st.integers(0, 5).map(Decimal)), max_size=12)
 

@@ -10,21 +10,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from maestro_engine.account.margin import BTCUSDT_BRACKETS, MarginTable
-from maestro_engine.account.perpetual import PerpetualAccount
-from maestro_engine.venue.bar_matching import BarMatching
-from maestro_engine.venue.book_matching import BookMatching
-from maestro_engine.venue.effects.fees import NotionalFees
-from maestro_engine.venue.effects.latency import SampledLatency
-from maestro_engine.venue.effects.queue import PowerQueue
-from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage
-from maestro_engine.venue.events import CancelRequested, Fill, OrderEvent
-from maestro_engine.venue.exchange import Command, PaperExchange
-from maestro_engine.venue.lifecycle import LEGAL, Status
-from maestro_engine.venue.market import Bar, BookDelta, BookSnapshot, MarketUpdate, Quote, Trade
-from maestro_engine.venue.matching import Matching
-from maestro_engine.venue.orders import Instrument, Order, OrderType, Side, TimeInForce
-from maestro_engine.venue.tracker import OrderTracker
+from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
+from maestro_engine.trading.account.perpetual import PerpetualAccount
+from maestro_engine.trading.venue.bar_matching import BarMatching
+from maestro_engine.trading.venue.book_matching import BookMatching
+from maestro_engine.trading.venue.effects.fees import NotionalFees
+from maestro_engine.trading.venue.effects.latency import SampledLatency
+from maestro_engine.trading.venue.effects.queue import PowerQueue
+from maestro_engine.trading.venue.effects.slippage import BpsSlippage, DepthSlippage
+from maestro_engine.trading.venue.events import CancelRequested, Fill, OrderEvent
+from maestro_engine.trading.venue.exchange import Command, PaperExchange
+from maestro_engine.trading.venue.lifecycle import LEGAL, Status
+from maestro_engine.trading.venue.market import Bar, BookDelta, BookSnapshot, MarketUpdate, Quote, Trade
+from maestro_engine.trading.venue.matching import Matching
+from maestro_engine.trading.venue.orders import Instrument, Order, OrderType, Side, TimeInForce
+from maestro_engine.trading.venue.tracker import OrderTracker
 
 LOT = Decimal("0.001")
 TABLES = {"BTCUSDT": MarginTable(BTCUSDT_BRACKETS)}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import cast
 
-from maestro_protocol.printing import printable
+from maestro_protocol.sanitize import printable
 
 MOST_TOKENS = 1_000_000_000
 """A larger count is no request's, whoever reports it."""

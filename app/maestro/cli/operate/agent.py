@@ -32,10 +32,10 @@ def run(
 ) -> None:
     """Answer the questions that campaigns started with --remote ROLE put to this role, until stopped."""
     from maestro.cli.campaign import settings_with
-    from maestro.cli.thinking import parse_brain
+    from maestro.cli.model_options import parse_brain
+    from maestro.wiring.agent_worker import answer_questions
     from maestro.wiring.brains import ROLES
     from maestro.wiring.gates import tell_on_stderr
-    from maestro.wiring.hired import answer_questions
 
     if role not in ROLES:
         raise UsageError(f"role {role[:40]!r} is not known; choose one of: {', '.join(ROLES)}")

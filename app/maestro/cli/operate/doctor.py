@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli.show import table
+from maestro.cli.output import table
 from maestro.lines import emit, say
 
 if TYPE_CHECKING:
-    from maestro.wiring.upkeep.findings import Checked
+    from maestro.wiring.maintenance.findings import Checked
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")]
@@ -28,7 +28,7 @@ def doctor(
     """Look at everything Maestro stands on. Exit code 1 when something failed; keys are never shown."""
     from maestro.cli.campaign import settings_with
     from maestro.clock import SystemClock
-    from maestro.wiring.upkeep.doctor import examine
+    from maestro.wiring.maintenance.doctor import examine
 
     told = asyncio.run(examine(settings_with(out, bus), SystemClock(), fix))
     well = all(checked.outcome != "failed" for checked in told)
@@ -62,7 +62,7 @@ def clean(
     """Remove what interrupted work left behind: half-written files, scratch folders. Never a campaign."""
     from maestro.cli.campaign import settings_with
     from maestro.clock import SystemClock
-    from maestro.wiring.upkeep.leftovers import clean as clear_away
+    from maestro.wiring.maintenance.leftovers import clean as clear_away
 
     cleaned = asyncio.run(clear_away(settings_with(out), SystemClock(), dry_run))
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from maestro.cli.session import looking, running, steering
+from maestro.cli.session import control, running, status
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Run an unattended paper session, and check its evidence."
@@ -12,11 +12,11 @@ app = typer.Typer(
 for _command in (
     running.run,
     running.plan,
-    looking.status,
-    looking.watch,
-    steering.stop,
-    steering.release,
-    steering.clear,
-    looking.verify,
+    status.status,
+    status.watch,
+    control.stop,
+    control.release,
+    control.clear,
+    status.verify,
 ):
     app.command()(_command)

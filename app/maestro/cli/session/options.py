@@ -23,7 +23,7 @@ def settings_with(out: Path | None) -> Settings:
 
 def way_out(breaker: str) -> str:
     """How a tripped breaker ends: a person clears it, or the day or the session does."""
-    from maestro_engine.risk.guard import CLEARABLE, DAILY_LOSS
+    from maestro_engine.trading.risk.guard import CLEARABLE, DAILY_LOSS
 
     if breaker in CLEARABLE:
         return f"you clear it: maestro session clear {breaker} --why ..."

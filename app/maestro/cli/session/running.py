@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maestro.cli.model_options import Brains, Budget
 from maestro.cli.session.options import Json, Out, RunArg, settings_with, way_out
-from maestro.cli.thinking import Brains, Budget
 from maestro.lines import emit, say, warn
 from maestro_protocol.errors import UsageError
 
@@ -166,7 +166,7 @@ def _run_rounds(
 
 
 def _asked(brain: Sequence[str] | None, budget: Sequence[str] | None, policy: str) -> Asked:
-    from maestro.cli.thinking import parse_brains, parse_budget
+    from maestro.cli.model_options import parse_brains, parse_budget
     from maestro.wiring.live.rounds import Asked
 
     known = _one_of("--policy", policy, ("sequential", "streak"))
@@ -203,7 +203,7 @@ def _shown(port: int | None, chain: Settings | None) -> Generator[tuple[Told, Be
         return
     from maestro.dashboard.board import Board
     from maestro.dashboard.server import Dashboard
-    from maestro.wiring.live.past import rounds_of
+    from maestro.wiring.live.chain_history import rounds_of
 
     board = Board(time.monotonic, None if chain is None else lambda name: rounds_of(chain, name))
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from maestro.control import patcher
 from maestro.control.candidate import Candidate
-from maestro.control.desk import Desk
+from maestro.control.context import Desk
 from maestro.control.learning import measure
 from maestro.control.learning.analyzer import Analyzer
-from maestro.control.learning.changing import Changing, step
-from maestro.control.learning.lineup import LineUp
+from maestro.control.learning.patching import Changing, step
+from maestro.control.learning.variation_queue import LineUp
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId, segment_run, test_run, test_span

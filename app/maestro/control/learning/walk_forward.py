@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from maestro.control import patcher
-from maestro.control.desk import Desk
+from maestro.control.context import Desk
 from maestro.control.learning.batches import keep_batch
 from maestro.control.record.ledger import distinct
 from maestro.control.record.standings import by_value

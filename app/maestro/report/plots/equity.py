@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from maestro.report import words
-from maestro.report.facts import Facts
+from maestro.report import formatting
+from maestro.report.campaign_data import Facts
 from maestro.report.plots import theme
 from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import Panel, padded
@@ -40,7 +40,7 @@ def plot(facts: Facts) -> Plot:
         return Plot("equity", TITLE, "Not drawn: there is no finalist with a course of profit and loss.")
     tracks = [track(curve) for curve in curves]
     hold = held(facts)
-    label = f"Equity and drawdown of {words.plural(len(tracks), 'finalist')}"
+    label = f"Equity and drawdown of {formatting.plural(len(tracks), 'finalist')}"
     return Plot(
         "equity",
         TITLE,
@@ -51,8 +51,8 @@ def plot(facts: Facts) -> Plot:
         ),
         wide=True,
         legend=(
-            *((f"s{n}", "", f"{t.name} {words.gain(t.equity[-1])}") for n, t in enumerate(tracks, start=1)),
-            *((("muted", "╌", f"buy and hold {words.gain(hold[1][-1])}"),) if hold[1] else ()),
+            *((f"s{n}", "", f"{t.name} {formatting.gain(t.equity[-1])}") for n, t in enumerate(tracks, start=1)),
+            *((("muted", "╌", f"buy and hold {formatting.gain(hold[1][-1])}"),) if hold[1] else ()),
         ),
     )
 
@@ -114,18 +114,18 @@ def dates(panel: Panel, most: int) -> None:
     step = max(1, round((last - first) / most))
     places = [int(first) + step * n + step // 2 for n in range(most)]
     places = [place for place in places if first <= place <= last]
-    panel.names(places, [words.day(place * 86_400_000) for place in places])
+    panel.names(places, [formatting.day(place * 86_400_000) for place in places])
 
 
 def _caption(tracks: Sequence[Track]) -> str:
     how = "Each line adds up one finalist's profit and loss after costs, with its fall from the last peak below it"
     best = max(tracks, key=lambda t: t.open_end)
-    before = f"in the part that was searched the best of them, {best.name}, ended at {words.gain(best.open_end)}"
+    before = f"in the part that was searched the best of them, {best.name}, ended at {formatting.gain(best.open_end)}"
     after = [t.equity[-1] - t.open_end for t in tracks if t.sealed_day is not None]
     if not after:
         return f"{how}; {before}; the sealed part was not opened."
     won = sum(value > 0 for value in after)
     return (
         f"{how}; {before}, and in the shaded part, sealed until the search was over, {won} of {len(after)} gained "
-        f"(from {words.gain(min(after))} to {words.gain(max(after))})."
+        f"(from {formatting.gain(min(after))} to {formatting.gain(max(after))})."
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maestro.report.facts import Facts
-from maestro.report.plots import equity, heat, luck, path, returns, segments, trades
+from maestro.report.campaign_data import Facts
+from maestro.report.plots import equity, heatmap, null_distribution, parameter_path, returns, segments, trades
 from maestro.report.plots.theme import Plot
 
 
@@ -11,13 +11,13 @@ def draw(facts: Facts) -> dict[str, Plot]:
     """All pictures of a campaign by name; one that cannot be drawn says why in its caption."""
     plots = (
         equity.plot(facts),
-        luck.trial_sharpes(facts),
-        luck.nulls(facts),
-        luck.logits(facts),
+        null_distribution.trial_sharpes(facts),
+        null_distribution.nulls(facts),
+        null_distribution.logits(facts),
         segments.walk_forward(facts),
         segments.scores(facts),
-        heat.plot(facts),
-        path.plot(facts),
+        heatmap.plot(facts),
+        parameter_path.plot(facts),
         returns.months(facts),
         returns.daily(facts),
         trades.prices(facts),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from maestro.report import words
+from maestro.report import formatting
 from maestro.report.plots.canvas import Across, Canvas, Place, Style, Symbol, Up
 
 INK, MUTED, GRID = "var(--ink)", "var(--muted)", "var(--grid)"
@@ -101,7 +101,7 @@ def label(place: float, places: Sequence[float]) -> str:
     """*place* with as many decimals as tell it from its neighbours."""
     step = abs(places[1] - places[0]) if len(places) > 1 else abs(place)
     digits = next((n for n in range(7) if abs(round(step, n) - step) < 1e-9 * max(step, 1)), 6)
-    return words.fixed(place, digits)
+    return formatting.fixed(place, digits)
 
 
 def padded(values: Sequence[float], share: float = 0.06) -> Place:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from maestro.report import words
-from maestro.report.facts import Facts
+from maestro.report import formatting
+from maestro.report.campaign_data import Facts
 from maestro.report.plots import theme
 from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.equity import dates
@@ -31,7 +31,8 @@ def months(facts: Facts) -> Plot:
     wide = _map(told, rows, theme.WIDE, 13, facts.simulated, "wide")
     narrow = _map(told, rows, theme.HALF, 6, facts.simulated, "narrow")
     caption = (
-        f"What each column's days added, in % of the capital of {words.usd(told.capital, 0)} USD, after costs, by "
+        f"What each column's days added, in % of the capital of {formatting.usd(told.capital, 0)} USD, after "
+        "costs, by "
         "UTC days; the first and the last may be cut short."
     )
     return Plot("months", MONTHS, caption, (wide, narrow), wide=True)
@@ -50,8 +51,8 @@ def _map(
         for x, value in enumerate(row):
             colour = theme.GOOD if value >= 0 else theme.BAD
             panel.boxes([(x - 0.48, x + 0.48, y + 0.46, y - 0.46)], colour, 0.06 + 0.5 * abs(value) / strongest)
-            panel.text(x, y, words.fixed(value, 1), theme.INK, size=11)
-        panel.text(columns - 1, y, words.fixed(sum(row), 1), theme.INK, size=11)
+            panel.text(x, y, formatting.fixed(value, 1), theme.INK, size=11)
+        panel.text(columns - 1, y, formatting.fixed(sum(row), 1), theme.INK, size=11)
     for x, label in enumerate((*labels, "all")):
         panel.text(x, len(rows) - 0.5, label, size=11, dy=-5, va="top")
     return theme.render(panel.canvas, "Returns of each finalist by the calendar", simulated, shows)
@@ -129,7 +130,8 @@ def _day_caption(days: Sequence[float], scale: float, size: int) -> str:
     won = sum(value > 0 for value in traded)
     return (
         f"{how}, in % of the capital after costs, the sealed part shaded; equity moved on {len(traded):,} of "
-        f"{words.plural(len(days), 'day')} and rose on {words.percent(won / len(traded))} of them, the best "
-        f"{words.fixed(max(days) * scale, 2, sign=True)}{words.GLUE}%, the worst "
-        f"{words.fixed(min(days) * scale, 2, sign=True)}{words.GLUE}%."
+        f"{formatting.plural(len(days), 'day')} and rose on {formatting.percent(won / len(traded))} of them, "
+        "the best "
+        f"{formatting.fixed(max(days) * scale, 2, sign=True)}{formatting.GLUE}%, the worst "
+        f"{formatting.fixed(min(days) * scale, 2, sign=True)}{formatting.GLUE}%."
     )

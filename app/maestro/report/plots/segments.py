@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maestro.report import words
-from maestro.report.facts import Facts
+from maestro.report import formatting
+from maestro.report.campaign_data import Facts
 from maestro.report.plots import theme
 from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import Box, Panel, padded
@@ -58,7 +58,7 @@ def scores(facts: Facts) -> Plot:
 
 
 def _name(segment: SegmentFinished, many: int) -> str:
-    return f"{segment.segment}\n{words.GOALS[segment.goal]}" if many <= 5 else str(segment.segment)
+    return f"{segment.segment}\n{formatting.GOALS[segment.goal]}" if many <= 5 else str(segment.segment)
 
 
 def _score_caption(found: Sequence[SegmentFinished]) -> str:
@@ -69,9 +69,9 @@ def _score_caption(found: Sequence[SegmentFinished]) -> str:
     first, last = found[0], found[-1]
     won = sum(s.whole.total_pnl > 0 for s in found)
     return (
-        f"{how}; the validation score went from {words.fixed(first.validation.score, 1)} in segment {first.segment} "
-        f"to {words.fixed(last.validation.score, 1)} in segment {last.segment}, and {won} of "
-        f"{words.plural(len(found), 'segment')} made money."
+        f"{how}; the validation score went from {formatting.fixed(first.validation.score, 1)} in segment "
+        f"{first.segment} to {formatting.fixed(last.validation.score, 1)} in segment {last.segment}, and {won} of "
+        f"{formatting.plural(len(found), 'segment')} made money."
     )
 
 
@@ -147,13 +147,13 @@ def _walk_caption(pairs: Sequence[Pair], walked: Sequence[SegmentFinished]) -> s
         "part that came after it"
     )
     won = sum(pair.validation > 0 for pair in pairs)
-    held = f"{won} of {words.plural(len(pairs), 'pair')} earned something on validation"
+    held = f"{won} of {formatting.plural(len(pairs), 'pair')} earned something on validation"
     if not walked:
         return f"{how}, by segment, as no segment walked forward; {held}."
     kept = [s.walk_forward_efficiency for s in walked if s.walk_forward_efficiency is not None]
     if not kept:
         return f"{how}; {held}, and efficiency is undefined because training earned nothing to keep."
     return (
-        f"{how}; {held}, and {words.percent(sum(kept) / len(kept))} of what training earned was kept "
+        f"{how}; {held}, and {formatting.percent(sum(kept) / len(kept))} of what training earned was kept "
         "(50 % and more is held to be robust)."
     )

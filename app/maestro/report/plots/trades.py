@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from maestro.report import sheets, words
-from maestro.report.facts import Facts
+from maestro.report import formatting, sheets
+from maestro.report.campaign_data import Facts
 from maestro.report.plots import theme
 from maestro.report.plots.canvas import Canvas
 from maestro.report.plots.panel import Panel, padded
@@ -48,10 +48,10 @@ def spread(facts: Facts) -> Plot:
     panel.scale_across(5, "PnL of a trade after costs, USD")
     total = sum(counts)
     wins, net = sum(g.wins for g in _sides(sheet)), float(sum(g.net for g in _sides(sheet)))
-    mean = f"{words.fixed(net / total, 2, sign=True)}{words.GLUE}USD"
+    mean = f"{formatting.fixed(net / total, 2, sign=True)}{formatting.GLUE}USD"
     caption = (
-        f"All {words.plural(total, 'trade')} of {sheet.run_id}; the outermost bars hold what lies beyond. "
-        f"{words.percent(wins / total)} won, and the mean of all is {mean}."
+        f"All {formatting.plural(total, 'trade')} of {sheet.run_id}; the outermost bars hold what lies beyond. "
+        f"{formatting.percent(wins / total)} won, and the mean of all is {mean}."
     )
     return Plot("spread", SPREAD, caption, (theme.render(panel.canvas, SPREAD, facts.simulated),))
 
@@ -74,9 +74,9 @@ def excursions(facts: Facts) -> Plot:
     panel.scale_across(5, "worst loss while open (MAE), USD")
     panel.text(0, panel.up[1], "best gain while open (MFE), USD", dx=-54, dy=24, ha="left", va="top")
     lost = [mfe > -net for mfe, net in zip(sample.mfe, sample.net, strict=True) if net <= 0]
-    led = words.percent(sum(lost) / len(lost)) if lost else ""
+    led = formatting.percent(sum(lost) / len(lost)) if lost else ""
     ahead = f"; {led} of the losers had been ahead by more than they lost" if lost else ""
-    caption = f"{words.plural(len(sample.net), 'trade')} of {sheet.run_id}, evenly out of all{ahead}."
+    caption = f"{formatting.plural(len(sample.net), 'trade')} of {sheet.run_id}, evenly out of all{ahead}."
     return Plot(
         "excursions", EXCURSIONS, caption, (theme.render(panel.canvas, EXCURSIONS, facts.simulated),),
         legend=_WON_LOST,
@@ -91,7 +91,7 @@ def held(facts: Facts) -> Plot:
     panel = Panel(Canvas(theme.HALF, 240), (46, 10, 44, 14), (-0.6, len(counts) - 0.4), (0, max(counts) * 1.06))
     panel.scale_up(4)
     panel.boxes([(x - 0.4, x + 0.4, 0, count) for x, count in enumerate(counts) if count], theme.SERIES[0], 0.85)
-    names = [words.lasting(edge * 3_600_000).replace(words.GLUE, " ") if edge else "0" for edge in edges]
+    names = [formatting.lasting(edge * 3_600_000).replace(formatting.GLUE, " ") if edge else "0" for edge in edges]
     step = -(-len(counts) // 6)
     panel.names([x - 0.5 for x in range(0, len(edges), step)], names[::step], "time held", size=11)
     total, held_to = sum(counts), 0
@@ -121,7 +121,7 @@ def kinds(facts: Facts) -> Plot:
     best = max(bars, key=lambda bar: bar[1])
     caption = (
         f"All trades of {sheet.run_id} by side and by what ended them, with their number; those {best[0]} made "
-        f"{words.gain(best[1])}."
+        f"{formatting.gain(best[1])}."
     )
     return Plot("kinds", KINDS, caption, (theme.render(panel.canvas, KINDS, facts.simulated),))
 
@@ -171,7 +171,8 @@ def _chart(name: str, chart: PriceChart, width: int, simulated: bool, shows: str
         panel.mark(end, trade.left, "o", colour, 4)
     _moments(panel)
     net = sum(trade.net for trade in chart.trades)
-    title = f"{name}: {words.plural(len(chart.trades), 'trade')}, {words.gain(net).replace(words.GLUE, ' ')}"
+    earned = formatting.gain(net).replace(formatting.GLUE, " ")
+    title = f"{name}: {formatting.plural(len(chart.trades), 'trade')}, {earned}"
     panel.text(days[0], panel.up[1], title, theme.INK, dx=-62, dy=26, ha="left", va="top")
     return theme.render(panel.canvas, f"Trades of {name} on the price", simulated, shows)
 
@@ -184,4 +185,4 @@ def _moments(panel: Panel) -> None:
 
 
 def _moment(ms: float, days: float) -> str:
-    return words.day(ms) if days > 3 else words.minute(ms).removesuffix(" UTC")
+    return formatting.day(ms) if days > 3 else formatting.minute(ms).removesuffix(" UTC")

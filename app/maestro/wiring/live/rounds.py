@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import yaml
 
 from maestro.clock import SystemClock
-from maestro.control.desk import Desk, Progress
-from maestro.control.rounds import Rounds
+from maestro.control.context import Desk, Progress
 from maestro.control.rules import check_rules, read_yaml
+from maestro.control.session_chain import Rounds
 from maestro.report.pages import write_report
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, sessions, workspace
 from maestro.wiring.campaigns import config_of, versions, walk
 from maestro.wiring.live.runner import LiveRunner, ended, session_of
 from maestro_engine.api import Market
-from maestro_engine.risk.killswitch import KillSource
+from maestro_engine.inference.port import EngineStatistics
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import began_ms, run_of
 from maestro_engine.session.places import Run
@@ -30,7 +30,7 @@ from maestro_engine.session.safety.controls import COMMANDS, Controls
 from maestro_engine.session.safety.lock import SessionLock
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.tasks import KILL_POLL_S
-from maestro_engine.statistics import EngineStatistics
+from maestro_engine.trading.risk.killswitch import KillSource
 from maestro_protocol.base import Frozen
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError

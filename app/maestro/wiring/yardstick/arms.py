@@ -21,7 +21,7 @@ from maestro_agents.search import (
     estimate_all,
     worth_opening,
 )
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 from maestro_protocol.messages.plan import Role
 
 

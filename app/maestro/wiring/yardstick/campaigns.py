@@ -15,7 +15,7 @@ from maestro.settings import Settings
 from maestro.wiring import markets, studies
 from maestro.wiring.campaigns import CampaignRequest, resolve
 from maestro_agents.search import SearchSpace, Variant
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 from maestro_protocol.config import DataRef, RunConfig, WindowRef
 from maestro_protocol.messages.campaign import BrainChoice
 from maestro_protocol.messages.plan import Role

@@ -15,9 +15,9 @@ from maestro.wiring.yardstick.arms import Pick, arm, run_arm
 from maestro.wiring.yardstick.objective import WARMUP_BARS, space_of, true_edges
 from maestro_agents.search import Chance, Variant
 from maestro_engine import methods as registry
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.families import SIZES, Family, family_bars
-from maestro_engine.market.windows import rolling_windows
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.simulators.families import SIZES, Family, family_bars
+from maestro_engine.data.windows import rolling_windows
 from maestro_protocol.base import Frozen
 from maestro_protocol.errors import StoreError, UsageError
 

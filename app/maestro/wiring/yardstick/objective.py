@@ -10,9 +10,9 @@ import numpy as np
 from maestro_agents.search import Observation, SearchSpace, Trial, Variant
 from maestro_engine import methods as registry
 from maestro_engine.backtest import Costs, Sizing, TestSpec, Window, simulate_batch
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.timeframes import DAY_MS
-from maestro_engine.market.windows import rolling_windows
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.timeframes import DAY_MS
+from maestro_engine.data.windows import rolling_windows
 
 MICROS = 1e6
 NOTIONAL_USD = 100_000.0

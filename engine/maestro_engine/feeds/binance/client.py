@@ -13,8 +13,8 @@ from maestro_engine.feeds.binance import wire
 from maestro_engine.feeds.binance.parser import BinanceParser, Heard
 from maestro_engine.feeds.binance.rest import BinanceRest
 from maestro_engine.feeds.live.backoff import ReconnectPolicy
+from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.feed import LiveFeed, Want
-from maestro_engine.feeds.live.line import LineSpec
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Clock, Filters, Kline, Subscription, interval_ms

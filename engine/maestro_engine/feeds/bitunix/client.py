@@ -12,8 +12,8 @@ import numpy as np
 from maestro_engine.feeds.bitunix import wire
 from maestro_engine.feeds.bitunix.parser import INTERVALS, BitunixParser, rest_kline
 from maestro_engine.feeds.live.backoff import ReconnectPolicy
+from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.feed import LiveFeed, Want
-from maestro_engine.feeds.live.line import LineSpec
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Clock, Filters, Kline, Subscription, interval_ms

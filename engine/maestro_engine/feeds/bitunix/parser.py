@@ -14,8 +14,8 @@ import msgspec
 from msgspec.structs import replace
 
 from maestro_engine.feeds.bitunix import wire
+from maestro_engine.feeds.live.connection import PONG
 from maestro_engine.feeds.live.feed import Want
-from maestro_engine.feeds.live.line import PONG
 from maestro_engine.feeds.live.timesync import TimeGuard
 from maestro_engine.feeds.port import BookTicker, Counters, Event, FeedStatus, Kline, Ticker, interval_ms
 from maestro_engine.feeds.sequence import KlineOrder

@@ -12,7 +12,7 @@ import numpy as np
 
 from maestro_engine.feeds.clock import ReceiveStamps
 from maestro_engine.feeds.live.backoff import ReconnectPolicy
-from maestro_engine.feeds.live.line import Line, LineOwner, LineSpec
+from maestro_engine.feeds.live.connection import Line, LineOwner, LineSpec
 from maestro_engine.feeds.live.timesync import TimeSample, best_offset_ms
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline, State, Witness

@@ -15,7 +15,7 @@ import msgspec
 
 from maestro_engine.session.evidence.records import BINDING, Record
 from maestro_engine.session.evidence.scrub import Scrubber
-from maestro_engine.venue.money import json_of
+from maestro_engine.trading.venue.money import json_of
 from maestro_protocol.errors import DataError
 
 TAIL = 1 << 16

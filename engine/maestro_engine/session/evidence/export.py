@@ -15,7 +15,7 @@ from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.evidence.story import Story, read_story
 from maestro_engine.session.evidence.summary import summary_page
-from maestro_engine.venue.money import json_of, plain
+from maestro_engine.trading.venue.money import json_of, plain
 from maestro_protocol.errors import DataError
 
 

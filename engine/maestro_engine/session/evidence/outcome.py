@@ -18,15 +18,15 @@ import numpy as np
 
 from maestro_engine import methods
 from maestro_engine.backtest import EPISODE, SUMMARY, TRADE, BatchResult, ExitReason, Phase, Records, Regime, TestSpec
-from maestro_engine.backtest.features import Features
 from maestro_engine.backtest.kernel import BLUNDER_BARS, BLUNDER_RISK
 from maestro_engine.backtest.records import Chunk
 from maestro_engine.backtest.spec import Window
 from maestro_engine.backtest.trade import Span
+from maestro_engine.backtest.window_context import Features
+from maestro_engine.data.bars import Bars
+from maestro_engine.data.timeframes import TIMEFRAMES
 from maestro_engine.feeds.facts import FACTS
-from maestro_engine.figures import Figures
-from maestro_engine.market.bars import Bars
-from maestro_engine.market.timeframes import TIMEFRAMES
+from maestro_engine.metrics.calculator import Figures
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.story import Story, StoryLine, StoryTrade, read_story

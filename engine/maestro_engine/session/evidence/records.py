@@ -11,8 +11,8 @@ from typing import Self
 
 from msgspec import Struct
 
-from maestro_engine.risk.guard import Trip
 from maestro_engine.session.safety.controls import Clearing
+from maestro_engine.trading.risk.guard import Trip
 
 
 class Record(Struct, frozen=True, tag_field="event"):

@@ -14,7 +14,7 @@ from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.charts import NARROW, WIDE, amount, equity_chart, price_chart
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.story import Story, StoryTrade
-from maestro_protocol.printing import printable
+from maestro_protocol.sanitize import printable
 
 MOST_TRADES = 500
 ZERO = Decimal(0)

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
-from maestro_engine.risk.guard import CLEARABLE
 from maestro_engine.session.evidence.report import ARTIFACTS, FinalReport, read_report
 from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.safety.state import StateFile
-from maestro_engine.venue.money import exact
+from maestro_engine.trading.risk.guard import CLEARABLE
+from maestro_engine.trading.venue.money import exact
 from maestro_protocol.errors import DataError
 
 LONGEST_GAP_S = 5.0

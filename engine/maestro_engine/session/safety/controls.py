@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from maestro_engine.risk.guard import CLEARABLE, RiskGuard, Trip
-from maestro_engine.risk.killswitch import KillSource
+from maestro_engine.trading.risk.guard import CLEARABLE, RiskGuard, Trip
+from maestro_engine.trading.risk.killswitch import KillSource
 from maestro_protocol.errors import Refused, StoreError, UnknownKey, UsageError
 
 KILL_FILE = "KILL"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from maestro_engine.venue.money import json_of
+from maestro_engine.trading.venue.money import json_of
 from maestro_protocol.errors import DataError, StoreError
 
 VERSION = 1

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from maestro_engine.data.bars import Bars
 from maestro_engine.feeds.port import Kline
-from maestro_engine.market.bars import Bars
 
 COLUMNS = 6  # open, high, low, close, volume, taker's volume
 

@@ -13,23 +13,23 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from maestro_engine.account.perpetual import PerpetualAccount
 from maestro_engine.feeds.port import BookTicker
 from maestro_engine.feeds.port import Trade as TradeTick
-from maestro_engine.risk.checks import Exposure, Rejected, TradePlan, bracket_plan
-from maestro_engine.risk.guard import RiskGuard, Trip
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.records import Record
 from maestro_engine.session.trading.trades import ENTRY, EXIT, STOP, TARGET, Counts, OpenTrade
 from maestro_engine.session.trading.venue import NewestQuote, fee_rates, market_of, venue_of
-from maestro_engine.venue import events
-from maestro_engine.venue.book_matching import BookMatching
-from maestro_engine.venue.events import Fill, Liquidity
-from maestro_engine.venue.lifecycle import OrderState
-from maestro_engine.venue.market import Bar, BookSnapshot, Levels
-from maestro_engine.venue.orders import ZERO, Instrument, Order, OrderType, Side
-from maestro_engine.venue.tracker import OrderTracker
+from maestro_engine.trading.account.perpetual import PerpetualAccount
+from maestro_engine.trading.risk.checks import Exposure, Rejected, TradePlan, bracket_plan
+from maestro_engine.trading.risk.guard import RiskGuard, Trip
+from maestro_engine.trading.venue import events
+from maestro_engine.trading.venue.book_matching import BookMatching
+from maestro_engine.trading.venue.events import Fill, Liquidity
+from maestro_engine.trading.venue.lifecycle import OrderState
+from maestro_engine.trading.venue.market import Bar, BookSnapshot, Levels
+from maestro_engine.trading.venue.orders import ZERO, Instrument, Order, OrderType, Side
+from maestro_engine.trading.venue.tracker import OrderTracker
 from maestro_protocol.errors import DataError
 
 Say = Callable[[Record, int], None]

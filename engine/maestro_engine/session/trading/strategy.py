@@ -9,10 +9,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from maestro_engine.backtest.live import exit_levels, signals_on
 from maestro_engine.backtest.signals import Signals
-from maestro_engine.market.bars import Bars
+from maestro_engine.data.bars import Bars
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.trading.venue import decimal
-from maestro_engine.venue.orders import Side
+from maestro_engine.trading.venue.orders import Side
 
 
 @dataclass(frozen=True, slots=True)

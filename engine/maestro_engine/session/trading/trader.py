@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Struct
 
 from maestro_engine.feeds.port import BookTicker, Event, FeedStatus, Kline, MarkPrice, Place, Ticker, Trade
-from maestro_engine.risk.killswitch import KillSource
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.audit import Audit
@@ -25,7 +24,8 @@ from maestro_engine.session.trading.funding import Funding, rules_for
 from maestro_engine.session.trading.prices import PRICE_BANDS, Basis, ReferencePrices, TransitLag
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.venue import bar_of, decimal
-from maestro_engine.venue.market import Bar
+from maestro_engine.trading.risk.killswitch import KillSource
+from maestro_engine.trading.venue.market import Bar
 from maestro_protocol.errors import DataError, MaestroError
 
 TICK_MS = 1_000

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from maestro_engine.venue.orders import Side
+from maestro_engine.trading.venue.orders import Side
 
 ENTRY, STOP, TARGET, EXIT = "e", "s", "t", "x"
 """Last letter of an order's id: what the order is for."""

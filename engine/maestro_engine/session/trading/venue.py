@@ -10,16 +10,16 @@ from maestro_engine.feeds.port import BookTicker, Filters, Kline
 from maestro_engine.feeds.port import Trade as TradeTick
 from maestro_engine.session.config import SessionConfig, Source
 from maestro_engine.session.trading.prices import PRICE_BANDS
-from maestro_engine.venue.bar_matching import BarMatching
-from maestro_engine.venue.book_matching import BookMatching
-from maestro_engine.venue.effects.fees import NotionalFees
-from maestro_engine.venue.effects.latency import ConstantLatency
-from maestro_engine.venue.effects.queue import RiskAverseQueue
-from maestro_engine.venue.effects.slippage import BpsSlippage, DepthSlippage
-from maestro_engine.venue.exchange import PaperExchange
-from maestro_engine.venue.market import Bar, Quote, Trade
-from maestro_engine.venue.money import CENT, rounded
-from maestro_engine.venue.orders import Instrument, Side
+from maestro_engine.trading.venue.bar_matching import BarMatching
+from maestro_engine.trading.venue.book_matching import BookMatching
+from maestro_engine.trading.venue.effects.fees import NotionalFees
+from maestro_engine.trading.venue.effects.latency import ConstantLatency
+from maestro_engine.trading.venue.effects.queue import RiskAverseQueue
+from maestro_engine.trading.venue.effects.slippage import BpsSlippage, DepthSlippage
+from maestro_engine.trading.venue.exchange import PaperExchange
+from maestro_engine.trading.venue.market import Bar, Quote, Trade
+from maestro_engine.trading.venue.money import CENT, rounded
+from maestro_engine.trading.venue.orders import Instrument, Side
 
 LARGEST_QTY = Decimal(10**15)
 """No source tells the largest order; the risk limits, which are in USD, are far stricter whatever a coin costs."""

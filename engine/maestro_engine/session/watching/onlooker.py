@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maestro_engine.feeds.port import Feed, Witnessed
-from maestro_engine.risk.guard import CLEARABLE, DAILY_LOSS, DRAWDOWN, ERRORS, LOSING_STREAK, RiskGuard
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.metrics import Metrics
 from maestro_engine.session.evidence.scrub import Scrubber
@@ -24,7 +23,8 @@ from maestro_engine.session.watching.standing import (
     Use,
     WorkingOrder,
 )
-from maestro_engine.venue.money import json_of
+from maestro_engine.trading.risk.guard import CLEARABLE, DAILY_LOSS, DRAWDOWN, ERRORS, LOSING_STREAK, RiskGuard
+from maestro_engine.trading.venue.money import json_of
 
 STATUS = "status.json"
 LEAVE_S = 1.0

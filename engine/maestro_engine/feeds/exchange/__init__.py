@@ -1,1 +1,0 @@
-"""exchange owns the doubles of Binance and Bitunix: WebSocket and REST on loopback, with faults on request."""

@@ -1,1 +1,0 @@
-"""stats owns the statistics that keep a search from fooling its owner: pure functions over arrays."""
