@@ -1,1 +1,1 @@
-"""metrics"""
+"""Figures and scores from the kernel's sums, and the event lines of a test."""

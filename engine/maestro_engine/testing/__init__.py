@@ -1,1 +1,1 @@
-"""testing"""
+"""Doubles of exchanges on loopback, for tests, demonstrations and trials."""

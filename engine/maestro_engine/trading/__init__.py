@@ -1,1 +1,1 @@
-"""trading"""
+"""Trading core: account, venue, risk; one instrument or many, bars, ticks or books."""

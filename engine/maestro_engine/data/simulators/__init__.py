@@ -1,1 +1,1 @@
-"""simulators"""
+"""Simulated markets: seeded generators with a known amount of edge."""
