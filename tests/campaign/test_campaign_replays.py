@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from campaign_support import bodies, journal_of, retold, settings_in, small_file
 
-from maestro.wiring.campaigns import CampaignRun
-from maestro_protocol.errors import DataError, UsageError
+from maestro.cli.show import campaigns_in
+from maestro.control.record.manifest import altered
+from maestro.wiring.campaigns import CampaignRun, resume_campaign
+from maestro_protocol.errors import DataError, StoreError, UsageError
 from maestro_protocol.messages.events import BatchFinished
 
 
@@ -111,6 +116,71 @@ def test_a_replay_finds_every_changed_byte_in_tests_lines_and_names_the_tests(
     assert all("(m0" in line for line in digests)
 
 
+EDITS: dict[str, tuple[bytes, bytes]] = {
+    "metrics_global.json": (b'"tests": 24', b'"tests": 25'),
+    "leaderboard.csv": (b"\n1,", b"\n2,"),
+    "campaign.yaml": (b"seed: ", b"seed: 1"),
+    "exhibits.json": (b'"version":', b'"more":1,"version":'),
+    "root.yaml": (b"seed: ", b"seed: 1"),
+    "segment_1/segment_results.json": (b'"tests":', b'"tests":1'),
+    "segment_2/test_003/run.yaml": (b"seed: ", b"seed: 1"),
+    "summary.md": (b" tests", b" trials"),
+    "summary.html": (b"<title>", b"<title>Proven: "),
+}
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_replay_finds_what_was_changed_in_any_file_that_people_read(
+    undisturbed: CampaignRun, tmp_path: Path, small_data: Path, manifest: bool
+) -> None:
+    folder = tmp_path / "altered"
+    shutil.copytree(undisturbed.folder, folder)
+    journal = folder / "journal.jsonl"
+    with journal.open("ab") as file:
+        file.write(journal.read_bytes().splitlines(keepends=True)[1])
+    for name, (old, new) in EDITS.items():
+        content = (folder / name).read_bytes()
+        assert old in content, name
+        (folder / name).write_bytes(content.replace(old, new, 1))
+    if not manifest:
+        (folder / "files.sha256").unlink()
+    found = retold(folder, settings_in(tmp_path), small_data)
+    assert not found.same
+    for name in EDITS:
+        assert any(line.startswith(name) or f", {name}: " in line for line in found.files), name
+    assert any(line.startswith("journal.jsonl, line ") for line in found.files)
+    assert [row["status"] for row in campaigns_in(tmp_path)] == ["altered" if manifest else "finished"]
+
+
+def test_a_folder_that_was_left_alone_is_what_was_written(undisturbed: CampaignRun) -> None:
+    assert list(altered(undisturbed.folder)) == []
+    named = {line[66:] for line in (undisturbed.folder / "files.sha256").read_text().splitlines()}
+    there = {path.relative_to(undisturbed.folder).as_posix() for path in undisturbed.folder.rglob("*.*")}
+    lines = {name for name in there if name.endswith(("trades.jsonl", "scores.jsonl"))}
+    assert named == there - lines - {"files.sha256"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "report = replace(report, '\"n_trades\":', '\"n_trades\":1')",
+        "trade_lines = x'7b7d0a'",
+        "score_lines = x'7b7d0a'",
+    ],
+    ids=["report", "trades", "scores"],
+)
+def test_results_that_were_altered_in_the_store_are_not_taken_over(
+    undisturbed: CampaignRun, tmp_path: Path, small_data: Path, change: str
+) -> None:
+    settings = settings_in(tmp_path)
+    shutil.copytree(undisturbed.folder.parent, settings.runs)
+    with closing(sqlite3.connect(settings.runs / "maestro.db")) as database, database:
+        changed = database.execute(f"UPDATE results SET {change} WHERE run_id = 'seg1_test002'")  # ours
+        assert changed.rowcount == 1
+    with pytest.raises(StoreError, match="seg1_test001 to seg1_test004 are not those that the journal"):
+        asyncio.run(resume_campaign(undisturbed.campaign, settings, lambda progress: None, 1, small_data))
+
+
 def test_a_replay_finds_tests_that_it_has_not(undisturbed: CampaignRun, tmp_path: Path, small_data: Path) -> None:
     shutil.copytree(undisturbed.folder, tmp_path / "altered")
     segment = tmp_path / "altered" / "segment_1"
@@ -140,4 +210,4 @@ def test_a_forged_digest_with_forged_lines_is_found_by_the_replay(
     journal.write_text(journal.read_text().replace(first.digest, digest.hexdigest()))
     found = retold(folder, settings_in(tmp_path), small_data)
     assert "digest" in str(found.difference)
-    assert [line.split(",")[0] for line in found.files] == ["seg1_test001"]
+    assert [line.split(",")[0] for line in found.files] == ["seg1_test001", "journal.jsonl: is not what was written"]

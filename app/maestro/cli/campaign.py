@@ -298,10 +298,14 @@ def show(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> None:
 @app.command("report")
 def report(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> None:
     """Write a campaign's summary.md and summary.html anew, and say where they are."""
+    from maestro.control.record.manifest import altered, renew_from
     from maestro.report.pages import write_report
 
     folder = campaign_folder(settings_with(out), campaign)
-    paths = [str(path) for path in write_report(folder)]
+    warn(*(line for line in altered(folder) if not line.startswith("summary.")))
+    written = write_report(folder)
+    renew_from(folder, written)
+    paths = [str(path) for path in written]
     if as_json:
         emit({"campaign": campaign, "files": paths})
     else:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="BaseModel")
 
 
+ALTERED_SHOWN = 20
 SUM_OF_TESTS = "sum over all tests, whose windows overlap: nobody earned it"
 """What the ``total_pnl`` of many tests is."""
 _DECIMAL = re.compile(r"-?\d+\.\d+(E[+-]?\d+)?", re.IGNORECASE)
@@ -136,11 +137,15 @@ def campaigns_in(runs: Path) -> list[dict[str, object]]:
 
 
 def _summary(folder: Path) -> dict[str, object]:
+    from maestro.control.record.manifest import altered
+
     row: dict[str, object] = {"campaign": folder.name, "tests": None, "total_pnl": None, "verdict": None}
     try:
         metrics: Any = json.loads((folder / "metrics_global.json").read_text(encoding="utf-8"))
         told = {name: metrics[name] for name in ("status", "tests", "total_pnl")}
         verdict = metrics["verdict"]
+        if any(altered(folder, ("metrics_global.json",))):
+            told["status"] = "altered"
         return {**row, **told, "verdict": None if verdict is None else verdict["word"]}
     except OSError:
         return {**row, "status": "unfinished"}
@@ -177,18 +182,21 @@ def verdict_table(verdict: Verdict) -> None:
 
 def campaign_page(folder: Path, as_json: bool) -> None:
     """One finished campaign: verdict, segments, the head of the leaderboard."""
+    from maestro.control.record.manifest import altered
     from maestro_protocol.messages.campaign import CampaignFinished
     from maestro_protocol.messages.report import SegmentFinished
 
+    wrong = list(altered(folder))
     finished = load(folder / "metrics_global.json", CampaignFinished)
     segments = sorted(folder.glob("segment_*/segment_results.json"), key=lambda path: (len(str(path)), path))
     rows = [_segment_row(load(path, SegmentFinished)) for path in segments]
     head = _leaderboard(folder / "leaderboard.csv")
     if as_json:
         told = finished.model_dump(mode="json")
-        note = {"total_pnl": SUM_OF_TESTS}
+        note = {"total_pnl": SUM_OF_TESTS, "altered": wrong}
         emit({"campaign": folder.name, "notes": note, "finished": told, "segments": rows, "leaderboard": head})
         return
+    say(*(f"ALTERED SINCE: {line}" for line in wrong[:ALTERED_SHOWN]))
     campaign_end(folder.name, folder, finished)
     added: Column = ("total_pnl", "tests' PnL added up")
     patches: list[Column] = [("patches_applied", "patches"), ("patches_refused", "refused")]

@@ -18,7 +18,7 @@ from maestro.control.record.journal_hash import timeless
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
-from maestro_protocol.errors import AgentError, BudgetExceeded, JournalMismatch
+from maestro_protocol.errors import AgentError, BudgetExceeded, JournalMismatch, StoreError
 from maestro_protocol.ids import CampaignId, MessageId, message_id
 from maestro_protocol.messages import Message
 from maestro_protocol.messages.events import BatchFinished
@@ -27,8 +27,10 @@ from maestro_protocol.messages.plan import RoleFellBack
 from maestro_protocol.messages.report import Briefing
 from maestro_protocol.messages.sealed import Claim
 from maestro_protocol.ports import Bus, Clock, Gate, Runner, Store, Stored, Subscription, TestOutcome
+from maestro_protocol.schema import canonical
 
 M = TypeVar("M", bound=Message)
+
 MoreBudget = Callable[[MessageId, RoleFellBack], Awaitable[None]]
 ON_THE_WAY = ("ModelCalled", "RoleFellBack")
 """What a role may say before its answer."""
@@ -245,13 +247,25 @@ class Steps:
             if isinstance(past, BatchFinished) and past.tests == tuple(config.run_id for config in configs):
                 stored = await self._store.results(self.campaign, past.tests)
                 if [item.config for item in stored] == list(configs):
+                    outcomes = [item.outcome for item in stored]
+                    self._hold(past, _finished(outcomes, segment, batch))
                     self._place += 1
-                    return [item.outcome for item in stored]
+                    return outcomes
             raise JournalMismatch(f"{self.campaign}: batch {batch} of segment {segment} is not what the journal has")
         outcomes = await asyncio.to_thread(self._runner.run, configs)
         self.say(_finished(outcomes, segment, batch))
         await self.flush([Stored(c.run_id, c, outcome) for c, outcome in zip(configs, outcomes, strict=True)])
         return outcomes
+
+    def _hold(self, recorded: BatchFinished, stored: BatchFinished) -> None:
+        """Raise StoreError where the store's results of a batch are not those that the journal speaks of."""
+        if recorded.reports is None:
+            stored = stored.model_copy(update={"reports": None})
+        if stored != recorded:
+            raise StoreError(
+                f"{self.campaign}: the results kept of {recorded.tests[0]} to {recorded.tests[-1]} are not those "
+                "that the journal has the digest of: they were altered since; restore the database from a copy"
+            )
 
 
 def question_id(asked: MessageId, attempt: int) -> MessageId:
@@ -265,10 +279,12 @@ def used_up(body: Message) -> bool:
 
 
 def _finished(outcomes: Sequence[TestOutcome], segment: int, batch: int) -> BatchFinished:
-    digest = hashlib.sha256()
+    digest, reports = hashlib.sha256(), hashlib.sha256()
     for outcome in outcomes:
         digest.update(outcome.trades_jsonl)
         digest.update(outcome.scores_jsonl)
+        reports.update(canonical(outcome.report))
+        reports.update("".join(f"{tuple(episode)}\n" for episode in outcome.episodes).encode())
     return BatchFinished(
         segment=segment,
         batch=batch,
@@ -276,4 +292,5 @@ def _finished(outcomes: Sequence[TestOutcome], segment: int, batch: int) -> Batc
         trades=sum(outcome.n_trades for outcome in outcomes),
         total_pnl=sum((outcome.report.whole.total_pnl for outcome in outcomes), money(0)),
         digest=digest.hexdigest(),
+        reports=reports.hexdigest(),
     )

@@ -20,6 +20,7 @@ from maestro.control.context import Desk, Observer
 from maestro.control.durable_run import Steps
 from maestro.control.openings import counted_looks
 from maestro.control.record.campaign_folder import CampaignFolder
+from maestro.control.record.manifest import renew_from
 from maestro.control.rules import check_rules
 from maestro.report.pages import write_report
 from maestro.settings import Settings
@@ -273,7 +274,7 @@ async def _conduct(
     folder = settings.runs / config.campaign
     market = markets.running(config, market, folder)
     finished = await walk(config, market, store, settings, observer, lambda desk: Campaign(desk).run(), away)
-    await asyncio.to_thread(write_report, folder)
+    await asyncio.to_thread(renew_from, folder, await asyncio.to_thread(write_report, folder))
     for line in markets.told_of(config, folder):
         gates.tell_on_stderr(line)
     return CampaignRun(config.campaign, folder, finished)
@@ -311,6 +312,7 @@ async def walk(
             done = await path(desk)
         await _settle(config.campaign, store)
         desk.folder.recordings(await store.calls.exchanges(config.campaign))
+        desk.folder.seal()
     return done
 
 

@@ -59,6 +59,7 @@ async def reopen_campaign(
             part = SealedPart(steps, store.openings, policy, market.judge, finalists, look, opening)
             verdict = await _rule(part, config, distinct(item.config for item in stored))
             folder.journal(steps.lines(folder.exported))
+            folder.seal()
             return verdict
     finally:
         await store.close()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from maestro.control.campaign import Campaign
 from maestro.control.context import Observer
 from maestro.control.durable_run import Steps
 from maestro.control.record.journal_hash import first_difference, journal_hash, timeless
-from maestro.control.record.replay_diff import against_digests, against_lines
+from maestro.control.record.manifest import altered
+from maestro.control.record.replay_diff import after_the_end, against_digests, against_files, against_lines
+from maestro.report.pages import write_report
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, workspace
 from maestro.wiring.campaigns import desk_of
 from maestro_agents.api import Budget
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
-from maestro_protocol.errors import LooksOvertaken, StoreError, UsageError
+from maestro_protocol.errors import DataError, LooksOvertaken, StoreError, UsageError
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, LooksCounted
 from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
@@ -127,7 +130,8 @@ async def replay_campaign(
     folder: Path, settings: Settings, observer: Observer, jobs: int, data: Path | None = None
 ) -> Replayed:
     """Run the campaign in *folder* again from its recordings, somewhere else; compare the journals and the lines."""
-    recorded = told_by_the_campaign(read_journal(folder))
+    everything = read_journal(folder)
+    recorded = told_by_the_campaign(everything)
     if not recorded or not isinstance(recorded[0].body, CampaignConfig):
         raise UsageError(f"{folder}: its journal does not begin with what was asked for")
     config = recorded[0].body
@@ -136,7 +140,15 @@ async def replay_campaign(
     with tempfile.TemporaryDirectory(prefix="maestro-replay-") as scratch:
         there = settings.model_copy(update={"runs": Path(scratch), "database_url": None})
         told = await _tell_again(config, market, recorded, read_recordings(folder), there, observer)
-        wrong = (*against_lines(folder, Path(scratch) / config.campaign), *against_digests(folder, recorded))
+        told_there = Path(scratch) / config.campaign
+        wrong = (
+            *against_lines(folder, told_there),
+            *against_digests(folder, recorded),
+            *against_files(folder, told_there),
+            *_against_report(folder, Path(scratch) / "report"),
+            *altered(folder),
+            *after_the_end(everything),
+        )
     difference = _first_difference(recorded, told)
     return Replayed(config.campaign, journal_hash(recorded), journal_hash(told), difference, wrong[:TOLD])
 
@@ -164,6 +176,22 @@ async def _tell_again(
         return steps.past()
     finally:
         await store.close()
+
+
+def _against_report(folder: Path, scratch: Path) -> Iterator[str]:
+    """The pages of *folder* that its other files do not tell so; in *scratch* they are written anew."""
+    pages = [page for page in ("summary.md", "summary.html") if (folder / page).is_file()]
+    if not pages:
+        return
+    shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns("sessions"))
+    try:
+        write_report(scratch)
+    except DataError as error:
+        yield f"{', '.join(pages)}: cannot be told from the other files ({error})"
+        return
+    for page in pages:
+        if (folder / page).read_bytes() != (scratch / page).read_bytes():
+            yield f"{page}: is not what the other files tell"
 
 
 def _first_difference(recorded: Sequence[Envelope], told: Sequence[Envelope]) -> str | None:

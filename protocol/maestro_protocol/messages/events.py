@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from maestro_protocol.base import Frozen, Line, Money, UtcMs
 from maestro_protocol.config import Phase, Timeframe
@@ -82,3 +84,5 @@ class BatchFinished(Frozen):
     total_pnl: Money
     digest: str
     """SHA-256 over the tests' trade and score lines, in order."""
+    reports: Annotated[str | None, Field(exclude_if=lambda digest: digest is None)] = None
+    """SHA-256 over the tests' reports as canonical JSON, each with its episodes; null in journals of 0.1.0."""

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from maestro.control.record.manifest import digest, renew
 from maestro.control.record.standings import LEADERBOARD
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import StoreError
@@ -31,6 +32,8 @@ class CampaignFolder:
         self.path = path
         self.exported = 0
         """Messages of the journal that this put into the folder."""
+        self.written: dict[str, str] = {}
+        """Files that people read, and the SHA-256 of what this wrote into them."""
 
     def campaign(self, config: CampaignConfig) -> None:
         self.write("campaign.yaml", _yaml(config))
@@ -60,7 +63,9 @@ class CampaignFolder:
         for number, config, outcome in batch:
             folder = self.path / f"segment_{segment}" / f"test_{number:03d}"
             lines = {"trades.jsonl": outcome.trades_jsonl, "scores.jsonl": outcome.scores_jsonl}
-            self.fill(folder, {"run.yaml": _run_yaml(config)} | lines)
+            config_text = _run_yaml(config)
+            self.fill(folder, {"run.yaml": config_text} | lines)
+            self.written[f"segment_{segment}/test_{number:03d}/run.yaml"] = digest(config_text)
 
     def leaderboard(self, rows: Iterable[Mapping[str, object]]) -> None:
         text = io.StringIO(newline="")
@@ -89,6 +94,10 @@ class CampaignFolder:
         lines = (json.dumps(exchange._asdict(), ensure_ascii=False).encode() + b"\n" for exchange in exchanges)
         self.write("recordings.jsonl", b"".join(lines))
 
+    def seal(self) -> None:
+        """Say in the manifest what was written."""
+        renew(self.path, self.written)
+
     def sync(self) -> None:
         """Wait until everything written so far is on the disk: one call for all files."""
         try:
@@ -110,6 +119,7 @@ class CampaignFolder:
         try:
             with (self.path / name).open("ab") as file:
                 file.write(content)
+            self.written[name] = digest((self.path / name).read_bytes())
         except OSError as error:
             raise StoreError(f"{self.path / name}: cannot be written ({error.strerror}); free some space") from None
 
@@ -123,6 +133,7 @@ class CampaignFolder:
             with temporary.open("wb") as file:
                 file.write(content)
             temporary.replace(target)
+            self.written[name] = digest(content)
         except OSError as error:
             raise StoreError(
                 f"{target}: cannot be written ({error.strerror}); free some space or choose --out"

@@ -17,14 +17,15 @@ WALL_CLOCK = frozenset({"time", "at", "applied_at", "asked_at", "expires_at", "r
 
 def timeless(model: BaseModel) -> object:
     """*model* as plain data without the fields that the wall clock sets."""
-    return _without(model.model_dump(mode="json"))
+    return without_clock(model.model_dump(mode="json"))
 
 
-def _without(value: object) -> object:
+def without_clock(value: object) -> object:
+    """Plain data without the fields that the wall clock sets."""
     if isinstance(value, dict):
-        return {k: _without(v) for k, v in cast("dict[str, Any]", value).items() if k not in WALL_CLOCK}
+        return {k: without_clock(v) for k, v in cast("dict[str, Any]", value).items() if k not in WALL_CLOCK}
     if isinstance(value, list):
-        return [_without(item) for item in cast("list[Any]", value)]
+        return [without_clock(item) for item in cast("list[Any]", value)]
     return value
 
 

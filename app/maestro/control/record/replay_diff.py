@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from maestro.control.record.journal_hash import first_difference
+from maestro.control.record.journal_hash import first_difference, without_clock
+from maestro.yaml_reader import parse
 from maestro_protocol.envelope import Envelope
+from maestro_protocol.errors import ConfigError
+from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, TrialRecorded, Verdict
 from maestro_protocol.messages.events import BatchFinished
+from maestro_protocol.messages.gate import GateDecided, GateRequest
 
 LINES = ("trades.jsonl", "scores.jsonl")
 
@@ -42,6 +46,56 @@ def against_lines(folder: Path, told: Path) -> Iterator[str]:
             if here != there:
                 run = f"{test.parts[0].replace('segment_', 'seg')}_{test.parts[1].replace('test_', 'test')}"
                 yield f"{run}, {name}{_where(here, there)}"
+
+
+RETOLD = ("campaign.yaml", "root.yaml", "leaderboard.csv", "metrics_global.json", "exhibits.json")
+"""Files of a campaign's own folder that a replay writes again."""
+_IN_SEGMENTS = ("*.json", "lineage/*.yaml", "test_*/run.yaml")
+
+
+def against_files(folder: Path, told: Path) -> Iterator[str]:
+    """The files that people read in *folder* and that differ from those in *told*, the wall clock left out."""
+    patterns = [f"segment_*/{pattern}" for pattern in _IN_SEGMENTS]
+    found = {path.relative_to(told) for pattern in patterns for path in told.glob(pattern)}
+    for name in [*map(Path, RETOLD), *sorted(found)]:
+        here, there = _read(folder / name), _read(told / name)
+        if here != there and _plain(name, here) != _plain(name, there):
+            yield f"{name.as_posix()}: {_difference(name, here, there)}"
+
+
+def _plain(name: Path, content: bytes) -> object:
+    """What a file says without the wall clock; its bytes where it is no file of data."""
+    try:
+        if name.suffix == ".json":
+            return without_clock(json.loads(content))
+        return without_clock(parse(content, name.name)) if name.suffix == ".yaml" else content
+    except (ValueError, RecursionError, ConfigError):
+        return content
+
+
+def _difference(name: Path, here: bytes, there: bytes) -> str:
+    if not here or not there:
+        return "is not in the folder, or empty" if not here else "the replay leaves no such file"
+    left, right = _plain(name, here), _plain(name, there)
+    if isinstance(left, bytes) or isinstance(right, bytes):
+        return "is not what the replay writes"
+    return first_difference(left, right)
+
+
+LATER = (GateRequest, GateDecided, TrialRecorded, HoldoutOpened, Verdict)
+"""What may be said of a campaign after its end: that its sealed data was opened again."""
+
+
+def after_the_end(journal: Sequence[Envelope]) -> Iterator[str]:
+    """What a journal says after the campaign's end and no reopening says there, or out of order."""
+    ended = False
+    for place, envelope in enumerate(journal, start=1):
+        if envelope.seq != place:
+            yield f"journal.jsonl, line {place}: is number {envelope.seq}"
+            return
+        if ended and not isinstance(envelope.body, LATER):
+            yield f"journal.jsonl, line {place}: a {envelope.body.type} after the campaign's end"
+        ended = ended or isinstance(envelope.body, CampaignFinished)
 
 
 def _where(here: bytes, there: bytes) -> str:

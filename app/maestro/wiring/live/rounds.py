@@ -14,6 +14,7 @@ import yaml
 
 from maestro.clock import SystemClock
 from maestro.control.context import Desk, Progress
+from maestro.control.record.manifest import renew_from
 from maestro.control.rules import check_rules, read_yaml
 from maestro.control.session_chain import Rounds
 from maestro.report.pages import write_report
@@ -186,7 +187,7 @@ async def _walk(
     market = Market(runner, EngineStatistics(), None)
     await walk(config, market, store, settings, _watch if may_run else lambda progress: None, path)
     folder = settings.runs / config.campaign
-    await asyncio.to_thread(write_report, folder)
+    await asyncio.to_thread(renew_from, folder, await asyncio.to_thread(write_report, folder))
     [done] = ends
     return Chain(
         name=config.campaign,
