@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from campaign_support import bodies, journal_of, retold, settings_in, small_file
 
-from maestro.cli.show import campaigns_in
+from maestro.cli.output import campaigns_in
 from maestro.control.record.manifest import altered
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
 from maestro_protocol.errors import DataError, StoreError, UsageError
