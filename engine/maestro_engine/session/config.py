@@ -68,6 +68,10 @@ class SessionConfig(Frozen):
     on_dead_market: Annotated[Literal["keep", "assume"], Field(exclude_if=lambda chosen: chosen == "keep")] = "keep"
     """What becomes of a position that must be closed while there is no live market: it is kept, and closed when the
     next start has a live price; or closed in the books at an assumed bad price. The session failed either way."""
+    on_disk_full: Annotated[Literal["flatten", "keep"], Field(exclude_if=lambda chosen: chosen == "flatten")] = (
+        "flatten"
+    )
+    """What becomes of a position when the disk is full: it is closed, in room that was kept for that, or kept."""
     limits: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
     """Risk limits that shall be stricter than the hard ones."""
     run: RunConfig | None = None

@@ -14,6 +14,7 @@ from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.audit import Audit
 from maestro_engine.session.evidence.records import MarginBrackets, SystemState
 from maestro_engine.session.places import Run
+from maestro_engine.session.safety.reserve import Write, plainly
 from maestro_engine.session.safety.state import Loaded, StateFile
 from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
@@ -97,10 +98,11 @@ def open_trader(
     strategy: Strategy | None = None,
     *,
     brackets: Mapping[str, MarginTable] = MappingProxyType({}),
+    write: Write = plainly,
 ) -> Opened:
     """The trader of *run*. *before*: the run whose account and breakers it takes over. Raises :class:`DataError`.
 
-    *brackets* are those that somebody told, by symbol.
+    *brackets* are those that somebody told, by symbol; *write* does what writes the state.
     """
     table, known_from = table_for(config.symbol, brackets)
     tables = {config.symbol: table}
@@ -115,7 +117,7 @@ def open_trader(
     header.restarts += saved is not None
     desk = Desk(run.name, config, instrument, account, guard, audit.say)
     candles = CandleBook(config.symbol, config.step_ms, config.history_bars)
-    state = StateFile(run.folder)
+    state = StateFile(run.folder, write)
     trader = Trader(config, desk, strategy or Strategy(config), candles, audit, state, _plain(header))
     if saved is None:
         trader.at(now)

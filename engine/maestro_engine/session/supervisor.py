@@ -25,6 +25,7 @@ from maestro_engine.session.opening import Opened, open_trader
 from maestro_engine.session.places import Run, interrupted, new_run, predecessor
 from maestro_engine.session.safety.controls import Controls
 from maestro_engine.session.safety.lock import SessionLock
+from maestro_engine.session.safety.reserve import DiskReserve, Write
 from maestro_engine.session.safety.watchdog import Watchdog
 from maestro_engine.session.seeding import seed
 from maestro_engine.session.surroundings import Surroundings
@@ -33,6 +34,8 @@ from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import instrument_of, unlisted
 from maestro_engine.session.watching.onlooker import Onlooker
 from maestro_protocol.errors import MaestroError, Refused, UsageError
+
+DISK_FULL = "disk_full"
 
 
 def take_run(workspace: Path, config: SessionConfig) -> tuple[Run, SessionConfig]:
@@ -92,12 +95,15 @@ class Session:
     async def _within(self, run: Run, feed: Feed, scrub: Scrubber, log: SessionLog) -> FinalReport:
         controls = Controls(self.workspace, run.folder, self._around.kill_env)
         self._refuse_if_killed(controls, run)
-        audit = Audit(run.folder / "events.jsonl", scrub, self._around.told)
+        reserve = DiskReserve(run.folder, lambda: self._ending.fail(DISK_FULL))
+        audit = Audit(run.folder / "events.jsonl", scrub, self._around.told, reserve.write)
         try:
-            opened = self._initialize(run, audit, controls)
+            reserve.hold()
+            opened = self._initialize(run, audit, controls, reserve.write)
         except MaestroError as error:
             log.failure("not started", error)
             audit.close()
+            reserve.release()
             if run.phase() is None:
                 run.discard()  # nothing has happened in it that anybody could go on with
             raise
@@ -107,12 +113,13 @@ class Session:
         try:
             await self._live(opened, feed, controls, metrics, log, lambda: onlooker.leave(run.folder, scrub))
             report = await self._end(opened, feed, metrics, controls)
-            export(run.folder, report, self.config, metrics, scrub)
-            leave_report(run.folder, self.config)
+            reserve.write(lambda: export(run.folder, report, self.config, metrics, scrub))
+            reserve.write(lambda: leave_report(run.folder, self.config))
             opened.complete()
             onlooker.leave(run.folder, scrub, last=True)
         finally:
             audit.close()
+            reserve.release()
         log.info("ended", reason=report.reason, exit_code=report.exit_code)
         return report
 
@@ -125,7 +132,7 @@ class Session:
             run.discard()
             raise Refused(f"kill switch: on by {', '.join(on)}; clear it there before a session starts")
 
-    def _initialize(self, run: Run, audit: Audit, controls: Controls) -> Opened:
+    def _initialize(self, run: Run, audit: Audit, controls: Controls, write: Write) -> Opened:
         """A trader, before anything is asked of the exchange: from here on there is something to end in order."""
         begins_ms = self._around.begins_ms
         now = self._now_ms() if begins_ms is None else begins_ms
@@ -133,7 +140,7 @@ class Session:
         if before is not None:
             mend(before)
         grid, brackets = unlisted(self.config.symbol), self._around.brackets
-        opened = open_trader(run, self.config, grid, audit, before, now, brackets=brackets)
+        opened = open_trader(run, self.config, grid, audit, before, now, brackets=brackets, write=write)
         trader = opened.trader
         guard = trader.desk.guard
         if not opened.resumed and guard.kill_switch.on:  # a predecessor's: whoever cleared its sources released it
@@ -249,7 +256,9 @@ class Session:
 
     async def _end(self, opened: Opened, feed: Feed, metrics: Metrics, controls: Controls) -> FinalReport:
         trader = opened.trader
-        if not trader.desk.flat:
+        if self._ending.reason == DISK_FULL and self.config.on_disk_full == "keep":
+            trader.leave_dead_market("keep")
+        elif not trader.desk.flat:
             await self._ending.close(trader, self.config.on_dead_market)
         controls.clear(trader.clear)  # what was asked while it ended
         return self._ending.report(self.config, opened, metrics, feed.counters)

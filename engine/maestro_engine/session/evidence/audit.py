@@ -15,6 +15,7 @@ import msgspec
 
 from maestro_engine.session.evidence.records import BINDING, Record
 from maestro_engine.session.evidence.scrub import Scrubber
+from maestro_engine.session.safety.reserve import Write, plainly
 from maestro_engine.trading.venue.money import json_of
 from maestro_protocol.errors import DataError
 
@@ -27,10 +28,15 @@ class _Numbered(msgspec.Struct):
 
 
 class Audit:
-    """Appends to *path*. *told* is handed every line once it is written (a dashboard, a notifier)."""
+    """Appends to *path*. *told* is handed every line once it is written (a dashboard, a notifier).
 
-    def __init__(self, path: Path, scrub: Scrubber, told: Callable[[bytes], None] | None = None) -> None:
-        self._path, self._scrub, self._told = path, scrub, told
+    *write* does what writes, where the disk is full in room that was kept; what cannot be written stays staged.
+    """
+
+    def __init__(
+        self, path: Path, scrub: Scrubber, told: Callable[[bytes], None] | None = None, write: Write = plainly
+    ) -> None:
+        self._path, self._scrub, self._told, self._write = path, scrub, told, write
         self._staged: list[bytes] = []
         last = _mend(path)
         self.seq = last.seq
@@ -38,7 +44,7 @@ class Audit:
         self._ts = last.ts
         self.binding = False
         """Whether what is staged must be saved with the state first."""
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)  # a line that does not fit is not kept back to be written later
 
     def say(self, record: Record, ts: int) -> None:
         """Stage one line of the time *ts* (UTC milliseconds), or of the last line's where that is later."""
@@ -54,9 +60,9 @@ class Audit:
 
     def flush(self) -> None:
         """Write what is staged."""
-        if self._staged:
-            staged, self._staged, self.binding = self._staged, [], False
-            self._append(staged)
+        if self._staged and self._write(lambda: self._append(self._staged)):
+            told, self._staged, self.binding = self._staged, [], False
+            self._tell(told)
 
     def recover(self, saved_seq: int, pending: Sequence[str], *, again: bool = False) -> int:
         """Write the saved lines that the file does not have; gives how many told lines are lost (0 but for damage).
@@ -71,6 +77,7 @@ class Audit:
         lost = max(0, first - 1 - self.seq)
         missing = [line for line in saved if _numbered(line).seq > self.seq]
         self._append(missing)
+        self._tell(missing)
         self._ts = max([self._ts, *(_numbered(line).ts for line in missing)])
         self.seq = max(self.seq, saved_seq)
         return lost
@@ -92,8 +99,17 @@ class Audit:
         self._file.close()
 
     def _append(self, lines: Sequence[bytes]) -> None:
-        self._file.write(b"".join(lines))
-        self._file.flush()
+        """All of *lines* or, where the disk is full, none of them."""
+        left = memoryview(b"".join(lines))
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while left:
+                left = left[self._file.write(left) or 0 :]
+        except OSError:
+            os.ftruncate(self._file.fileno(), before)
+            raise
+
+    def _tell(self, lines: Sequence[bytes]) -> None:
         if self._told is not None:
             for line in lines:
                 self._told(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -28,11 +29,18 @@ class _JsonLines(logging.Formatter):
         return self._scrub.clean(json.dumps(line, ensure_ascii=False, default=str))
 
 
+class _Handler(RotatingFileHandler):
+    """What cannot be logged is no reason to end, nor to fill a terminal: a full disk is the trail's to find out."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Nothing."""
+
+
 class SessionLog:
     """One log of one run. ``info("feed", state="live")`` writes one line."""
 
     def __init__(self, path: Path, scrub: Scrubber, now_ms: Callable[[], int]) -> None:
-        self._handler = RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8")
+        self._handler = _Handler(path, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8")
         self._handler.setFormatter(_JsonLines(scrub, now_ms))
         self._logger = logging.Logger("session")  # of its own: shared with nobody
         self._logger.addHandler(self._handler)
@@ -45,4 +53,5 @@ class SessionLog:
         self._logger.error(event, exc_info=error, extra={"fields": {**fields, "error": str(error)}})
 
     def close(self) -> None:
-        self._handler.close()
+        with contextlib.suppress(OSError):
+            self._handler.close()

@@ -120,7 +120,10 @@ class PositionAdopted(Record, frozen=True):
 
 
 class PositionKept(Record, frozen=True):
-    """The session ends without a live market to close *position* in; the next start closes it at a live price."""
+    """The session ends with *position*, for want of a live market or because its owner said so (``on_disk_full``).
+
+    The next start closes it at its first live price.
+    """
 
     position: Decimal
     price: Decimal | None

@@ -6,6 +6,7 @@ webhook): it survives that the session is not there, and needs no port.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,8 @@ class Controls:
         """Which sources say kill right now. A remote kill leaves the kill file, so that it outlives the session."""
         there, remote = self._kill_file.exists(), self.take("kill")
         if remote:
-            self._kill_file.touch()
+            with contextlib.suppress(OSError):  # where the disk is full this session ends all the same
+                self._kill_file.touch()
         return {KillSource.ENV: self._env(), KillSource.FILE: there, KillSource.REMOTE: remote}
 
     def take(self, command: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from maestro_engine.session.safety.reserve import Write, plainly
 from maestro_engine.trading.venue.money import json_of
 from maestro_protocol.errors import DataError, StoreError
 
@@ -36,7 +37,9 @@ class Loaded:
 class StateFile:
     """``state.json`` in *folder* with its ``.bak``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, write: Write = plainly) -> None:
+        """*write* does what writes, in room that was kept for it where the disk is full."""
+        self._write = write
         self.path = folder / "state.json"
         self.backup = folder / "state.json.bak"
 
@@ -47,9 +50,13 @@ class StateFile:
         """
         body = json_of(state)
         sealed = msgspec.json.encode(_Sealed(VERSION, hashlib.sha256(body).hexdigest(), msgspec.Raw(body)))
-        try:
+
+        def replace() -> None:
             _replace(self.path, sealed, durable)
             _replace(self.backup, sealed, False)
+
+        try:
+            self._write(replace)
         except OSError as error:
             raise StoreError(f"{self.path}: state cannot be saved ({error.strerror}); is the disk full?") from None
 
