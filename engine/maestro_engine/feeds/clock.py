@@ -122,15 +122,22 @@ AWAY_S = 3.0
 """Who comes back from sleeping later than asked by more than this was not late but away: stopped, or suspended."""
 
 
-async def sleep_or_away(clock: Clock, seconds: float) -> int:
-    """Sleep; gives the nanoseconds by which this process was away meanwhile, 0 where it was not.
+class PauseDetector:
+    """Sleeps for one who looks again and again, and notices when this process was away, from its beginning on.
 
-    What the world sent meanwhile lies in the sockets: whoever judges by silence takes this time off first.
+    What the world sent meanwhile lies in the sockets: whoever judges by silence takes that time off first.
     """
-    began_ns = clock.monotonic_ns()
-    await clock.sleep(seconds)
-    over_ns = clock.monotonic_ns() - began_ns - round(seconds * 1e9)
-    return over_ns if over_ns > AWAY_S * 1e9 else 0
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._looked_ns = clock.monotonic_ns()
+
+    async def sleep(self, seconds: float) -> int:
+        """Sleep; gives the nanoseconds that were lost since the last look, 0 where this process was not away."""
+        await self._clock.sleep(seconds)
+        now_ns = self._clock.monotonic_ns()
+        over_ns, self._looked_ns = now_ns - self._looked_ns - round(seconds * 1e9), now_ns
+        return over_ns if over_ns > AWAY_S * 1e9 else 0
 
 
 class ReceiveStamps:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 
 from msgspec.structs import replace
 
-from maestro_engine.feeds.clock import ReceiveStamps, sleep_or_away
+from maestro_engine.feeds.clock import PauseDetector, ReceiveStamps
 from maestro_engine.feeds.port import BookTicker, Event, Feed, FeedStatus, Kline
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
@@ -72,6 +72,7 @@ class Tasks:
         self._live = around.begins_ms is None
         """Whether time is the machine's. A simulation or a recording has its own, at whatever speed it is played."""
         self._to_flatten = opened.resumed and (config.restart == "flatten" or opened.trader.desk.unprotected)
+        self._pauses = PauseDetector(around.clock)
         self._down = self._stale = False
         self._told: FeedStatus | None = None
         """That it is quiet, as it was told last: it is heard again and again, and told once."""
@@ -165,7 +166,7 @@ class Tasks:
     async def stale_data(self) -> None:
         """Silence first keeps entries back, then ends the session."""
         while True:
-            away_ns = await sleep_or_away(self._clock, HEARTBEAT_S)
+            away_ns = await self._pauses.sleep(HEARTBEAT_S)
             if away_ns:
                 self._last_ns += away_ns
                 self._now()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from maestro_engine.feeds.clock import VirtualClock, sleep_or_away
+from maestro_engine.feeds.clock import PauseDetector, VirtualClock
 from maestro_engine.feeds.live.watchdog import Watchdog as Witnesses
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.session.safety.watchdog import Limits, Watchdog
@@ -29,8 +29,13 @@ class Stopped(VirtualClock):
 
 
 async def test_who_wakes_late_knows_that_it_was_away():
-    assert await sleep_or_away(VirtualClock(), 1.0) == 0
-    assert await sleep_or_away(Stopped(), 1.0) == 3_600 * S
+    assert await PauseDetector(VirtualClock()).sleep(1.0) == 0
+    assert await PauseDetector(Stopped()).sleep(1.0) == 3_600 * S
+    clock = VirtualClock()
+    pauses = PauseDetector(clock)
+    clock.advance_to(100 * S)
+    assert await pauses.sleep(1.0) == 100 * S, "stopped before it even went to sleep"
+    assert await pauses.sleep(1.0) == 0
 
 
 def test_the_watchdog_that_stood_still_itself_gives_the_loop_its_turn():

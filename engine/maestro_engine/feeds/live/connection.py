@@ -10,7 +10,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from maestro_engine.feeds.clock import ReceiveStamps, sleep_or_away
+from maestro_engine.feeds.clock import PauseDetector, ReceiveStamps
 from maestro_engine.feeds.live.backoff import Backoff, ReconnectPolicy
 from maestro_engine.feeds.live.watchdog import Verdict, Watchdog, WatchLimits
 from maestro_engine.feeds.port import Clock, State, Witness
@@ -84,7 +84,7 @@ class Line:
                 self.owner.on_status("lost", f"{self.spec.url}: nothing for {self.policy.patience_s:g} s", "")
                 return
             self.owner.on_status("reconnecting", f"in {delay:.2f} s", "")
-            backoff.away(await sleep_or_away(self.clock, delay))
+            backoff.away(await PauseDetector(self.clock).sleep(delay))
 
     async def _connection(self, backoff: Backoff) -> str:
         """One connection from opening to its end; gives the reason of the end."""
@@ -132,10 +132,11 @@ class Line:
 
     async def _watch(self, socket: ClientConnection, dog: Watchdog, backoff: Backoff) -> None:
         verdicts: dict[str, tuple[Verdict, int]] = {}
+        pauses = PauseDetector(self.clock)
         asking: set[asyncio.Task[None]] = set()
         try:
             while True:
-                away_ns = await sleep_or_away(self.clock, min(1.0, self.limits.stale_s / 5))
+                away_ns = await pauses.sleep(min(1.0, self.limits.stale_s / 5))
                 if away_ns:
                     dog.away(away_ns)
                     backoff.away(away_ns)
