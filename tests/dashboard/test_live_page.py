@@ -186,6 +186,26 @@ async def test_browsers_that_hang_hold_nothing_up(virtual):
         each.close()
 
 
+def test_connections_that_drip_shut_nobody_out(shown: Any) -> None:
+    address = ("127.0.0.1", urlsplit(shown.url).port)
+    dripping = [socket.create_connection(address) for _ in range(MOST_CONNECTIONS)]
+    for each in dripping:
+        each.sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
+    assert ask(shown, "/state.json")[0] == 200
+    assert ask(shown, "/stop", "POST")[0] in (202, 409), "heard, though no session runs behind this page"
+    for each in dripping:
+        each.close()
+
+
+@pytest.mark.parametrize("path", ["//[", "/state.json?after=%ff", "/state.json?after=9" + "9" * 40])
+def test_a_malformed_address_is_answered(shown: Any, path: str) -> None:
+    assert ask(shown, path)[0] in (200, 400, 404)
+
+
+def test_an_origin_that_is_no_address_is_refused(shown: Any) -> None:
+    assert ask(shown, "/stop", "POST", Origin="http://[")[0] == 400
+
+
 async def test_watched_or_not_it_makes_the_same_trades(virtual, tmp_path):
     virtual.minutes = 10.0
     virtual.on_line = lambda line: line["event"] == "CandleClosed" and ask(virtual, "/state.json")

@@ -26,9 +26,14 @@ CRITIC = BrainChoice(role="critic")
     [
         (("boss", "--bus", "redis://127.0.0.1:1/0"), 2, "role 'boss' is not known; choose one of: maestro, strateg"),
         (("critic",), 2, "no bus is named; add --bus redis://HOST:PORT/0 or set MAESTRO_BUS_URL"),
-        (("critic", "--bus", f"http://u:{CANARY}@127.0.0.1/0"), 2, "is none of Redis; write redis://HOST:PORT/0"),
+        (("critic", "--bus", "http://127.0.0.1/0"), 2, "is none of Redis; write redis://HOST:PORT/0"),
         (
-            ("critic", "--brain", "openai", "--bus", f"redis://u:{CANARY}@127.0.0.1:1/0"),
+            ("critic", "--bus", f"redis://u:{CANARY}@127.0.0.1:1/0"),
+            2,
+            "shown to every user of this machine; set MAESTRO",
+        ),
+        (
+            ("critic", "--brain", "openai", "--bus", "redis://127.0.0.1:1/0"),
             2,
             "the openai brain needs OPENAI_API_KEY in the environment",
         ),

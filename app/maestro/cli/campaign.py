@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")]
 Bus = Annotated[
     str | None,
-    typer.Option("--bus", help="redis://HOST:PORT/DB#NAME; without, MAESTRO_BUS_URL, or none: all in this process."),
+    typer.Option("--bus", help="redis://HOST:PORT/DB#NAME; MAESTRO_BUS_URL, which may hold a password, without."),
 ]
 Remote = Annotated[
     list[str] | None, typer.Option("--remote", help="ROLE that `maestro agent run ROLE` answers for; needs a bus.")
@@ -318,6 +318,11 @@ def settings_with(out: Path | None, bus: str | None = None) -> Settings:
 
     from maestro.settings import Settings
 
+    if bus is not None and "@" in bus:
+        raise UsageError(
+            "--bus: a user or password in it is shown to every user of this machine; "
+            "set MAESTRO_BUS_URL instead, and leave --bus out"
+        )
     given = {"runs": out, "bus_url": None if bus is None else SecretStr(bus)}
     return Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
 

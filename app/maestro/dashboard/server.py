@@ -10,10 +10,11 @@ import hmac
 import secrets
 import socket
 import threading
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -28,6 +29,8 @@ PATIENCE_S = 5.0
 """A question for news waits so long for some."""
 SOCKET_S = 10.0
 """A browser that does not take its answer, or does not finish its question, is left after so long."""
+REQUEST_S = 5.0
+"""A question is whole after so long, however it drips in, or it is never answered."""
 MOST_CONNECTIONS = 24
 LARGEST_BODY = 4_096
 COMMANDS = ("stop", "kill", "clear")
@@ -78,13 +81,43 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._asking: dict[socket.socket, threading.Timer] = {}
+        """Connections whose question is not whole yet, the oldest first, and what ends each."""
+        self._changing = threading.Lock()
         super().__init__((HOST, port), handler)
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        if not self._room.acquire(blocking=False):
+        if not self._room.acquire(blocking=False) and not self._room_made():
             self.shutdown_request(request)
             return
+        if isinstance(request, socket.socket):
+            timer = threading.Timer(REQUEST_S, self._leave, (request,))
+            timer.daemon = True
+            with self._changing:
+                self._asking[request] = timer
+            timer.start()
         super().process_request(request, client_address)
+
+    def _room_made(self) -> bool:
+        """Whether the oldest connection that still asks could be left for a new one: who drips shuts nobody out."""
+        with self._changing:
+            oldest = next(iter(self._asking), None)
+        if oldest is None:
+            return False
+        self._leave(oldest)
+        return self._room.acquire(timeout=1.0)
+
+    def _leave(self, request: socket.socket) -> None:
+        self.asked(request)
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
+
+    def asked(self, request: socket.socket) -> None:
+        """The question of *request* is whole, or given up."""
+        with self._changing:
+            timer = self._asking.pop(request, None)
+        if timer is not None:
+            timer.cancel()
 
     def process_request_thread(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
@@ -92,6 +125,8 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
+            if isinstance(request, socket.socket):
+                self.asked(request)
             self._room.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -114,9 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
     error_message_format = "%(code)d %(message)s\n"
 
     def do_GET(self) -> None:
-        url = urlsplit(self.path)
+        self._whole()
         if self._refused():
             return
+        url = urlsplit(self.path)
         if url.path == "/":
             self._page()
         elif url.path == "/state.json":
@@ -137,6 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a command has a small body, or none")
         else:
             body = self.rfile.read(int(length))
+            self._whole()
             try:
                 self._do(command, body)
             except msgspec.DecodeError as error:
@@ -153,9 +190,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.board.command(command)
 
+    def _whole(self) -> None:
+        """The question is here: from now on it has the time that its answer takes."""
+        cast("_Server", self.server).asked(self.request)
+
     def _refused(self) -> bool:
         """Whether this request comes from where none may; it is answered then."""
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
+        try:
+            _ = urlsplit(self.path), urlsplit(origin or "")
+        except ValueError:
+            self._say(HTTPStatus.BAD_REQUEST, "that is no address")
+            return True
         if host.rpartition(":")[0] not in NAMES and host not in NAMES:
             self._say(HTTPStatus.FORBIDDEN, "this page answers on this machine's own names only")
         elif origin is not None and urlsplit(origin).netloc != host:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
+from sqlalchemy import URL, func, make_url, select, text
 from sqlalchemy import Connection as SqlAlchemy
-from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -43,20 +44,39 @@ class PostgresConnection:
         return self._line.scalar(text(query), values or {})
 
 
+def _understood(url: str) -> URL:
+    """*url* in its parts. Raises :class:`ConfigError`, which repeats nothing of it: any part may be a password's."""
+    try:
+        found = make_url(url)
+    except ArgumentError:
+        raise ConfigError("store: not a database URL; write postgresql://user:password@host/name") from None
+    except ValueError:
+        found = None
+    authority = url.partition("://")[2].partition("/")[0]
+    if found is None or "@" in (found.host or ""):
+        if authority.count("@") > 1:
+            raise ConfigError("store: a password in a database URL has its @ written as %40, its / as %2F")
+        raise ConfigError("store: the port of the database URL is no number; write postgresql://user@host:5432/name")
+    if found.port is not None and not 0 < found.port < 65_536:
+        raise ConfigError("store: the port of the database URL is not within 1 to 65535")
+    return found
+
+
 class PostgresDatabase:
     """One PostgreSQL database; the server's default ``synchronous_commit`` makes commits survive a power cut."""
 
     def __init__(self, url: str, patience: float) -> None:
         """Raises :class:`ConfigError` for a URL that is none."""
-        try:
-            self._url = make_url(url).set(drivername="postgresql+asyncpg")
-        except ArgumentError:
-            raise ConfigError("store: not a database URL; write postgresql://user:password@host/name") from None
+        found = _understood(url)
+        self._url = found.set(drivername="postgresql+asyncpg", query={})
         self._closed = False
-        self._options = {
+        self._options: dict[str, Any] = {
             "timeout": patience,
             "server_settings": {"application_name": "maestro", "lock_timeout": str(int(patience * 1_000))},
         }
+        if found.query:
+            # What libpq knows (sslmode, sslrootcert, host) asyncpg knows in a DSN alone; arguments win over it.
+            self._options["dsn"] = f"postgresql:///?{urlencode(dict(found.query), doseq=True)}"
         # pre_ping: a server that was restarted costs one new connection, not a failed commit.
         self._engine = create_async_engine(self._url, connect_args=self._options, pool_pre_ping=True)
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where campaigns are kept.  [default: runs]")]
-Bus = Annotated[str | None, typer.Option("--bus", help="redis://HOST:PORT/DB.  [default: MAESTRO_BUS_URL]")]
+Bus = Annotated[
+    str | None,
+    typer.Option("--bus", help="redis://HOST:PORT/DB; MAESTRO_BUS_URL, which may hold a password, without."),
+]
 
 
 def doctor(

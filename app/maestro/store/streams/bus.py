@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Unreachable
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as TooSlow
 
 from maestro_protocol.bus import SEEN
@@ -108,6 +108,8 @@ class StreamBus:
         while True:
             try:
                 return await call()
+            except AuthenticationError as error:  # one of "unreachable" to redis-py, and no patience helps
+                raise BusError("bus: Redis refuses user or password; correct them in MAESTRO_BUS_URL") from error
             except (Unreachable, TooSlow, ConnectionResetError) as error:
                 if loop.time() >= deadline:
                     raise BusError(f"bus: Redis is away; start it, then resume ({error})") from error

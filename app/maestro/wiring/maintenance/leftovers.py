@@ -18,9 +18,10 @@ from maestro_protocol.ports import Clock
 
 HALF_WRITTEN = re.compile(r"\.[^/]+\.new|[^/]+\.(?:json|jsonl|csv|html|md)\.new")
 """How files are called until they are whole; then they are renamed, in one step."""
-SCRATCH = "maestro-replay-"
+SCRATCH = ("maestro-replay-", "maestro-session-")
+"""How scratch folders of replays, and of sessions within tests, begin."""
 STALE_MS = 3_600_000
-"""A replay writes to its scratch folder all the time; one untouched for so long has no process any more."""
+"""Work writes to its scratch folder all the time; one untouched for so long has no process any more."""
 
 
 class Leftover(NamedTuple):
@@ -52,12 +53,13 @@ def _half_written(runs: Path) -> Iterator[Leftover]:
 
 
 def _scratch(clock: Clock) -> Iterator[Leftover]:
-    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*")):
+    there = Path(tempfile.gettempdir())
+    for folder in sorted(path for begin in SCRATCH for path in there.glob(f"{begin}*")):
         if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
             continue
         stats = [path.stat() for path in (folder, *folder.rglob("*")) if path.exists()]
         if clock.now_ms() - max(stat.st_mtime for stat in stats) * 1_000 > STALE_MS:
-            yield Leftover(folder, "scratch folder of a replay", sum(stat.st_size for stat in stats))
+            yield Leftover(folder, "scratch folder", sum(stat.st_size for stat in stats))
 
 
 async def clean(settings: Settings, clock: Clock, dry_run: bool = False) -> Cleaned:
