@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,24 @@ def market_data() -> Path:
         where = "MAESTRO_MARKET_DATA" if named else "a shared/data folder beside the repository"
         pytest.skip(f"no recorded market data: {where} is not there (set MAESTRO_MARKET_DATA to its path)")
     return folder
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Path]]:
+    """Puts a folder of distributions (modules beside their ``.dist-info``) on the path for the length of a test.
+
+    Registries that looked before are told to look again by the test itself (``reload``).
+    """
+    before = set(sys.modules)
+    folders: list[Path] = []
+
+    def install(folder: Path) -> Path:
+        monkeypatch.syspath_prepend(str(folder))
+        folders.append(folder)
+        return folder
+
+    yield install
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if any(Path(file).is_relative_to(folder) for folder in folders):
+            del sys.modules[name]

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_protocol.config import ParameterChange, RunConfig
+from maestro_protocol.config import ParameterChange, Patch, RunConfig, apply_patch
 from maestro_protocol.errors import ParameterError, StalePatch, UsageError
-from maestro_protocol.patch import Patch, apply
 from maestro_protocol.space import ParameterSpace, ParameterSpec, Value
 from maestro_protocol.values import as_params
 
@@ -35,7 +34,7 @@ def patch(parameter: str, old: Value, new: Value) -> Patch:
 
 
 def test_a_patch_makes_a_new_run_with_its_lineage() -> None:
-    child = apply(
+    child = apply_patch(
         run_with({"fast": 12}), patch("atr_stop_mult", 1.5, 1.8), SPACE, run_id="seg1-p2", because="m000042"
     )
     assert child.values() == {"fast": 12, "atr_stop_mult": 1.8}
@@ -52,7 +51,7 @@ def test_what_is_no_id_names_no_run(name: str, place: str) -> None:
     """A run's id becomes a path: nothing that is not checked elsewhere may make it one of somebody's choosing."""
     ids = {"run_id": "seg1-p2", "because": "m000042"} | {place: name}
     with pytest.raises(ParameterError, match="is no id") as refused:
-        apply(run_with({}), patch("atr_stop_mult", 1.5, 1.8), SPACE, **ids)
+        apply_patch(run_with({}), patch("atr_stop_mult", 1.5, 1.8), SPACE, **ids)
     assert "\n" not in str(refused.value)
 
 
@@ -75,7 +74,7 @@ def test_whatever_is_asked_bounds_hold_and_the_run_itself_is_untouched(
     new = data.draw(numbers | st.floats(spec.low, spec.high).map(spec.clip))
     old = data.draw(st.just(current) | numbers)
     try:
-        child = apply(run, patch(spec.name, old, new), space, run_id="child")
+        child = apply_patch(run, patch(spec.name, old, new), space, run_id="child")
     except ParameterError:
         pass
     else:
@@ -93,10 +92,10 @@ def test_the_inverse_brings_the_values_back(data: st.DataObject, specs: st.Searc
     new = spec.clip(data.draw(st.floats(spec.low, spec.high)))
     if new == old:
         with pytest.raises(ParameterError, match="changes nothing"):
-            apply(run, patch(spec.name, old, new), space, run_id="child")
+            apply_patch(run, patch(spec.name, old, new), space, run_id="child")
         return
-    child = apply(run, patch(spec.name, old, new), space, run_id="child")
-    back = apply(child, patch(spec.name, new, old), space, run_id="grandchild")
+    child = apply_patch(run, patch(spec.name, old, new), space, run_id="child")
+    back = apply_patch(child, patch(spec.name, new, old), space, run_id="grandchild")
     assert space.resolve(back.values()) == space.resolve(run.values())
     assert back.parent_run == "child"
     untouched = {"run_id", "parent_run", "changes_from_parent", "because", "params"}
@@ -106,7 +105,7 @@ def test_the_inverse_brings_the_values_back(data: st.DataObject, specs: st.Searc
 @pytest.mark.parametrize("old", [1.4, 1.8])
 def test_a_patch_that_expects_another_old_value_is_stale(old: float) -> None:
     with pytest.raises(StalePatch, match=f"atr_stop_mult: the patch expects {old}, the run has 1.5"):
-        apply(run_with({}), patch("atr_stop_mult", old, 2.0), SPACE, run_id="child")
+        apply_patch(run_with({}), patch("atr_stop_mult", old, 2.0), SPACE, run_id="child")
 
 
 def test_a_patch_whose_old_value_is_unknown_says_null_and_is_never_applied() -> None:
@@ -114,7 +113,7 @@ def test_a_patch_whose_old_value_is_unknown_says_null_and_is_never_applied() -> 
     assert json.loads(unknown.model_dump_json())["old_value"] is None
     assert Patch.model_validate_json(unknown.model_dump_json()) == unknown
     with pytest.raises(StalePatch, match="gate_cvd: the patch expects an unknown value, the run has False"):
-        apply(run_with({}), unknown, SPACE, run_id="child")
+        apply_patch(run_with({}), unknown, SPACE, run_id="child")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,7 @@ def test_a_patch_whose_old_value_is_unknown_says_null_and_is_never_applied() -> 
 )
 def test_a_patch_that_cannot_be_is_refused_in_one_line(asked: Patch, says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        apply(run_with({}), asked, SPACE, run_id="child")
+        apply_patch(run_with({}), asked, SPACE, run_id="child")
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
 

@@ -14,7 +14,7 @@ from made_up_parts import BASE, DAY, NO_EXHIBITS, START, UNDEFINED, exhibits, me
 
 from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.control.record.standings import LEADERBOARD
-from maestro_protocol.config import DataRef
+from maestro_protocol.config import DataRef, Patch
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.ids import message_id, test_span
 from maestro_protocol.messages import Message
@@ -38,7 +38,6 @@ from maestro_protocol.messages.plan import (
     RoleFellBack,
 )
 from maestro_protocol.messages.report import Metrics, SegmentFinished, TestReport, VariationReport
-from maestro_protocol.patch import Patch
 from maestro_protocol.space import Value
 from maestro_protocol.values import Change, as_params
 

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from maestro_protocol import patch
-from maestro_protocol.config import ParameterChange, RunConfig, WindowRef
+from maestro_protocol.config import ParameterChange, Patch, RunConfig, WindowRef, apply_patch
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.ids import MessageId, RunId
 from maestro_protocol.messages.plan import Jitter
 from maestro_protocol.messages.rules import Rule
-from maestro_protocol.patch import Patch
 from maestro_protocol.space import ParameterSpace, Value
 from maestro_protocol.values import Change, as_params
 
@@ -82,7 +80,7 @@ def apply_changes(
         if old is None:
             raise ParameterError(f"{change.parameter}: is not a parameter of {config.run_id}")
         step = Patch(parameter=change.parameter, old_value=old, new_value=change.new, reason=reason[:300])
-        current = patch.apply(current, step, space, run_id=run_id, because=because)
+        current = apply_patch(current, step, space, run_id=run_id, because=because)
     steps = tuple(
         ParameterChange(
             parameter=change.parameter,

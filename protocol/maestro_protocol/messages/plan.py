@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
+from maestro_protocol.config import Patch
 from maestro_protocol.ids import Id
 from maestro_protocol.messages.legacy_keys import Heard
-from maestro_protocol.patch import Patch
 from maestro_protocol.values import Changes, Params
 
 Role = Literal["maestro", "strategist", "critic", "implementer", "dispatcher", "control"]

@@ -8,13 +8,12 @@ from typing import Literal
 
 from maestro.control import gatekeeping, patcher
 from maestro.control.context import Desk
-from maestro_protocol.config import RunConfig
+from maestro_protocol.config import Patch, RunConfig
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import GateRefused, UsageError
 from maestro_protocol.ids import MessageId, RunId
 from maestro_protocol.messages.plan import Goal, MetricChange, PatchApplied, PlanEvent
 from maestro_protocol.messages.report import Alert
-from maestro_protocol.patch import Patch
 from maestro_protocol.space import ParameterSpace, Value
 from maestro_protocol.values import Change
 
