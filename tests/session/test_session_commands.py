@@ -18,9 +18,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from maestro.cli.main import app
-from maestro.cli.session.options import way_out, written
+from maestro.cli.session.options import way_out
 from maestro.wiring import sessions
 from maestro_engine.session.safety.lock import SessionLock
+from maestro_engine.trading.venue.money import plain
 from maestro_protocol.errors import ConfigError, GateRefused, ParameterError, Refused, UnknownKey, UsageError
 from maestro_protocol.messages.plan import PlanEvent
 
@@ -346,7 +347,7 @@ def test_replaying_from_a_moment_makes_the_same_trades_every_time(maestro, marke
 
 def test_amounts_are_plain_digits_and_hints_lead_somewhere():
     given = ("0E-11", "1E-9", "-0.00", "1.50")
-    assert [written(Decimal(each)) for each in given] == ["0", "0.000000001", "0", "1.50"]
+    assert [plain(Decimal(each)) for each in given] == ["0", "0.000000001", "0", "1.50"]
     assert "session clear drawdown" in way_out("drawdown")
     for breaker in ("daily_loss", "errors"):
         assert "clear it:" not in way_out(breaker), "a hard limit is cleared by nobody"

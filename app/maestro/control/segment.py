@@ -54,13 +54,13 @@ class Segment:
         self.schedule = patcher.Schedule(desk.config.seed, number, desk.runner.windows)
 
     async def run(self) -> SegmentFinished:
-        plan = await self._plan()
+        plan, planned = await self._plan()
         lineup, critique = await self._line_up(plan)
         if not self.desk.tests:
             self.desk.unseen.extend(lineup.configs())
         before = (self.desk.patches_applied, self.desk.patches_refused)
         if self.goal == "walk_forward":
-            results = await WalkForward(self.desk, self.number, self.tests, self.schedule).run()
+            results = await WalkForward(self.desk, self.number, self.tests, self.schedule, planned).run()
         else:
             self._quick_test(lineup, critique.quick_test)
             batches = Batches(self.desk, self.number, self.goal, self.tests, self.schedule, lineup, self.draft)
@@ -77,12 +77,12 @@ class Segment:
         briefing = self.desk.briefing(role, wants, self.number, self.goal, self.tests, **more)
         return await self.desk.steps.ask(briefing)
 
-    async def _plan(self) -> SegmentPlan:
+    async def _plan(self) -> tuple[SegmentPlan, MessageId]:
         answer = await self._ask("maestro", "SegmentPlan")
         plan = cast("SegmentPlan", answer.body)
         self.desk.folder.plan(self.number, plan)
         self.desk.watch(self.number, self.goal, "planned")
-        return plan
+        return plan, answer.id
 
     async def _line_up(self, plan: SegmentPlan) -> tuple[LineUp, Critique]:
         """Proposals until the critic takes one, or the last one all the same: a segment has to run something."""

@@ -209,13 +209,13 @@ async def test_a_policy_that_is_edited_while_a_gate_waits_changes_nothing_for_it
     (specs / "gates").mkdir(parents=True)
     settings = settings_in(tmp_path, specs=specs)
     request = await left_at_its_gate(gated(small_data, settings), settings)
-    lax = policy(may_decide=("mallory",)).model_copy(update={"patches": ()})
+    lax = policy(may_decide=("cli:mallory",)).model_copy(update={"patches": ()})
     (specs / "gates" / "policy.yaml").write_text(lax.model_dump_json())
     assert workspace.read_rules(settings)[2] == lax
     running = asyncio.create_task(resume_campaign(CAMPAIGN, settings, lambda progress: None, 1))
     async with people(settings) as gates:
-        with pytest.raises(GateRefused, match="mallory may not decide it"):
-            await gates.vote(vote(request, True, who="mallory"))
+        with pytest.raises(GateRefused, match="cli:mallory may not decide it"):
+            await gates.vote(vote(request, True, who="cli:mallory"))
         assert [state.request for state in await gates.pending()] == [request]
         assert not running.done()
     running.cancel()

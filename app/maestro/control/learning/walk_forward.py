@@ -19,7 +19,7 @@ from maestro.control.record.ledger import distinct
 from maestro.control.record.standings import by_value
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
-from maestro_protocol.ids import test_run
+from maestro_protocol.ids import MessageId, test_run
 from maestro_protocol.messages.campaign import WindowPlan
 from maestro_protocol.messages.report import TestReport
 from maestro_protocol.space import ParameterSpec, Value
@@ -35,8 +35,10 @@ DRAWS = 50
 class WalkForward:
     """One segment of walk-forward tests: the second time through the windows, the runner-up of each is tested."""
 
-    def __init__(self, desk: Desk, segment: int, tests: int, schedule: patcher.Schedule) -> None:
+    def __init__(self, desk: Desk, segment: int, tests: int, schedule: patcher.Schedule, planned: MessageId) -> None:
+        """*planned* is the segment's plan, by which lots are drawn: who asks why a value is one is told of it."""
         self._desk = desk
+        self._planned = planned
         self._segment = segment
         self._tests = tests
         self._schedule = schedule
@@ -83,7 +85,7 @@ class WalkForward:
         for number in range(DRAWS):
             key = (desk.config.seed, self._segment, method, number)
             values = {spec.name: _lot(spec, key) for spec in space.specs} if number else space.defaults()
-            config = patcher.derive(desk.root, f"seg{self._segment}", (method,), values, space, None)
+            config = patcher.derive(desk.root, f"seg{self._segment}", (method,), values, space, self._planned)
             try:
                 desk.runner.check(config)
             except UsageError:  # the lots break a rule between parameters

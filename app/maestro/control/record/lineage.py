@@ -14,7 +14,7 @@ from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import ConfigError, ParameterError, UsageError
 from maestro_protocol.messages import Message
 from maestro_protocol.messages.gate import GateDecided
-from maestro_protocol.messages.plan import Critique, PlanEvent, Proposal, RunConfigDraft
+from maestro_protocol.messages.plan import Critique, PlanEvent, Proposal, RunConfigDraft, SegmentPlan
 from maestro_protocol.space import Value
 
 MAX_CHAIN = 1_000
@@ -125,6 +125,8 @@ def in_words(body: Message) -> tuple[str, str]:
         return body.proposal, "; ".join(variation.rationale for variation in body.variations)
     if isinstance(body, Critique):
         return f"{body.verdict}: {body.next_step}", "; ".join(item.problem for item in body.analysis)
+    if isinstance(body, SegmentPlan):  # nobody proposed the value: it was drawn by lot for the segment's goal
+        return body.reason, f"drawn by lot for {body.goal.replace('_', ' ')}"
     if isinstance(body, RunConfigDraft):
         strays = ", ".join(f"{j.parameter} by {j.steps} steps" for j in body.jitter if j.steps)
         return body.notes, f"lets tests stray: {strays}" if strays else ""
