@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from maestro_engine import methods as registry
-from maestro_engine.backtest import BatchResult, Costs, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import BarWindow, BatchResult, FillCosts, TestSpec, simulate_batch
 from maestro_engine.data.bars import Bars
 from maestro_protocol.space import ParameterSpec, Value
 from measuring.bench import Bench
@@ -21,7 +21,7 @@ from measuring.samples import Sample, Samples, interleaved, timed
 TITLE = "The product's kernel"
 
 WARMUP = 300
-COSTS = Costs(taker_bps=5.0, maker_bps=2.0, slippage_bps=1.0)
+COSTS = FillCosts(taker_bps=5.0, maker_bps=2.0, slippage_bps=1.0)
 TESTS = 2_000
 SETTINGS = 24
 """Settings of the methods that a campaign's tests share while they differ in exits and gates."""
@@ -53,7 +53,7 @@ def specs(count: int, bars: int, settings: int, seed: int = 5) -> list[TestSpec]
     rng = np.random.default_rng(seed)
     names = [method.name for method in registry.all_methods()]
     sets = [chosen for size in range(1, len(names) + 1) for chosen in combinations(names, size)]
-    window = Window(0, WARMUP, bars * 2 // 3, bars * 4 // 5, bars)
+    window = BarWindow(0, WARMUP, bars * 2 // 3, bars * 4 // 5, bars)
     spoken = [_spoken(sets[at % len(sets)], rng) for at in range(settings)]
     exits = [spec for spec in registry.COMMON if spec.name in EXITS_AND_GATES]
     tests: list[TestSpec] = []
@@ -181,7 +181,7 @@ def long_test(bars: int, everything: bool) -> TestSpec:
         "gate_vhf": True,
         "vhf_min": 0.2,
     }
-    window = Window(0, WARMUP, bars * 2 // 3, bars * 4 // 5, bars)
+    window = BarWindow(0, WARMUP, bars * 2 // 3, bars * 4 // 5, bars)
     if not everything:
         return TestSpec(0, window, ("macd_trend",), {})
     return TestSpec(0, window, tuple(method.name for method in registry.all_methods()), gates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maestro_engine import methods as registry
-from maestro_engine.backtest import BatchResult, Costs, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import BarWindow, BatchResult, FillCosts, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.bars import Bars
 from maestro_engine.metrics.calculator import Figures
 from maestro_engine.metrics.event_lines import PHASES, REGIMES, ScoreLine, score_lines, trade_lines, usd
@@ -75,7 +75,7 @@ class BacktestRunner:
         return simulate_batch(
             self._bars,
             [_spec(config) for config in configs],
-            Costs(first.costs.taker_bps, first.costs.maker_bps, first.costs.slippage_bps),
+            FillCosts(first.costs.taker_bps, first.costs.maker_bps, first.costs.slippage_bps),
             sizing_of(first),
             episode_bars=first.episode_bars,
             jobs=self._jobs,
@@ -150,16 +150,16 @@ class BacktestRunner:
         )
 
 
-def sizing_of(config: RunConfig) -> Sizing:
+def sizing_of(config: RunConfig) -> TradeSize:
     """The kernel's sizing of a run."""
     if config.sizing.quantity is not None:
-        return Sizing.fixed(float(config.sizing.quantity))
-    return Sizing(notional_usd=float(config.sizing.notional_usd))
+        return TradeSize.fixed(float(config.sizing.quantity))
+    return TradeSize(notional_usd=float(config.sizing.notional_usd))
 
 
 def _spec(config: RunConfig) -> TestSpec:
     if config.window is None:
         raise DataError(f"{config.run_id}: has no window to run on")
     w = config.window
-    window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
+    window = BarWindow(w.start, w.first, w.train_end, w.val_start, w.end)
     return TestSpec(config.run_id, window, config.methods, config.values(), scaled=config.sizing.factors())

@@ -17,7 +17,7 @@ from maestro.wiring.yardstick.cells import Limit, Result, Study, limits_in, resu
 from maestro.wiring.yardstick.comparison import compare, interval, overall
 from maestro.wiring.yardstick.objective import COSTS, Objective, observe, slippage, space_of, true_edges
 from maestro_agents.search import Chance, Trial
-from maestro_engine.backtest import Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import BarWindow, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.simulators.families import family_bars
 from maestro_protocol.errors import StoreError, UsageError
 
@@ -57,11 +57,11 @@ def test_windows_share_no_bar_and_none_is_sealed() -> None:
 
 def test_an_observation_adds_up_to_the_kernels_own_books() -> None:
     bars = family_bars("trend", 0.0002, 1, 10_000)
-    window = Window(0, 200, 10_000, 10_000, 10_000)
+    window = BarWindow(0, 200, 10_000, 10_000, 10_000)
     space, chance = space_of(METHODS, bars), Chance(1, "books")
     variants = [space.draw((METHODS[n % 3],), chance) for n in range(12)]
     tests = [TestSpec(n, window, v.methods, v.params) for n, v in enumerate(variants)]
-    result = simulate_batch(bars, tests, COSTS, Sizing(), episode_bars=10_000)
+    result = simulate_batch(bars, tests, COSTS, TradeSize(), episode_bars=10_000)
     days = 9_800 / 288
     for number, seen in enumerate(observe(bars, [Trial(v, 0) for v in variants], [window])):
         trades = result.trades(number)

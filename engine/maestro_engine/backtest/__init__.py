@@ -4,23 +4,23 @@ from maestro_engine.backtest.batch import period_pnl, simulate_batch
 from maestro_engine.backtest.live import exit_levels, signals_on
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, BatchResult, ExitReason, Phase, Records, Regime
 from maestro_engine.backtest.signals import Signals
-from maestro_engine.backtest.spec import Costs, Forced, Sizing, TestSpec, Window
+from maestro_engine.backtest.spec import BarWindow, FillCosts, FixedEntries, TestSpec, TradeSize
 
 __all__ = [
     "EPISODE",
     "SUMMARY",
     "TRADE",
+    "BarWindow",
     "BatchResult",
-    "Costs",
     "ExitReason",
-    "Forced",
+    "FillCosts",
+    "FixedEntries",
     "Phase",
     "Records",
     "Regime",
     "Signals",
-    "Sizing",
     "TestSpec",
-    "Window",
+    "TradeSize",
     "exit_levels",
     "period_pnl",
     "signals_on",

@@ -1,4 +1,4 @@
-"""batch owns the door of the backtest room: many tests in, records out, one kernel call per window."""
+"""batch owns simulate_batch, the backtest's entry point: many tests in, records out, one kernel call per window."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
-from maestro_engine.backtest.equity import BOOK
-from maestro_engine.backtest.kernel import Orders, Room, Scene, Written, run_tests
+from maestro_engine.backtest.equity import EQUITY
+from maestro_engine.backtest.kernel import Output, TestBatch, WindowData, Workspace, run_tests
 from maestro_engine.backtest.layout import check_taker_volume
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, BatchResult, Chunk, Phase
-from maestro_engine.backtest.signal_plan import Asked, asked
-from maestro_engine.backtest.signals import ATR_BARS, Found, Ranges, ballot_for, signals_for
-from maestro_engine.backtest.spec import Costs, Sizing, TestSpec, Window
-from maestro_engine.backtest.trade import Span, Terms, terms_of
-from maestro_engine.backtest.window_context import Features
+from maestro_engine.backtest.signal_plan import BatchPlan, plan_batch
+from maestro_engine.backtest.signals import ATR_BARS, AtrTable, RawSignals, empty_signals, new_vote_counter
+from maestro_engine.backtest.spec import BarWindow, FillCosts, TestSpec, TradeSize
+from maestro_engine.backtest.trade import CostModel, WindowSpan, cost_model
+from maestro_engine.backtest.window_context import WindowContext
 from maestro_engine.data.bars import Bars, Ints
 from maestro_protocol.errors import ConfigError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LEAST = 25
+MIN_TESTS_PER_TASK = 25
 """Tests of a task: fewer would cost more to hand over than to run,"""
-MOST = 512
+MAX_TESTS_PER_TASK = 512
 """more would hold too much memory at once."""
-ROWS = 20_000
-"""Trades that a run of the kernel has room for, 3 MB; for more numpy would ask for large pages, and where memory has
+MAX_TRADE_ROWS = 20_000
+"""Trade rows allocated for a run of the kernel, 3 MB; for more numpy would ask for large pages, and where memory has
 been in use for long the system takes many times as long to find one as to fill it."""
-CELLS = 1 << 20
-"""Bars times lists of signals that are looked for at once: room for signals, of which most is never touched."""
+MAX_SIGNAL_CELLS = 1 << 20
+"""Bars times lists of signals scanned at once: memory for signals, of which most is never touched."""
 
 
-class _Job(NamedTuple):
-    """What every task of a batch needs to know."""
+class _BatchContext(NamedTuple):
+    """What every task of a batch shares."""
 
     bars: Bars
-    asked: Asked
-    terms: Terms
+    plan: BatchPlan
+    costs: CostModel
     episode_bars: int
-    keep: bool
-    aside: Executor
-    """Where to have done what need not be waited for."""
+    keep_trades: bool
+    executor: Executor
+    """Runs what the task need not wait for."""
 
 
-class _Here(Executor):
-    """Does at once what it is given: who has no thread to spare waits."""
+class InlineExecutor(Executor):
+    """Runs each call at once in the caller's thread."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         done: Future[T] = Future()
@@ -61,8 +61,8 @@ class _Here(Executor):
 def simulate_batch(
     bars: Bars,
     tests: Sequence[TestSpec],
-    costs: Costs,
-    sizing: Sizing = Sizing(),  # noqa: B008 - frozen
+    costs: FillCosts,
+    sizing: TradeSize = TradeSize(),  # noqa: B008 - frozen
     *,
     episode_bars: int = 120,
     jobs: int = 1,
@@ -80,17 +80,17 @@ def simulate_batch(
     """
     if episode_bars < 1 or jobs < 1:
         raise ConfigError(f"episode_bars {episode_bars} and jobs {jobs} must be at least 1")
-    translated = asked(tests)
-    check_taker_volume(bars, tests, translated.rules)
-    job = _Job(bars, translated, terms_of(costs, sizing), episode_bars, keep_trades, _Here())
-    tasks = list(_tasks(_by_window(bars, tests, translated.wish), jobs))
+    plan = plan_batch(tests)
+    check_taker_volume(bars, tests, plan.rules)
+    batch = _BatchContext(bars, plan, cost_model(costs, sizing), episode_bars, keep_trades, InlineExecutor())
+    tasks = list(_tasks(_by_window(bars, tests, plan.row), jobs))
     if jobs == 1:
-        done = [_run(job, task) for task in tasks]
+        done = [_run(batch, task) for task in tasks]
     else:
         with ThreadPoolExecutor(jobs) as pool:
             if 2 * len(tasks) <= jobs:  # each task has a second thread
-                job = job._replace(aside=pool)
-            done = list(pool.map(partial(_run, job), tasks))
+                batch = batch._replace(executor=pool)
+            done = list(pool.map(partial(_run, batch), tasks))
     chunks = [chunk for task in done for chunk in task]
     return BatchResult(tests, chunks, episode_bars, bars.step_ms, keep_trades)
 
@@ -98,8 +98,8 @@ def simulate_batch(
 def period_pnl(
     bars: Bars,
     tests: Sequence[TestSpec],
-    costs: Costs,
-    sizing: Sizing = Sizing(),  # noqa: B008 - frozen
+    costs: FillCosts,
+    sizing: TradeSize = TradeSize(),  # noqa: B008 - frozen
     *,
     period_bars: int,
     jobs: int = 1,
@@ -116,24 +116,26 @@ def period_pnl(
     return np.array(series, np.int64)
 
 
-def _by_window(bars: Bars, tests: Sequence[TestSpec], wish: Ints) -> dict[Window, Ints]:
-    """The tests on each window, those with the same wish together."""
-    groups: dict[Window, list[int]] = {}
+def _by_window(bars: Bars, tests: Sequence[TestSpec], source: Ints) -> dict[BarWindow, Ints]:
+    """The tests on each window, those with the same source together."""
+    groups: dict[BarWindow, list[int]] = {}
     for t, test in enumerate(tests):
         groups.setdefault(test.window, []).append(t)
     for window in groups:
         if window.end > len(bars):
             raise ConfigError(f"window ends at bar {window.end}, but {bars.symbol} has {len(bars)} bars")
-    return {window: np.array(index)[np.argsort(wish[index], kind="stable")] for window, index in groups.items()}
+    return {window: np.array(index)[np.argsort(source[index], kind="stable")] for window, index in groups.items()}
 
 
-Task = list[tuple[Window, Ints]]
+Task = list[tuple[BarWindow, Ints]]
 
 
-def _tasks(groups: Mapping[Window, Ints], jobs: int) -> Iterator[Task]:
+def _tasks(groups: Mapping[BarWindow, Ints], jobs: int) -> Iterator[Task]:
     """Split crowded windows and join lonely ones, so that tasks are worth handing over and all threads busy."""
     total = sum(len(index) for index in groups.values())
-    most = MOST if jobs == 1 else max(LEAST, min(MOST, -(-total // (2 * jobs))))
+    most = MAX_TESTS_PER_TASK
+    if jobs > 1:
+        most = max(MIN_TESTS_PER_TASK, min(most, -(-total // (2 * jobs))))
     task: Task = []
     waiting = 0
     for window, index in groups.items():
@@ -141,60 +143,60 @@ def _tasks(groups: Mapping[Window, Ints], jobs: int) -> Iterator[Task]:
             part = index[at : at + most]
             task.append((window, part))
             waiting += len(part)
-            if waiting >= LEAST:
+            if waiting >= MIN_TESTS_PER_TASK:
                 yield task
                 task, waiting = [], 0
     if task:
         yield task
 
 
-def _run(job: _Job, task: Task) -> list[Chunk]:
-    return [chunk for window, index in task for chunk in _simulate(job, window, index)]
+def _run(batch: _BatchContext, task: Task) -> list[Chunk]:
+    return [chunk for window, index in task for chunk in _simulate(batch, window, index)]
 
 
-def _simulate(job: _Job, window: Window, index: Ints) -> Iterator[Chunk]:
-    """The tests at *index*, all on *window* and sorted by wish, in blocks of wishes."""
-    wishes = job.asked.wishes
-    features = Features(job.bars.slice(window.start, window.end), window.start, len(index))
-    span = Span(
+def _simulate(batch: _BatchContext, window: BarWindow, index: Ints) -> Iterator[Chunk]:
+    """The tests at *index*, all on *window* and sorted by signal source, in blocks of sources."""
+    signals = batch.plan.signals
+    context = WindowContext(batch.bars.slice(window.start, window.end), window.start, len(index))
+    span = WindowSpan(
         window.start,
         window.first - window.start,
         window.train_end - window.start,
         window.val_start - window.start,
         window.end - window.start,
-        job.episode_bars,
+        batch.episode_bars,
     )
-    scenery = job.aside.submit(features.scenery, span, job.terms)
-    ballot = ballot_for(wishes.lists.shape[1])
-    book = np.zeros(1, BOOK)
-    wish = job.asked.wish[index]
-    for ends in _blocks(wish, max(1, CELLS // (len(features) * wishes.lists.shape[1]))):
-        wanted = wish[ends[:-1]]
-        spoken = wishes.spoken[wanted]
-        found, lists = features.find(wishes, wanted)
-        scene = scenery.result()
-        ranges, rows = features.ranges(spoken[:, ATR_BARS])
-        counts = np.maximum(found.ends[lists + 1] - found.ends[lists], 0).sum(axis=1)
-        room = Room(ballot, signals_for(int(counts.max())), book)
-        for w, here in _runs(ends, counts, ROWS if job.keep else maxsize):
+    pending = batch.executor.submit(context.window_data, span, batch.costs)
+    votes = new_vote_counter(signals.lists.shape[1])
+    equity = np.zeros(1, EQUITY)
+    source = batch.plan.row[index]
+    for ends in _blocks(source, max(1, MAX_SIGNAL_CELLS // (len(context) * signals.lists.shape[1]))):
+        wanted = source[ends[:-1]]
+        params = signals.params[wanted]
+        raw, lists = context.scan(signals, wanted)
+        data = pending.result()
+        table, rows = context.atr_table(params[:, ATR_BARS])
+        counts = np.maximum(raw.ends[lists + 1] - raw.ends[lists], 0).sum(axis=1)
+        work = Workspace(votes, empty_signals(int(counts.max())), equity)
+        for w, here in _runs(ends, counts, MAX_TRADE_ROWS if batch.keep_trades else maxsize):
             tests = index[here[0] : here[-1]]
-            orders = Orders(spoken[w], lists[w], rows[w], here - here[0], job.asked.rules[tests])
-            yield _chunk(scene, found, ranges, orders, room, counts[w], tests, job.keep)
+            chosen = TestBatch(params[w], lists[w], rows[w], here - here[0], batch.plan.rules[tests])
+            yield _chunk(data, raw, table, chosen, work, counts[w], tests, batch.keep_trades)
 
 
-def _blocks(wish: Ints, most: int) -> Iterator[Ints]:
-    """Where each of at most so many different values of the ascending *wish* begins, and where the last ends."""
-    begins = np.ones(len(wish) + 1, np.bool_)
-    np.not_equal(wish[1:], wish[:-1], out=begins[1:-1])
+def _blocks(source: Ints, most: int) -> Iterator[Ints]:
+    """Where each of at most so many different values of the ascending *source* begins, and where the last ends."""
+    begins = np.ones(len(source) + 1, np.bool_)
+    np.not_equal(source[1:], source[:-1], out=begins[1:-1])
     ends = np.flatnonzero(begins)
     for at in range(0, len(ends) - 1, most):
         yield ends[at : at + most + 1]
 
 
 def _runs(ends: Ints, counts: Ints, most: int) -> Iterator[tuple[slice, Ints]]:
-    """Wishes of each run of the kernel, and where their tests begin and end: about *most* trades at the most.
+    """Signal sources of each run of the kernel, and where their tests begin and end: about *most* trades at most.
 
-    *ends* are those of a block of wishes, *counts* the most trades that a test of each can have.
+    *ends* are those of a block of sources, *counts* the most trades that a test of each can have.
     """
     if np.dot(counts, np.diff(ends)) <= most:
         yield slice(0, len(counts)), ends
@@ -209,18 +211,25 @@ def _runs(ends: Ints, counts: Ints, most: int) -> Iterator[tuple[slice, Ints]]:
 
 
 def _chunk(
-    scene: Scene, found: Found, ranges: Ranges, orders: Orders, room: Room, counts: Ints, index: Ints, keep: bool
+    data: WindowData,
+    raw: RawSignals,
+    table: AtrTable,
+    chosen: TestBatch,
+    work: Workspace,
+    counts: Ints,
+    index: Ints,
+    keep: bool,
 ) -> Chunk:
-    """Run *orders*, the tests at *index*; *counts* is the most signals each wish can have."""
+    """Run *chosen*, the tests at *index*; *counts* is the most signals each source can have."""
     tests = len(index)
-    most = np.dot(counts, np.diff(orders.ends)) if keep else counts.max()
-    to = Written(
+    most = np.dot(counts, np.diff(chosen.ends)) if keep else counts.max()
+    out = Output(
         np.empty(int(most), TRADE),
         np.zeros(tests + 1, np.int64),
-        np.empty((tests, len(scene.frame)), EPISODE),
+        np.empty((tests, len(data.empty_episodes)), EPISODE),
         np.zeros((tests, len(Phase)), SUMMARY),
         np.zeros(tests, SUMMARY),
     )
-    run_tests(scene, found, ranges, orders, room, to, keep)
-    to.trades.resize(to.ends[-1] if keep else 0, refcheck=False)  # in place: the rest is free for the next block
-    return Chunk(index, *to)
+    run_tests(data, raw, table, chosen, work, out, keep)
+    out.trades.resize(out.ends[-1] if keep else 0, refcheck=False)  # in place: the rest is free for the next block
+    return Chunk(index, *out)

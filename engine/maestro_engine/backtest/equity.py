@@ -1,24 +1,24 @@
-"""equity owns the equity of a running test: marks, drawdowns, and the rows of episodes, phases and the total.
+"""equity owns the equity curve of a test: marks to market, drawdowns, and the sums of episodes, phases and the test.
 
-Amounts inside are micros (1e-6 USD). What is realised is a sum of whole micros, so a flat book
-agrees with its trades.
+Amounts inside are micros (1e-6 USD). What is realised is a sum of whole micros, so equity while
+flat agrees with the trades.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from maestro_engine.backtest.records import Records, Regime, Row
+from maestro_engine.backtest.records import RecordRow, Records, Regime
 from maestro_engine.indicators.compiled import inlined
 
-BOOK = np.dtype(
+EQUITY = np.dtype(
     [
         ("realised", np.int64),
         ("equity", np.float64),  # at the last mark
         ("start", np.int64),  # equity at the start of the episode
         ("peak", np.float64),  # of the episode
-        ("floor", np.float64),
-        ("drop", np.float64),  # deepest fall below the peak, <= 0
+        ("trough", np.float64),
+        ("drawdown", np.float64),  # deepest fall below the peak, <= 0
         ("episode", np.int64),
         ("boundary", np.int64),  # first bar of the next episode
         ("phase", np.int64),
@@ -33,44 +33,44 @@ _UNKNOWN = int(Regime.UNKNOWN)
 
 
 @inlined
-def open_book(book: Row, first_boundary: int) -> None:
-    """An empty book at the first bar of the window."""
-    book["realised"] = 0
-    book["equity"] = 0.0
-    book["episode"] = 0
-    book["boundary"] = first_boundary
-    book["phase"] = -1
-    book["total_peak"] = 0.0
-    begin(book)
+def init_equity(state: RecordRow, first_boundary: int) -> None:
+    """No profit yet, at the first bar of the window."""
+    state["realised"] = 0
+    state["equity"] = 0.0
+    state["episode"] = 0
+    state["boundary"] = first_boundary
+    state["phase"] = -1
+    state["total_peak"] = 0.0
+    start_episode(state)
 
 
 @inlined
-def begin(book: Row) -> None:
+def start_episode(state: RecordRow) -> None:
     """Start an episode at the equity reached."""
-    book["start"] = np.int64(np.rint(book["equity"]))
-    book["peak"] = book["equity"]
-    book["floor"] = book["equity"]
-    book["drop"] = 0.0
+    state["start"] = np.int64(np.rint(state["equity"]))
+    state["peak"] = state["equity"]
+    state["trough"] = state["equity"]
+    state["drawdown"] = 0.0
 
 
 @inlined
-def mark(book: Row, equity: float) -> None:
-    """Note the *equity* of one bar's close."""
-    book["equity"] = equity
-    book["peak"] = max(book["peak"], equity)
-    book["floor"] = min(book["floor"], equity)
-    book["drop"] = min(book["drop"], equity - book["peak"])
+def mark_equity(state: RecordRow, equity: float) -> None:
+    """Mark to market: the *equity* at one bar's close, micros."""
+    state["equity"] = equity
+    state["peak"] = max(state["peak"], equity)
+    state["trough"] = min(state["trough"], equity)
+    state["drawdown"] = min(state["drawdown"], equity - state["peak"])
 
 
 @inlined
-def deepen(row: Row, peak: float, floor: float, drop: float) -> None:
-    """Join an episode to a longer row: its own drawdown, or its floor below the *peak* before it."""
-    row["maxdd_micros"] = min(row["maxdd_micros"], np.int64(np.rint(min(drop, floor - peak))))
+def update_drawdown(row: RecordRow, peak: float, trough: float, drawdown: float) -> None:
+    """Deepen a row's maximum drawdown by an episode: its own, or from the *peak* before it to its trough."""
+    row["maxdd_micros"] = min(row["maxdd_micros"], np.int64(np.rint(min(drawdown, trough - peak))))
 
 
 @inlined
-def join(row: Row, episode: Row) -> None:
-    """Add what an episode says of bars and equity to its phase or test."""
+def accumulate(row: RecordRow, episode: RecordRow) -> None:
+    """Add an episode's bars and equity to its phase or to the test."""
     row["episodes"] += 1
     row["bars"] += episode["bars"]
     row["held_bars"] += episode["held_bars"]
@@ -80,28 +80,28 @@ def join(row: Row, episode: Row) -> None:
 
 
 @inlined
-def settle(book: Row, episodes: Records, phases: Records, total: Row, episode_bars: int) -> None:
+def close_episode(state: RecordRow, episodes: Records, phases: Records, total: RecordRow, episode_bars: int) -> None:
     """End the current episode at the last mark and begin the next."""
-    episode = episodes[book["episode"]]
-    episode["mtm_micros"] = np.int64(np.rint(book["equity"])) - book["start"]
-    episode["maxdd_micros"] = np.int64(np.rint(book["drop"]))
-    if episode["phase"] != book["phase"]:
-        book["phase"] = episode["phase"]
-        book["phase_peak"] = book["start"]
+    episode = episodes[state["episode"]]
+    episode["mtm_micros"] = np.int64(np.rint(state["equity"])) - state["start"]
+    episode["maxdd_micros"] = np.int64(np.rint(state["drawdown"]))
+    if episode["phase"] != state["phase"]:
+        state["phase"] = episode["phase"]
+        state["phase_peak"] = state["start"]
     phase = phases[episode["phase"]]
-    deepen(phase, book["phase_peak"], book["floor"], book["drop"])
-    deepen(total, book["total_peak"], book["floor"], book["drop"])
-    book["phase_peak"] = max(book["phase_peak"], book["peak"])
-    book["total_peak"] = max(book["total_peak"], book["peak"])
-    join(phase, episode)
-    join(total, episode)
-    book["episode"] += 1
-    book["boundary"] += episode_bars
-    begin(book)
+    update_drawdown(phase, state["phase_peak"], state["trough"], state["drawdown"])
+    update_drawdown(total, state["total_peak"], state["trough"], state["drawdown"])
+    state["phase_peak"] = max(state["phase_peak"], state["peak"])
+    state["total_peak"] = max(state["total_peak"], state["peak"])
+    accumulate(phase, episode)
+    accumulate(total, episode)
+    state["episode"] += 1
+    state["boundary"] += episode_bars
+    start_episode(state)
 
 
 @inlined
-def add_trade(row: Row, pnl: int, fees: int, funding: int, blunder: bool) -> None:
+def add_trade(row: RecordRow, pnl: int, fees: int, funding: int, blunder: bool) -> None:
     """Count a trade, amounts in micros, into an episode, a phase or the total."""
     row["n_trades"] += 1
     row["blunders"] += blunder

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine.backtest.equity import add_trade, mark, open_book, settle
-from maestro_engine.backtest.records import ExitReason, Phase, Records, Row
+from maestro_engine.backtest.equity import add_trade, close_episode, init_equity, mark_equity
+from maestro_engine.backtest.records import ExitReason, Phase, RecordRow, Records
 from maestro_engine.backtest.signals import (
     ATRZ,
     CVD,
@@ -16,16 +16,26 @@ from maestro_engine.backtest.signals import (
     TIMEOUT_BARS,
     TP_USD,
     VHF,
-    Ballot,
-    Basis,
-    Found,
-    Ranges,
+    AtrTable,
+    RawSignals,
+    RunningSums,
     Signals,
-    admits,
-    speak,
-    value,
+    VoteCounter,
+    evaluate_gates,
+    merge_signals,
+    passes_gates,
 )
-from maestro_engine.backtest.trade import MICROS, Exit, Funding, Ledger, Plan, Span, Terms, hold, planned
+from maestro_engine.backtest.trade import (
+    MICROS,
+    Bracket,
+    CostModel,
+    FundingSchedule,
+    ResultRows,
+    TradeExit,
+    WindowSpan,
+    bracket_from_signal,
+    simulate_trade,
+)
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
@@ -40,7 +50,7 @@ BLUNDER_BARS = 3
 
 
 @inlined
-def phase_of(span: Span, entry_bar: int, exit_bar: int) -> int:
+def phase_of(span: WindowSpan, entry_bar: int, exit_bar: int) -> int:
     """Train when it ended before train did, validation when it began after that did, else the gap."""
     if exit_bar < span.train_end:
         return _TRAIN
@@ -48,43 +58,43 @@ def phase_of(span: Span, entry_bar: int, exit_bar: int) -> int:
 
 
 @inlined
-def write_prices(row: Row, span: Span, plan: Plan, end: Exit) -> None:
-    """What happened, in bars and prices."""
-    row["entry_bar"] = span.origin + plan.entry_bar
-    row["exit_bar"] = span.origin + end.bar
-    row["bars_held"] = end.bar - plan.entry_bar
-    row["episode"] = (end.bar - span.first) // span.episode_bars
-    row["side"] = plan.side
-    row["reason"] = end.reason
-    row["phase"] = phase_of(span, plan.entry_bar, end.bar)
-    row["qty"] = plan.qty
-    row["entry"] = plan.entry
-    row["exit"] = end.price
-    best, worst = (end.highest, end.lowest) if plan.side > 0 else (end.lowest, end.highest)
-    row["mfe"] = plan.side * (best - plan.entry) * plan.qty
-    row["mae"] = plan.side * (worst - plan.entry) * plan.qty
-    row["risk"] = plan.risk
+def write_prices(row: RecordRow, span: WindowSpan, bracket: Bracket, exit_: TradeExit) -> None:
+    """Write the bars, prices and excursions of a trade."""
+    row["entry_bar"] = span.origin + bracket.entry_bar
+    row["exit_bar"] = span.origin + exit_.bar
+    row["bars_held"] = exit_.bar - bracket.entry_bar
+    row["episode"] = (exit_.bar - span.first) // span.episode_bars
+    row["side"] = bracket.side
+    row["reason"] = exit_.reason
+    row["phase"] = phase_of(span, bracket.entry_bar, exit_.bar)
+    row["qty"] = bracket.qty
+    row["entry"] = bracket.entry
+    row["exit"] = exit_.price
+    best, worst = (exit_.highest, exit_.lowest) if bracket.side > 0 else (exit_.lowest, exit_.highest)
+    row["mfe"] = bracket.side * (best - bracket.entry) * bracket.qty
+    row["mae"] = bracket.side * (worst - bracket.entry) * bracket.qty
+    row["risk"] = bracket.risk
 
 
 @inlined
-def write_money(row: Row, terms: Terms, plan: Plan, end: Exit) -> None:
-    """What it came to."""
-    exit_rate = terms.maker if end.reason == _TARGET else terms.taker
-    fees = plan.qty * (terms.taker * plan.entry + exit_rate * end.price)
-    pnl = plan.side * (end.price - plan.entry) * plan.qty - fees - end.funding
+def write_money(row: RecordRow, costs: CostModel, bracket: Bracket, exit_: TradeExit) -> None:
+    """What it came out."""
+    exit_rate = costs.maker if exit_.reason == _TARGET else costs.taker
+    fees = bracket.qty * (costs.taker * bracket.entry + exit_rate * exit_.price)
+    pnl = bracket.side * (exit_.price - bracket.entry) * bracket.qty - fees - exit_.funding
     row["fees"] = fees
-    row["funding"] = end.funding
+    row["funding"] = exit_.funding
     row["pnl"] = pnl
     row["fees_micros"] = np.int64(np.rint(fees * MICROS))
-    row["funding_micros"] = np.int64(np.rint(end.funding * MICROS))
+    row["funding_micros"] = np.int64(np.rint(exit_.funding * MICROS))
     row["pnl_micros"] = np.int64(np.rint(pnl * MICROS))
-    hasty = end.reason == _STOP and end.bar - plan.entry_bar <= BLUNDER_BARS
-    row["blunder"] = hasty or pnl < -BLUNDER_RISK * plan.risk
+    hasty = exit_.reason == _STOP and exit_.bar - bracket.entry_bar <= BLUNDER_BARS
+    row["blunder"] = hasty or pnl < -BLUNDER_RISK * bracket.risk
 
 
 @inlined
-def write_gates(row: Row, signals: Signals, k: int) -> None:
-    """What was known when it was decided."""
+def write_gates(row: RecordRow, signals: Signals, k: int) -> None:
+    """Write the voters and gate values at the signal."""
     gates = signals.gates[k]
     row["methods"] = signals.methods[k]
     row["cvd"] = gates[CVD]
@@ -94,99 +104,101 @@ def write_gates(row: Row, signals: Signals, k: int) -> None:
 
 
 @inlined
-def count_trade(ledger: Ledger, row: Row) -> None:
-    """Add a trade to equity, its episode, its phase and the total."""
-    book = ledger.book
+def count_trade(rows: ResultRows, row: RecordRow) -> None:
+    """Add a trade to the equity, its episode, its phase and the test."""
+    equity = rows.equity
     pnl, fees, funding = row["pnl_micros"], row["fees_micros"], row["funding_micros"]
-    book["realised"] += pnl
-    mark(ledger.book, book["realised"])
-    add_trade(ledger.episodes[row["episode"]], pnl, fees, funding, row["blunder"])
-    add_trade(ledger.phases[row["phase"]], pnl, fees, funding, row["blunder"])
-    add_trade(ledger.total, pnl, fees, funding, row["blunder"])
+    equity["realised"] += pnl
+    mark_equity(rows.equity, equity["realised"])
+    add_trade(rows.episodes[row["episode"]], pnl, fees, funding, row["blunder"])
+    add_trade(rows.phases[row["phase"]], pnl, fees, funding, row["blunder"])
+    add_trade(rows.total, pnl, fees, funding, row["blunder"])
 
 
 @inlined
-def settle_until(ledger: Ledger, span: Span, bar: int) -> None:
-    """End the episodes that are over at *bar* with nothing open."""
-    while ledger.book["boundary"] <= bar:
-        settle(ledger.book, ledger.episodes, ledger.phases, ledger.total, span.episode_bars)
+def close_episodes_until(rows: ResultRows, span: WindowSpan, bar: int) -> None:
+    """Close the episodes that are over at *bar* with nothing open."""
+    while rows.equity["boundary"] <= bar:
+        close_episode(rows.equity, rows.episodes, rows.phases, rows.total, span.episode_bars)
 
 
 @inlined
 def run_test(
     columns: Columns,
-    funding: Funding,
-    span: Span,
-    terms: Terms,
+    funding: FundingSchedule,
+    span: WindowSpan,
+    costs: CostModel,
     signals: Signals,
     begin: int,
     stop: int,
     rules: Floats,
     trades: Records,
     written: int,
-    ledger: Ledger,
+    rows: ResultRows,
 ) -> int:
-    """Simulate one test on signals ``[begin, stop)``; trades go to ``trades[written:]``. Gives the new end."""
-    open_book(ledger.book, span.first + span.episode_bars)
+    """Simulate one test on signals ``[begin, stop)``; trades go to ``trades[written:]``. Returns the new end."""
+    init_equity(rows.equity, span.first + span.episode_bars)
     free = span.first
     for k in range(begin, stop):
         bar = signals.bar[k]
-        if bar < free or not admits(signals, k, rules):
+        if bar < free or not passes_gates(signals, k, rules):
             continue
         if bar + 1 >= span.end:
             break
-        settle_until(ledger, span, bar + 1)
-        plan = planned(columns, terms, bar, signals.side[k], signals.atr[k], rules[STOP_MULT], rules[TP_USD])
-        end = hold(columns, funding, span, terms, plan, int(rules[TIMEOUT_BARS]), ledger)
+        close_episodes_until(rows, span, bar + 1)
+        bracket = bracket_from_signal(
+            columns, costs, bar, signals.side[k], signals.atr[k], rules[STOP_MULT], rules[TP_USD]
+        )
+        exit_ = simulate_trade(columns, funding, span, costs, bracket, int(rules[TIMEOUT_BARS]), rows)
         row = trades[written]
-        write_prices(row, span, plan, end)
-        write_money(row, terms, plan, end)
+        write_prices(row, span, bracket, exit_)
+        write_money(row, costs, bracket, exit_)
         write_gates(row, signals, k)
-        count_trade(ledger, row)
+        count_trade(rows, row)
         written += 1
-        free = end.bar
-    while ledger.book["episode"] < len(ledger.episodes):
-        settle(ledger.book, ledger.episodes, ledger.phases, ledger.total, span.episode_bars)
+        free = exit_.bar
+    while rows.equity["episode"] < len(rows.episodes):
+        close_episode(rows.equity, rows.episodes, rows.phases, rows.total, span.episode_bars)
     return written
 
 
-class Scene(NamedTuple):
-    """What all tests on a window see."""
+class WindowData(NamedTuple):
+    """What all tests on a window share."""
 
     columns: Columns
-    basis: Basis
-    funding: Funding
-    span: Span
-    terms: Terms
-    frame: Records
+    sums: RunningSums
+    funding: FundingSchedule
+    span: WindowSpan
+    costs: CostModel
+    empty_episodes: Records
     """The window's episodes before any trade, ``(e,)`` of EPISODE."""
 
 
-class Orders(NamedTuple):
-    """Tests to run, sorted by the *w* wishes they take their signals from."""
+class TestBatch(NamedTuple):
+    """Tests to run, sorted by the *w* rows of the signal plan they take their signals from."""
 
-    spoken: Ints
-    """A row for each wish, ``(w, 6)``."""
+    params: Ints
+    """SIGNAL_PARAMS of each row of the plan, ``(w, 6)``."""
     lists: Ints
-    """Lists of signals that each wish joins, -1 after the last, ``(w, m)``."""
-    ranges: Ints
-    """Which row of the ranges is the wish's, ``(w,)``."""
+    """Lists of signals that each row merges, -1 after the last, ``(w, m)``."""
+    atr_row: Ints
+    """Which row of the ATR table it uses, ``(w,)``."""
     ends: Ints
-    """Tests of wish *w* are ``[ends[w], ends[w + 1])``."""
+    """Tests of row *w* are ``[ends[w], ends[w + 1])``."""
     rules: Floats
     """A row for each test, ``(t, len(RULES))``."""
 
 
-class Room(NamedTuple):
-    """Where a kernel works; nothing in it outlives the run."""
+class Workspace(NamedTuple):
+    """Scratch arrays of the kernel; nothing in them outlives the run."""
 
-    ballot: Ballot
+    votes: VoteCounter
     signals: Signals
-    book: Records
+    equity: Records
 
 
-class Written(NamedTuple):
-    """What a run writes."""
+class Output(NamedTuple):
+    """What a run of the kernel writes."""
 
     trades: Records
     ends: Ints
@@ -200,32 +212,38 @@ class Written(NamedTuple):
 
 @kernel
 def run_tests(
-    scene: Scene, found: Found, ranges: Ranges, orders: Orders, room: Room, to: Written, keep: bool
+    window: WindowData,
+    raw: RawSignals,
+    table: AtrTable,
+    batch: TestBatch,
+    work: Workspace,
+    out: Output,
+    keep_trades: bool,
 ) -> None:
-    """Simulate every test of *orders*; without *keep* all use the same room for trades, and only sums remain."""
-    columns, signals = scene.columns, room.signals
+    """Simulate every test of *batch*; without *keep_trades* all overwrite the same trade rows."""
+    columns, signals = window.columns, work.signals
     written = 0
-    for w in range(len(orders.spoken)):
-        spoken, r = orders.spoken[w], orders.ranges[w]
-        count = speak(found, orders.lists[w], spoken, room.ballot, signals)
-        value(columns.close, scene.basis, ranges.atr[r], ranges.atrz[r], spoken, count, signals)
-        for t in range(orders.ends[w], orders.ends[w + 1]):
-            for e in range(len(scene.frame)):
-                to.episodes[t, e] = scene.frame[e]
-            ledger = Ledger(room.book[0], to.episodes[t], to.phases[t], to.totals[t])
+    for w in range(len(batch.params)):
+        params, r = batch.params[w], batch.atr_row[w]
+        count = merge_signals(raw, batch.lists[w], params, work.votes, signals)
+        evaluate_gates(columns.close, window.sums, table.atr[r], table.atrz[r], params, count, signals)
+        for t in range(batch.ends[w], batch.ends[w + 1]):
+            for e in range(len(window.empty_episodes)):
+                out.episodes[t, e] = window.empty_episodes[e]
+            rows = ResultRows(work.equity[0], out.episodes[t], out.phases[t], out.totals[t])
             written = run_test(
                 columns,
-                scene.funding,
-                scene.span,
-                scene.terms,
+                window.funding,
+                window.span,
+                window.costs,
                 signals,
                 0,
                 count,
-                orders.rules[t],
-                to.trades,
+                batch.rules[t],
+                out.trades,
                 written,
-                ledger,
+                rows,
             )
-            to.ends[t + 1] = written
-            if not keep:
+            out.ends[t + 1] = written
+            if not keep_trades:
                 written = 0

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 
 from maestro_engine import methods
-from maestro_engine.backtest.signals import GATE_CVD, GATE_IMB, RULES, SPOKEN
+from maestro_engine.backtest.signals import GATE_CVD, GATE_IMB, RULES, SIGNAL_PARAMS
 from maestro_engine.backtest.spec import TestSpec
 from maestro_engine.data.bars import Bars, Floats
 from maestro_protocol.errors import DataError, ParameterError
@@ -23,7 +23,7 @@ class Layout:
         self.space = methods.space_for(names)
         chosen = [methods.get(name) for name in names]
         own = tuple(spec.name for method in chosen for spec in method.specs)
-        order = (*RULES, *SPOKEN, *own)
+        order = (*RULES, *SIGNAL_PARAMS, *own)
         specs = [self.space[name] for name in order]
         self._order = order
         self._column = {name: i for i, name in enumerate(order)}

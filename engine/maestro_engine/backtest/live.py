@@ -1,4 +1,4 @@
-"""live owns what a session asks of the backtest's own rules while its bars are still coming in."""
+"""live owns the backtest's signals and exit levels on bars that are still coming in, for a session."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from maestro_engine.backtest.layout import check_taker_volume
-from maestro_engine.backtest.signal_plan import asked
+from maestro_engine.backtest.signal_plan import plan_batch
 from maestro_engine.backtest.signals import (
     ATR_BARS,
-    Ballot,
-    Basis,
-    Found,
-    Ranges,
+    AtrTable,
+    RawSignals,
+    RunningSums,
     Signals,
-    admits,
-    ballot_for,
-    signals_for,
-    speak,
-    value,
+    VoteCounter,
+    empty_signals,
+    evaluate_gates,
+    merge_signals,
+    new_vote_counter,
+    passes_gates,
 )
-from maestro_engine.backtest.spec import TestSpec, Window
+from maestro_engine.backtest.spec import BarWindow, TestSpec
 from maestro_engine.backtest.trade import stop_and_target
-from maestro_engine.backtest.window_context import Features
+from maestro_engine.backtest.window_context import WindowContext
 from maestro_engine.data.bars import Bars, Floats, Ints
 from maestro_engine.indicators.compiled import compiled, kernel
 from maestro_protocol.space import Value
@@ -33,40 +33,40 @@ Bools = npt.NDArray[np.bool_]
 
 
 @kernel
-def _spoken(found: Found, lists: Ints, spoken: Ints, ballot: Ballot, signals: Signals) -> int:
-    return speak(found, lists, spoken, ballot, signals)
+def _merge(raw: RawSignals, lists: Ints, params: Ints, votes: VoteCounter, signals: Signals) -> int:
+    return merge_signals(raw, lists, params, votes, signals)
 
 
 @kernel
-def _admit(
-    close: Floats, basis: Basis, ranges: Ranges, spoken: Ints, rules: Floats, signals: Signals, admitted: Bools
+def _pass_gates(
+    close: Floats, sums: RunningSums, table: AtrTable, params: Ints, rules: Floats, signals: Signals, passed: Bools
 ) -> None:
-    """Fill in *signals*, and which of them the gates let through."""
-    value(close, basis, ranges.atr[0], ranges.atrz[0], spoken, len(admitted), signals)
-    for k in range(len(admitted)):
-        admitted[k] = admits(signals, k, rules)
+    """Fill in ATR and gates of *signals*, and which of them pass the gates."""
+    evaluate_gates(close, sums, table.atr[0], table.atrz[0], params, len(passed), signals)
+    for k in range(len(passed)):
+        passed[k] = passes_gates(signals, k, rules)
 
 
 def signals_on(bars: Bars, methods: Sequence[str], params: Mapping[str, Value]) -> Signals:
     """The signals on *bars* that pass the gates, exactly those a backtest on a window of these bars could take.
 
-    A session keeps a stretch of closed bars and looks whether the last of them has a signal. Averages remember
-    where they began, so a stretch should be several times as long as the longest of them. Raises as
+    A session holds a window of closed bars and checks whether the last of them has a signal. Averages remember
+    where they began, so the window should be several times as long as the longest of them. Raises as
     :func:`~maestro_engine.backtest.batch.simulate_batch` does.
     """
     n = len(bars)
-    test = TestSpec("live", Window(0, 0, n, n, n), tuple(methods), params)
-    rules, _, wishes = asked([test])
+    test = TestSpec("live", BarWindow(0, 0, n, n, n), tuple(methods), params)
+    rules, _, plan = plan_batch([test])
     check_taker_volume(bars, [test], rules)
-    features = Features(bars, 0)
-    found, lists = features.find(wishes, np.zeros(1, np.int64))
-    signals, spoken = signals_for(int(found.ends[-1])), wishes.spoken[0]
-    count = _spoken(found, lists[0], spoken, ballot_for(lists.shape[1]), signals)
-    admitted = np.zeros(count, np.bool_)
-    ranges, _ = features.ranges(wishes.spoken[:, ATR_BARS])
-    _admit(features.columns.close, features.basis, ranges, spoken, rules[0], signals, admitted)
+    context = WindowContext(bars, 0)
+    raw, lists = context.scan(plan, np.zeros(1, np.int64))
+    signals, row = empty_signals(int(raw.ends[-1])), plan.params[0]
+    count = _merge(raw, lists[0], row, new_vote_counter(lists.shape[1]), signals)
+    passed = np.zeros(count, np.bool_)
+    table, _ = context.atr_table(plan.params[:, ATR_BARS])
+    _pass_gates(context.columns.close, context.sums, table, row, rules[0], signals, passed)
     bar, side, atr, gates, voters = signals
-    kept = np.flatnonzero(admitted)
+    kept = np.flatnonzero(passed)
     return Signals(bar[kept], side[kept], atr[kept], gates[kept], voters[kept])
 
 

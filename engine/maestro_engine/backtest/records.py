@@ -20,7 +20,7 @@ from maestro_engine.data.bars import Ints
 Records = npt.NDArray[np.void]
 
 
-class Row(Protocol):
+class RecordRow(Protocol):
     """One record inside a kernel: numbers by the name of their field."""
 
     def __getitem__(self, field: str, /) -> Any: ...

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from maestro_engine.backtest.equity import BOOK
+from maestro_engine.backtest.equity import EQUITY
 from maestro_engine.backtest.kernel import run_test
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, Records
 from maestro_engine.backtest.signals import RULES, STOP_MULT, TIMEOUT_BARS, TP_USD, Signals
-from maestro_engine.backtest.trade import Funding, Ledger, Span, Terms
+from maestro_engine.backtest.trade import CostModel, FundingSchedule, ResultRows, WindowSpan
 from maestro_engine.data.bars import Floats
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled
@@ -45,11 +45,11 @@ def _trades(
     for j in range(k):
         at[j] = atr[bar[j]]
     signals = Signals(bar[:k], side[:k], at, np.full((k, 4), np.nan), np.ones(k, np.int64))
-    terms, span = Terms(fee, fee, 0.0, qty, 0.0), Span(0, first, n, n, n, n)
+    costs, span = CostModel(fee, fee, 0.0, qty, 0.0), WindowSpan(0, first, n, n, n, n)
     trades, episodes, phases = np.empty(k, TRADE), np.zeros(1, EPISODE), np.zeros(3, SUMMARY)
-    ledger = Ledger(np.zeros(1, BOOK)[0], episodes, phases, np.zeros(1, SUMMARY)[0])
-    funding = Funding(np.empty(0, np.int64), none)
-    count = run_test(columns, funding, span, terms, signals, 0, k, rules, trades, 0, ledger)
+    rows = ResultRows(np.zeros(1, EQUITY)[0], episodes, phases, np.zeros(1, SUMMARY)[0])
+    funding = FundingSchedule(np.empty(0, np.int64), none)
+    count = run_test(columns, funding, span, costs, signals, 0, k, rules, trades, 0, rows)
     return trades[:count]
 
 

@@ -1,4 +1,4 @@
-"""signals owns what is known when methods speak: bar, side, who voted for it, ATR and gate values."""
+"""signals owns the entry signals of a test: bar, side, which methods voted for it, ATR and gate values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
-from maestro_engine.indicators.flow import last_sum, ratio
+from maestro_engine.indicators.flow import ratio, window_sum
 from maestro_engine.indicators.trend import STRIDE, vhf_at, vhf_by_strides
-from maestro_engine.indicators.volatility import Z_BLOCK, write_atr, write_zscore
+from maestro_engine.indicators.volatility import Z_BLOCK, atr_into, zscore_into
 
 ATRZ_BARS = 288
 """Length of the trailing window in which the ATR's z-score stands: a day of 5-minute bars."""
@@ -36,21 +36,21 @@ RULES = (
 """Parameters of exits and gates, in the order of a row of rules. The kernel reads them by these numbers:"""
 STOP_MULT, TP_USD, TIMEOUT_BARS, GATE_CVD, GATE_IMB, IMB_MIN, GATE_ATRZ, ATR_Z_MIN, GATE_VHF, VHF_MIN = range(10)
 
-SPOKEN = ("atr_bars", "cvd_bars", "imb_bars", "vhf_bars", "quorum", "quorum_bars")
-"""Parameters that decide the signals of every test, in the order of a row of what is spoken:"""
+SIGNAL_PARAMS = ("atr_bars", "cvd_bars", "imb_bars", "vhf_bars", "quorum", "quorum_bars")
+"""Parameters that decide the signals of every test, in the order of a row of what is params:"""
 ATR_BARS, CVD_BARS, IMB_BARS, VHF_BARS, QUORUM, QUORUM_BARS = range(6)
 
 
-class Found(NamedTuple):
-    """Signals as methods found them, list after list: list *l* is ``[ends[l], ends[l + 1])`` of bar and side."""
+class RawSignals(NamedTuple):
+    """Signals as the methods' scans wrote them: list *l* is ``[ends[l], ends[l + 1])`` of bar and side."""
 
     bar: Ints
     side: Ints
     ends: Ints
-    given: int
-    """The first list that came from outside and not from a method,"""
+    first_fixed: int
+    """The first list of fixed entries,"""
     votes: Ints
-    """and what :attr:`Signals.methods` says of the signals from there on."""
+    """and :attr:`Signals.methods` of the signals from there on."""
 
 
 class Signals(NamedTuple):
@@ -67,21 +67,21 @@ class Signals(NamedTuple):
     """Bit *i* is set when the test's *i*-th method voted for the side; 0 for forced signals."""
 
 
-class Basis(NamedTuple):
-    """Columns of a window from which a signal's values are read in a few steps, whatever their lengths."""
+class RunningSums(NamedTuple):
+    """Running sums and maxima of a window, from which gate values of any length are read in a few steps."""
 
-    deltas: Floats
-    """Running total of volume delta, ``(n + 1,)``; ``(0,)`` without taker volume, like the next."""
-    volumes: Floats
-    walked: Floats
-    """Running total of absolute changes of the close, ``(n + 1,)``."""
-    tops: Floats
+    delta: Floats
+    """Cumulative volume delta, ``(n + 1,)``; ``(0,)`` without taker volume, like the next."""
+    volume: Floats
+    path_length: Floats
+    """Cumulative absolute changes of the close, ``(n + 1,)``."""
+    stride_max: Floats
     """Highest of the last :data:`STRIDE` closes, ``(n,)``; ``(0,)`` where few tests ask for it, like the next."""
-    depths: Floats
-    """Highest of as many closes with the sign -1."""
+    stride_neg_min: Floats
+    """Highest of as many negated closes."""
 
 
-class Ranges(NamedTuple):
+class AtrTable(NamedTuple):
     """Average true ranges of several lengths, and their z-scores among the last :data:`ATRZ_BARS`."""
 
     atr: Floats
@@ -89,8 +89,8 @@ class Ranges(NamedTuple):
     atrz: Floats
 
 
-class Ballot(NamedTuple):
-    """Room for the votes of *m* methods."""
+class VoteCounter(NamedTuple):
+    """The state of a vote among *m* methods."""
 
     head: Ints
     """The next signal of each, and the end of its list; both ``(m,)``."""
@@ -99,139 +99,144 @@ class Ballot(NamedTuple):
     """Bar of the last long and short signal of each, ``(m, 2)``."""
 
 
-def ballot_for(methods: int) -> Ballot:
-    """Room for the votes of so many *methods*."""
-    return Ballot(np.empty(methods, np.int64), np.empty(methods, np.int64), np.empty((methods, 2), np.int64))
+def new_vote_counter(methods: int) -> VoteCounter:
+    """A counter for the votes of so many *methods*."""
+    return VoteCounter(np.empty(methods, np.int64), np.empty(methods, np.int64), np.empty((methods, 2), np.int64))
 
 
-def signals_for(count: int) -> Signals:
-    """Room for *count* signals, in one piece: numpy asks for large pages where it is large."""
-    room = np.empty((8, count))
-    bar, side, voters = room[:3].view(np.int64)
-    return Signals(bar, side, room[3], room[4:].reshape(count, 4), voters)
+def empty_signals(count: int) -> Signals:
+    """Uninitialised signals, *count* rows in one piece: numpy asks for large pages where it is large."""
+    work = np.empty((8, count))
+    bar, side, voters = work[:3].view(np.int64)
+    return Signals(bar, side, work[3], work[4:].reshape(count, 4), voters)
 
 
-def measured(columns: Columns, lengths: Ints) -> Ranges:
-    """The ranges of each of *lengths*, made here because numpy asks for large pages and a kernel does not."""
+def atr_table(columns: Columns, lengths: Ints) -> AtrTable:
+    """ATR and its z-score for each of *lengths*, ``(lengths, n)``.
+
+    Made outside the kernel because numpy asks for large pages and a kernel does not.
+    """
     shape = len(lengths), len(columns.close)
-    ranges = Ranges(np.empty(shape), np.empty(shape))
-    _measure(columns, lengths, np.empty((2, Z_BLOCK)), ranges)
+    ranges = AtrTable(np.empty(shape), np.empty(shape))
+    _fill_atr_table(columns, lengths, np.empty((2, Z_BLOCK)), ranges)
     return ranges
 
 
 @kernel
-def _measure(columns: Columns, lengths: Ints, room: Floats, to: Ranges) -> None:
+def _fill_atr_table(columns: Columns, lengths: Ints, work: Floats, to: AtrTable) -> None:
     for r in range(len(lengths)):
-        write_atr(columns.high, columns.low, columns.close, lengths[r], to.atr[r])
-        write_zscore(to.atr[r], ATRZ_BARS, room[0], room[1], to.atrz[r])
+        atr_into(columns.high, columns.low, columns.close, lengths[r], to.atr[r])
+        zscore_into(to.atr[r], ATRZ_BARS, work[0], work[1], to.atrz[r])
 
 
 @inlined
-def speak(found: Found, lists: Ints, spoken: Ints, ballot: Ballot, to: Signals) -> int:
-    """Write bar, side and votes of the signals that *lists* come to; gives their count."""
+def merge_signals(raw: RawSignals, lists: Ints, params: Ints, votes: VoteCounter, to: Signals) -> int:
+    """Merge *lists* into one: write bar, side and voters of its signals; returns their count."""
     if len(lists) == 1 or lists[1] < 0:
-        return copied(found, lists[0], to)
-    return elected(found, lists, spoken[QUORUM], spoken[QUORUM_BARS], ballot, to)
+        return copy_signals(raw, lists[0], to)
+    return quorum_signals(raw, lists, params[QUORUM], params[QUORUM_BARS], votes, to)
 
 
 @inlined
-def value(close: Floats, basis: Basis, atr: Floats, atrz: Floats, spoken: Ints, count: int, to: Signals) -> None:
-    """Write what else is known at the first *count* signals."""
+def evaluate_gates(
+    close: Floats, sums: RunningSums, atr: Floats, atrz: Floats, params: Ints, count: int, to: Signals
+) -> None:
+    """Write ATR and gate values at the first *count* signals, NaN where unknown."""
     for k in range(count):
         i, gates = to.bar[k], to.gates[k]
         to.atr[k] = atr[i]
         gates[CVD] = gates[IMB] = np.nan
-        if len(basis.deltas):
-            gates[CVD] = last_sum(basis.deltas, i, spoken[CVD_BARS])
-            taken = last_sum(basis.deltas, i, spoken[IMB_BARS])
-            gates[IMB] = ratio(taken, last_sum(basis.volumes, i, spoken[IMB_BARS]))
+        if len(sums.delta):
+            gates[CVD] = window_sum(sums.delta, i, params[CVD_BARS])
+            taken = window_sum(sums.delta, i, params[IMB_BARS])
+            gates[IMB] = ratio(taken, window_sum(sums.volume, i, params[IMB_BARS]))
         gates[ATRZ] = atrz[i]
-        if len(basis.tops) and spoken[VHF_BARS] >= STRIDE:
-            gates[VHF] = vhf_by_strides(basis.tops, basis.depths, basis.walked, i, spoken[VHF_BARS])
+        if len(sums.stride_max) and params[VHF_BARS] >= STRIDE:
+            gates[VHF] = vhf_by_strides(sums.stride_max, sums.stride_neg_min, sums.path_length, i, params[VHF_BARS])
         else:
-            gates[VHF] = vhf_at(close, basis.walked, i, spoken[VHF_BARS])
+            gates[VHF] = vhf_at(close, sums.path_length, i, params[VHF_BARS])
 
 
 @inlined
-def copied(found: Found, index: int, to: Signals) -> int:
-    """The signals of a list that decides alone, none for list -1; gives their count."""
+def copy_signals(raw: RawSignals, index: int, to: Signals) -> int:
+    """The signals of a single list, none for list -1; returns their count."""
     if index < 0:
         return 0
-    begin, end = found.ends[index], found.ends[index + 1]
+    begin, end = raw.ends[index], raw.ends[index + 1]
     for k in range(end - begin):
-        to.bar[k], to.side[k], to.methods[k] = found.bar[begin + k], found.side[begin + k], 1
-    if index >= found.given:
-        outside = begin - found.ends[found.given]
+        to.bar[k], to.side[k], to.methods[k] = raw.bar[begin + k], raw.side[begin + k], 1
+    if index >= raw.first_fixed:
+        outside = begin - raw.ends[raw.first_fixed]
         for k in range(end - begin):
-            to.methods[k] = found.votes[outside + k]
+            to.methods[k] = raw.votes[outside + k]
     return end - begin
 
 
 @inlined
-def elected(found: Found, lists: Ints, quorum: int, within: int, ballot: Ballot, to: Signals) -> int:
-    """Signals of several methods as one list: bar, side, and the bitmask of those who voted for the side.
+def quorum_signals(raw: RawSignals, lists: Ints, quorum: int, within: int, votes: VoteCounter, to: Signals) -> int:
+    """Signals of several methods as one list: bar, side, and the bitmask of the methods that voted for the side.
 
     Opposite signals on one bar cancel and are no votes. A side needs *quorum* methods that signalled it within
-    the last *within* bars. Gives the count.
+    the last *within* bars. Returns the count.
     """
-    voters = open_ballot(found, lists, within, ballot)
+    voters = start_count(raw, lists, within, votes)
     count = 0
     while True:
-        now, speaks = next_bar(found, ballot, voters)
-        if now < 0:
+        bar, agreed = next_signal_bar(raw, votes, voters)
+        if bar < 0:
             return count
         for m in range(voters):
-            if ballot.head[m] < ballot.end[m] and found.bar[ballot.head[m]] == now:
-                if speaks != 0:
-                    ballot.last[m, (1 - speaks) // 2] = now
-                ballot.head[m] += 1
-        if speaks != 0:
-            mask = votes(ballot, voters, speaks, now - within)
-            if bits(mask) >= quorum:
-                to.bar[count], to.side[count], to.methods[count] = now, speaks, mask
+            if votes.head[m] < votes.end[m] and raw.bar[votes.head[m]] == bar:
+                if agreed != 0:
+                    votes.last[m, (1 - agreed) // 2] = bar
+                votes.head[m] += 1
+        if agreed != 0:
+            mask = voter_mask(votes, voters, agreed, bar - within)
+            if bit_count(mask) >= quorum:
+                to.bar[count], to.side[count], to.methods[count] = bar, agreed, mask
                 count += 1
 
 
 @inlined
-def open_ballot(found: Found, lists: Ints, within: int, ballot: Ballot) -> int:
-    """Begin an election among *lists*; gives the number of methods."""
+def start_count(raw: RawSignals, lists: Ints, within: int, votes: VoteCounter) -> int:
+    """Start a vote among *lists*; returns the number of methods."""
     voters = 0
     for m in range(len(lists)):
         if lists[m] >= 0:
-            ballot.head[m], ballot.end[m] = found.ends[lists[m]], found.ends[lists[m] + 1]
-            ballot.last[m, 0] = ballot.last[m, 1] = -within
+            votes.head[m], votes.end[m] = raw.ends[lists[m]], raw.ends[lists[m] + 1]
+            votes.last[m, 0] = votes.last[m, 1] = -within
             voters += 1
     return voters
 
 
 @inlined
-def next_bar(found: Found, ballot: Ballot, voters: int) -> tuple[int, int]:
+def next_signal_bar(raw: RawSignals, votes: VoteCounter, voters: int) -> tuple[int, int]:
     """The next bar on which any method signals, -1 at the end, and the side they agree on or 0."""
-    now, speaks = -1, 0
+    first, agreed = -1, 0
     for m in range(voters):
-        head = ballot.head[m]
-        if head >= ballot.end[m]:
+        head = votes.head[m]
+        if head >= votes.end[m]:
             continue
-        bar, side = int(found.bar[head]), int(found.side[head])
-        if now < 0 or bar < now:
-            now, speaks = bar, side
-        elif bar == now and side != speaks:
-            speaks = 0
-    return now, speaks
+        bar, side = int(raw.bar[head]), int(raw.side[head])
+        if first < 0 or bar < first:
+            first, agreed = bar, side
+        elif bar == first and side != agreed:
+            agreed = 0
+    return first, agreed
 
 
 @inlined
-def votes(ballot: Ballot, voters: int, side: int, after: int) -> int:
+def voter_mask(votes: VoteCounter, voters: int, side: int, after: int) -> int:
     """Bitmask of the methods whose last signal for *side* came later than bar *after*."""
     mask = 0
     for m in range(voters):
-        if ballot.last[m, (1 - side) // 2] > after:
+        if votes.last[m, (1 - side) // 2] > after:
             mask |= 1 << m
     return mask
 
 
 @inlined
-def bits(mask: int) -> int:
+def bit_count(mask: int) -> int:
     """How many bits are set."""
     count = 0
     while mask:
@@ -241,8 +246,8 @@ def bits(mask: int) -> int:
 
 
 @inlined
-def admits(signals: Signals, k: int, rules: Floats) -> bool:
-    """Whether every gate that is on lets signal *k* through. An unknown value does not."""
+def passes_gates(signals: Signals, k: int, rules: Floats) -> bool:
+    """Whether every gate that is on admits signal *k*. An unknown value does not."""
     side, gates = signals.side[k], signals.gates[k]
     if rules[GATE_CVD] != 0.0 and not side * gates[CVD] > 0.0:
         return False

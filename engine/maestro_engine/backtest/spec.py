@@ -15,7 +15,7 @@ from maestro_protocol.space import Value
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class FillCosts:
     """What a fill costs, in basis points of its notional. Taker: entry, stop, timeout, end. Maker: target.
 
     Slippage is on top of every taker fill, against you, and never carries the price out of its bar.
@@ -33,7 +33,7 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizing:
+class TradeSize:
     """Size of every trade: a fixed quantity in base currency, or a notional in USD over the entry price."""
 
     qty: float | None = None
@@ -45,13 +45,13 @@ class Sizing:
             raise ConfigError("sizing: give either qty or notional_usd, above 0, and None for the other")
 
     @classmethod
-    def fixed(cls, qty: float) -> Sizing:
+    def fixed(cls, qty: float) -> TradeSize:
         """*qty* of base currency in every trade."""
         return cls(qty=qty, notional_usd=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class BarWindow:
     """A stretch of bars, as indices into them; every end is exclusive.
 
     Indicators see ``[start, end)``. No signal before the close of ``first``. Train is ``[first, train_end)``,
@@ -73,7 +73,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Forced:
+class FixedEntries:
     """Signals given instead of found: bar indices, strictly ascending, and sides +1 or -1; both ``(k,)``."""
 
     bars: Ints
@@ -99,9 +99,9 @@ class TestSpec:
     __test__ = False  # not a test case, whatever a collector of tests makes of the name
 
     test_id: int | str
-    window: Window
+    window: BarWindow
     methods: tuple[str, ...]
     params: Mapping[str, Value]
-    forced: Forced | None = None
+    fixed_entries: FixedEntries | None = None
     scaled: Mapping[str, float] = field(default_factory=dict[str, float])
     """What values of *params* are multiplied by once they are inside their bounds: amounts for another size."""

@@ -1,4 +1,4 @@
-"""trade owns one trade: decided on a signal, filled at the next open, held bar by bar, ended; and what it costs.
+"""trade owns one trade: entry at the open after a signal, stop, target and timeout bar by bar, costs and funding.
 
 Inside a bar the stop is tested before the target, and a gap through either fills at the open.
 """
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine.backtest.equity import settle
-from maestro_engine.backtest.records import ExitReason, Records, Row
-from maestro_engine.backtest.spec import Costs, Sizing
+from maestro_engine.backtest.equity import close_episode
+from maestro_engine.backtest.records import ExitReason, RecordRow, Records
+from maestro_engine.backtest.spec import FillCosts, TradeSize
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined
@@ -19,8 +19,8 @@ from maestro_engine.indicators.compiled import inlined
 _BPS = 1e-4
 
 
-class Terms(NamedTuple):
-    """Costs as fractions of notional, and the size; the one not used is 0."""
+class CostModel(NamedTuple):
+    """Costs as fractions of notional, and the trade's size: quantity or notional, the other is 0."""
 
     taker: float
     maker: float
@@ -29,8 +29,8 @@ class Terms(NamedTuple):
     notional: float
 
 
-class Plan(NamedTuple):
-    """A trade that is about to be held. Between *lower* and *upper* it lives."""
+class Bracket(NamedTuple):
+    """An entry with its stop and target; the trade is open while prices stay between *lower* and *upper*."""
 
     side: int
     entry_bar: int
@@ -43,9 +43,9 @@ class Plan(NamedTuple):
     risk: float
 
 
-def terms_of(costs: Costs, sizing: Sizing) -> Terms:
-    """What the kernel needs of *costs* and *sizing*."""
-    return Terms(
+def cost_model(costs: FillCosts, sizing: TradeSize) -> CostModel:
+    """The kernel's cost model of *costs* and *sizing*."""
+    return CostModel(
         costs.taker_bps * _BPS,
         costs.maker_bps * _BPS,
         costs.slippage_bps * _BPS,
@@ -55,15 +55,15 @@ def terms_of(costs: Costs, sizing: Sizing) -> Terms:
 
 
 @inlined
-def quantity(terms: Terms, price: float) -> float:
+def quantity(costs: CostModel, price: float) -> float:
     """Base currency of a trade entered at *price*."""
-    return terms.qty if terms.qty > 0.0 else terms.notional / price
+    return costs.qty if costs.qty > 0.0 else costs.notional / price
 
 
 @inlined
-def slipped(price: float, direction: int, columns: Columns, bar: int, terms: Terms) -> float:
+def apply_slippage(price: float, direction: int, columns: Columns, bar: int, costs: CostModel) -> float:
     """Fill of a taker order at *price*: buys (+1) pay more, sells (-1) get less, inside the bar's range."""
-    fill = price * (1.0 + direction * terms.slippage)
+    fill = price * (1.0 + direction * costs.slippage)
     return min(max(fill, columns.low[bar]), columns.high[bar])
 
 
@@ -76,18 +76,20 @@ def stop_and_target(
 
 
 @inlined
-def planned(columns: Columns, terms: Terms, bar: int, side: int, atr: float, stop_mult: float, tp_usd: float) -> Plan:
-    """The trade that a signal on the close of *bar* leads to, filled at the next open.
+def bracket_from_signal(
+    columns: Columns, costs: CostModel, bar: int, side: int, atr: float, stop_mult: float, tp_usd: float
+) -> Bracket:
+    """Entry, stop and target of a signal on the close of *bar*, filled at the next open.
 
     Stop and target stand at the signal. With a notional the target's distance is *tp_usd* over the quantity
     that the notional buys at the signal's close, as the entry price is not known yet.
     """
     close = columns.close[bar]
-    stop, target = stop_and_target(side, close, atr, quantity(terms, close), stop_mult, tp_usd)
-    entry = slipped(columns.open[bar + 1], side, columns, bar + 1, terms)
-    qty = quantity(terms, entry)
-    risk = abs(close - stop) * qty + terms.taker * qty * (close + stop)
-    return Plan(side, bar + 1, entry, qty, min(stop, target), max(stop, target), stop, target, risk)
+    stop, target = stop_and_target(side, close, atr, quantity(costs, close), stop_mult, tp_usd)
+    entry = apply_slippage(columns.open[bar + 1], side, columns, bar + 1, costs)
+    qty = quantity(costs, entry)
+    risk = abs(close - stop) * qty + costs.taker * qty * (close + stop)
+    return Bracket(side, bar + 1, entry, qty, min(stop, target), max(stop, target), stop, target, risk)
 
 
 MICROS = 1e6
@@ -98,15 +100,15 @@ _TIMEOUT = int(ExitReason.TIMEOUT)
 _END = int(ExitReason.END)
 
 
-class Funding(NamedTuple):
+class FundingSchedule(NamedTuple):
     """Bars at whose open funding is due, ascending, and what a long of quantity 1 pays there (rate x open)."""
 
     bar: Ints
     charge: Floats
 
 
-class Span(NamedTuple):
-    """A window as its kernel sees it: bars counted from ``origin``, its first bar of history."""
+class WindowSpan(NamedTuple):
+    """A window in the kernel's terms: bars counted from ``origin``, its first bar of history."""
 
     origin: int
     first: int
@@ -116,8 +118,8 @@ class Span(NamedTuple):
     episode_bars: int
 
 
-class Exit(NamedTuple):
-    """How a trade ended."""
+class TradeExit(NamedTuple):
+    """The exit of a trade."""
 
     bar: int
     price: float
@@ -128,64 +130,64 @@ class Exit(NamedTuple):
     funding: float
 
 
-class Ledger(NamedTuple):
-    """The rows a test writes."""
+class ResultRows(NamedTuple):
+    """The result rows that a test writes, and its equity."""
 
-    book: Row
+    equity: RecordRow
     episodes: Records
     phases: Records
-    total: Row
+    total: RecordRow
 
 
-class Track(NamedTuple):
-    """Extremes of price since the entry, and of equity since the episode began."""
+class Excursion(NamedTuple):
+    """Extremes of price since the entry, and of equity (micros) since the episode began."""
 
     highest: float
     lowest: float
     equity: float
     peak: float
-    floor: float
-    drop: float
+    trough: float
+    drawdown: float
 
 
 @inlined
-def walk(
-    columns: Columns, plan: Plan, begin: int, until: int, base: float, scale: float, track: Track
-) -> tuple[int, Track]:
-    """Go from *begin* to the first bar that touches stop or target, or to *until*; equity is base + scale x close.
+def scan_bars(
+    columns: Columns, bracket: Bracket, begin: int, until: int, base: float, scale: float, excursion: Excursion
+) -> tuple[int, Excursion]:
+    """Mark bars from *begin* to the first that touches stop or target, or to *until*; equity is base + scale x close.
 
-    Bars are counted without a sign: one that could be negative would be looked at for counting from the end.
+    Bars are counted without a sign: an index that could be negative would be tested for counting from the end.
     """
-    highest, lowest, equity, peak, floor, drop = track
+    highest, lowest, equity, peak, trough, drawdown = excursion
     high, low, close = columns.high, columns.low, columns.close
     i, stop = np.uint64(begin), np.uint64(until)
-    while i < stop and low[i] > plan.lower and high[i] < plan.upper:
+    while i < stop and low[i] > bracket.lower and high[i] < bracket.upper:
         highest = max(highest, high[i])
         lowest = min(lowest, low[i])
         equity = base + scale * close[i]
         peak = max(peak, equity)
-        floor = min(floor, equity)
-        drop = min(drop, equity - peak)
+        trough = min(trough, equity)
+        drawdown = min(drawdown, equity - peak)
         i += _ONE
-    return int(np.int64(i)), Track(highest, lowest, equity, peak, floor, drop)
+    return int(np.int64(i)), Excursion(highest, lowest, equity, peak, trough, drawdown)
 
 
 @inlined
-def barrier(columns: Columns, terms: Terms, plan: Plan, bar: int) -> tuple[float, int]:
+def exit_in_bar(columns: Columns, costs: CostModel, bracket: Bracket, bar: int) -> tuple[float, int]:
     """Price and reason of the exit in a bar that touches stop or target."""
     opened = columns.open[bar]
-    if plan.side > 0:
-        if columns.low[bar] <= plan.stop:
-            return slipped(min(plan.stop, opened), -1, columns, bar, terms), _STOP
-        return max(plan.target, opened), _TARGET
-    if columns.high[bar] >= plan.stop:
-        return slipped(max(plan.stop, opened), 1, columns, bar, terms), _STOP
-    return min(plan.target, opened), _TARGET
+    if bracket.side > 0:
+        if columns.low[bar] <= bracket.stop:
+            return apply_slippage(min(bracket.stop, opened), -1, columns, bar, costs), _STOP
+        return max(bracket.target, opened), _TARGET
+    if columns.high[bar] >= bracket.stop:
+        return apply_slippage(max(bracket.stop, opened), 1, columns, bar, costs), _STOP
+    return min(bracket.target, opened), _TARGET
 
 
 @inlined
 def first_after(bars: Ints, bar: int) -> int:
-    """Place of the first of the ascending *bars* after *bar*. numpy's own search would load all of numba's arrays."""
+    """Index of the first of the ascending *bars* after *bar*. np.searchsorted would load much of numba."""
     low, high = 0, len(bars)
     while low < high:
         middle = (low + high) // 2
@@ -197,45 +199,51 @@ def first_after(bars: Ints, bar: int) -> int:
 
 
 @inlined
-def hold(
-    columns: Columns, funding: Funding, span: Span, terms: Terms, plan: Plan, timeout: int, ledger: Ledger
-) -> Exit:
-    """Hold *plan* to its end, marking the equity of every bar.
+def simulate_trade(
+    columns: Columns,
+    funding: FundingSchedule,
+    span: WindowSpan,
+    costs: CostModel,
+    bracket: Bracket,
+    timeout: int,
+    rows: ResultRows,
+) -> TradeExit:
+    """Simulate an open trade to its exit, marking the equity of every bar.
 
     Funding is due at the instant a bar opens, before any fill of that open: a trade that enters there does not
     pay it, one that exits there does.
     """
-    book = ledger.book
-    scale = plan.side * plan.qty * MICROS
-    base = book["realised"] - terms.taker * plan.qty * plan.entry * MICROS - scale * plan.entry
-    deadline = plan.entry_bar + timeout
-    due = first_after(funding.bar, plan.entry_bar)
-    paid, highest, lowest, i = 0.0, plan.entry, plan.entry, plan.entry_bar
+    equity = rows.equity
+    scale = bracket.side * bracket.qty * MICROS
+    base = equity["realised"] - costs.taker * bracket.qty * bracket.entry * MICROS - scale * bracket.entry
+    deadline = bracket.entry_bar + timeout
+    due = first_after(funding.bar, bracket.entry_bar)
+    funding_paid, highest, lowest, i = 0.0, bracket.entry, bracket.entry, bracket.entry_bar
     while True:
         if i == span.end:
             last = i - 1
-            price = slipped(columns.close[last], -plan.side, columns, last, terms)
-            return Exit(last, price, _END, highest, lowest, paid)
-        if i == book["boundary"]:
-            settle(ledger.book, ledger.episodes, ledger.phases, ledger.total, span.episode_bars)
+            price = apply_slippage(columns.close[last], -bracket.side, columns, last, costs)
+            return TradeExit(last, price, _END, highest, lowest, funding_paid)
+        if i == equity["boundary"]:
+            close_episode(rows.equity, rows.episodes, rows.phases, rows.total, span.episode_bars)
         if due < len(funding.bar) and funding.bar[due] == i:
-            charge = plan.side * plan.qty * funding.charge[due]
-            paid += charge
+            charge = bracket.side * bracket.qty * funding.charge[due]
+            funding_paid += charge
             base -= charge * MICROS
             due += 1
         if i == deadline:
-            price = slipped(columns.open[i], -plan.side, columns, i, terms)
-            return Exit(i, price, _TIMEOUT, max(highest, price), min(lowest, price), paid)
-        until = min(span.end, deadline, book["boundary"])
+            price = apply_slippage(columns.open[i], -bracket.side, columns, i, costs)
+            return TradeExit(i, price, _TIMEOUT, max(highest, price), min(lowest, price), funding_paid)
+        until = min(span.end, deadline, equity["boundary"])
         if due < len(funding.bar):
             until = min(until, funding.bar[due])
-        track = Track(highest, lowest, book["equity"], book["peak"], book["floor"], book["drop"])
+        excursion = Excursion(highest, lowest, equity["equity"], equity["peak"], equity["trough"], equity["drawdown"])
         begin = i
-        i, track = walk(columns, plan, begin, until, base, scale, track)
-        highest, lowest = track.highest, track.lowest
-        book["equity"], book["peak"] = track.equity, track.peak
-        book["floor"], book["drop"] = track.floor, track.drop
-        ledger.episodes[book["episode"]]["held_bars"] += i - begin
+        i, excursion = scan_bars(columns, bracket, begin, until, base, scale, excursion)
+        highest, lowest = excursion.highest, excursion.lowest
+        equity["equity"], equity["peak"] = excursion.equity, excursion.peak
+        equity["trough"], equity["drawdown"] = excursion.trough, excursion.drawdown
+        rows.episodes[equity["episode"]]["held_bars"] += i - begin
         if i < until:
-            price, reason = barrier(columns, terms, plan, i)
-            return Exit(i, price, reason, max(highest, price), min(lowest, price), paid)
+            price, reason = exit_in_bar(columns, costs, bracket, i)
+            return TradeExit(i, price, reason, max(highest, price), min(lowest, price), funding_paid)

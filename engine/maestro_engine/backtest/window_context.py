@@ -6,66 +6,68 @@ from functools import cached_property
 
 import numpy as np
 
-from maestro_engine.backtest.kernel import Scene
+from maestro_engine.backtest.kernel import WindowData
 from maestro_engine.backtest.records import EPISODE, Phase, Records, Regime
-from maestro_engine.backtest.signal_plan import Wishes
-from maestro_engine.backtest.signals import REGIME_ATR_BARS, Basis, Found, Ranges, measured
-from maestro_engine.backtest.spec import Forced
-from maestro_engine.backtest.trade import Funding, Span, Terms
+from maestro_engine.backtest.signal_plan import SignalPlan
+from maestro_engine.backtest.signals import REGIME_ATR_BARS, AtrTable, RawSignals, RunningSums, atr_table
+from maestro_engine.backtest.spec import FixedEntries
+from maestro_engine.backtest.trade import CostModel, FundingSchedule, WindowSpan
 from maestro_engine.data.bars import Bars, Floats, Ints
-from maestro_engine.indicators.averages import known_mean
+from maestro_engine.indicators.averages import nan_mean
 from maestro_engine.indicators.columns import Columns, columns_of
 from maestro_engine.indicators.compiled import inlined, kernel
-from maestro_engine.indicators.flow import flows
-from maestro_engine.indicators.trend import STRIDE, path, rolling_high
+from maestro_engine.indicators.flow import taker_flow_sums
+from maestro_engine.indicators.trend import STRIDE, path_length_into, rolling_high
 
-CROWD = 8
-"""Tests on one window from which on it pays to make the extremes of strides."""
-CALM, WILD = -0.5, 0.5
+STRIDES_FROM_TESTS = 8
+"""Tests on one window from which on the extremes of strides pay for themselves."""
+LOW_VOL_BELOW, HIGH_VOL_ABOVE = -0.5, 0.5
 _LOW, _MID, _HIGH = int(Regime.LOW), int(Regime.MID), int(Regime.HIGH)
 _UNKNOWN = int(Regime.UNKNOWN)
 _TRAIN, _GAP, _VALIDATION = int(Phase.TRAIN), int(Phase.GAP), int(Phase.VALIDATION)
 
 
 @kernel
-def total_up(columns: Columns, basis: Basis) -> None:
-    """Write the running totals of a window; those of taker volume where there is room for them."""
-    path(columns.close, basis.walked)
-    if len(basis.deltas):
-        flows(columns.volume, columns.taker_buy, basis.deltas, basis.volumes)
+def cumulative_sums(columns: Columns, sums: RunningSums) -> None:
+    """Write the running totals of a window; those of taker volume where there is size for them."""
+    path_length_into(columns.close, sums.path_length)
+    if len(sums.delta):
+        taker_flow_sums(columns.volume, columns.taker_buy, sums.delta, sums.volume)
 
 
 @inlined
 def regime_of(z: float) -> int:
     if np.isnan(z):
         return _UNKNOWN
-    return _LOW if z < CALM else (_HIGH if z > WILD else _MID)
+    return _LOW if z < LOW_VOL_BELOW else (_HIGH if z > HIGH_VOL_ABOVE else _MID)
 
 
 @kernel
-def lay_out(frame: Records, span: Span, atrz: Floats) -> None:
-    """Fill in what the episodes of a window are before any trade."""
-    for e in range(len(frame)):
+def init_episodes(episodes: Records, span: WindowSpan, atrz: Floats) -> None:
+    """Fill in bars, phase and regime of a window's episodes before any trade."""
+    for e in range(len(episodes)):
         first = span.first + e * span.episode_bars
         stop = min(first + span.episode_bars, span.end)
-        row = frame[e]
+        row = episodes[e]
         row["episode"] = e
         row["first"] = span.origin + first
         row["bars"] = stop - first
         row["phase"] = _TRAIN if first < span.train_end else (_GAP if first < span.val_start else _VALIDATION)
-        row["atrz"] = known_mean(atrz[first:stop])
+        row["atrz"] = nan_mean(atrz[first:stop])
         row["regime"] = regime_of(row["atrz"])
 
 
-class Features:
-    """The bars of one window, counted from *start*, and what is made of them once for all tests on it.
+class WindowContext:
+    """The bars of one window, and what is computed of them once for all tests on it.
 
-    Not for several threads that find: what was found is written over by the next :meth:`find`.
+    *bars* are the window's, the first of them bar *start* of the batch; *tests* is how many share it.
+
+    Not for several threads that scan: the signals are overwritten by the next :meth:`scan`.
     """
 
     def __init__(self, bars: Bars, start: int, tests: int = 1) -> None:
         self._bars = bars
-        self._crowded = tests >= CROWD
+        self._with_strides = tests >= STRIDES_FROM_TESTS
         self._start = start
         self.columns = columns_of(bars)
         self._pool = np.empty((2, 0), np.int64)
@@ -74,77 +76,77 @@ class Features:
         return len(self._bars)
 
     @cached_property
-    def _regime(self) -> Ranges:
-        return measured(self.columns, np.array([REGIME_ATR_BARS]))
+    def _regime_atr(self) -> AtrTable:
+        return atr_table(self.columns, np.array([REGIME_ATR_BARS]))
 
     @cached_property
-    def basis(self) -> Basis:
-        """What signals are valued from, made here because numpy asks for large pages and a kernel does not."""
+    def sums(self) -> RunningSums:
+        """What gate values are read from, made here because numpy asks for large pages and a kernel does not."""
         close, n = self.columns.close, len(self._bars) + 1
         flowing = n if len(self.columns.taker_buy) else 0
-        strides = (rolling_high(close, sign, STRIDE) if self._crowded else np.empty(0) for sign in (1.0, -1.0))
-        basis = Basis(np.empty(flowing), np.empty(flowing), np.empty(n), *strides)
-        total_up(self.columns, basis)
-        return basis
+        strides = (rolling_high(close, sign, STRIDE) if self._with_strides else np.empty(0) for sign in (1.0, -1.0))
+        sums = RunningSums(np.empty(flowing), np.empty(flowing), np.empty(n), *strides)
+        cumulative_sums(self.columns, sums)
+        return sums
 
-    def scenery(self, span: Span, terms: Terms) -> Scene:
-        """What all tests on the window see; needs nothing that :meth:`find` makes, and may be asked for beside it."""
-        return Scene(self.columns, self.basis, self.funding(), span, terms, self.frame(span))
+    def window_data(self, span: WindowSpan, costs: CostModel) -> WindowData:
+        """The kernel's view of the window; needs nothing of :meth:`scan`, and may run beside it."""
+        return WindowData(self.columns, self.sums, self.funding(), span, costs, self.empty_episodes(span))
 
-    def ranges(self, lengths: Ints) -> tuple[Ranges, Ints]:
+    def atr_table(self, lengths: Ints) -> tuple[AtrTable, Ints]:
         """Average true ranges of all *lengths*, and which row each has."""
         distinct = np.array(sorted(set(lengths.tolist())))
         alone = len(distinct) == 1 and distinct[0] == REGIME_ATR_BARS
-        return self._regime if alone else measured(self.columns, distinct), np.searchsorted(distinct, lengths)
+        return self._regime_atr if alone else atr_table(self.columns, distinct), np.searchsorted(distinct, lengths)
 
-    def frame(self, span: Span) -> Records:
+    def empty_episodes(self, span: WindowSpan) -> Records:
         """The window's episodes before any trade, ``(e,)`` of EPISODE."""
         count = -(-(span.end - span.first) // span.episode_bars)
-        frame = np.zeros(count, EPISODE)
-        lay_out(frame, span, self._regime.atrz[0])
-        return frame
+        episodes = np.zeros(count, EPISODE)
+        init_episodes(episodes, span, self._regime_atr.atrz[0])
+        return episodes
 
-    def funding(self) -> Funding:
+    def funding(self) -> FundingSchedule:
         """Bars where funding is due, and what a long of quantity 1 pays there."""
         rate = self._bars.funding_rate
         if rate is None:
-            return Funding(np.empty(0, np.int64), np.empty(0))
+            return FundingSchedule(np.empty(0, np.int64), np.empty(0))
         bar = np.flatnonzero(rate)
-        return Funding(bar, rate[bar] * self._bars.open[bar])
+        return FundingSchedule(bar, rate[bar] * self._bars.open[bar])
 
-    def find(self, wishes: Wishes, wanted: Ints) -> tuple[Found, Ints]:
-        """The lists of signals that the wishes *wanted* join, and their numbers among these.
+    def scan(self, plan: SignalPlan, sources: Ints) -> tuple[RawSignals, Ints]:
+        """Scan for all lists that the rows *sources* of *plan* merge; returns them and their numbers among these.
 
-        The numbers have the shape ``(w, m)`` of :attr:`Wishes.lists`.
+        The numbers have the shape ``(w, m)`` of :attr:`SignalPlan.lists`.
         """
-        lists = wishes.lists[wanted]
-        asked = np.array(sorted({*lists.ravel().tolist(), -1}))[1:]
-        begins = np.searchsorted(asked, wishes.begins).tolist()
-        given = begins[-1]
-        forced = [wishes.forced[int(at)] for at in (asked[given:] - wishes.begins[-1]).tolist()]
-        room = len(asked) * len(self._bars)
-        if self._pool.shape[1] < room:
-            self._pool = np.empty((2, room), np.int64)
+        lists = plan.lists[sources]
+        used = np.array(sorted({*lists.ravel().tolist(), -1}))[1:]
+        first = np.searchsorted(used, plan.first_list).tolist()
+        given = first[-1]
+        fixed = [plan.fixed[int(at)] for at in (used[given:] - plan.first_list[-1]).tolist()]
+        size = len(used) * len(self._bars)
+        if self._pool.shape[1] < size:
+            self._pool = np.empty((2, size), np.int64)
         bar, side = self._pool
-        ends = np.zeros(len(asked) + 1, np.int64)
-        for rank, (method, values) in enumerate(wishes.settings):
-            begin, end = begins[rank : rank + 2]
+        ends = np.zeros(len(used) + 1, np.int64)
+        for rank, (method, values) in enumerate(plan.grids):
+            begin, end = first[rank : rank + 2]
             if begin < end:
-                rows = values[asked[begin:end] - wishes.begins[rank]]
-                method.scans(self.columns, rows, bar, side, ends, begin)
-        found = Found(bar, side, ends, given, np.zeros(sum(len(each.bars) for each in forced), np.int64))
-        for place, each in enumerate(forced, given):
-            self._put(each, found, place)
-        return found, np.where(lists < 0, -1, np.searchsorted(asked, lists))
+                rows = values[used[begin:end] - plan.first_list[rank]]
+                method.scan_grid(self.columns, rows, bar, side, ends, begin)
+        raw = RawSignals(bar, side, ends, given, np.zeros(sum(len(each.bars) for each in fixed), np.int64))
+        for place, each in enumerate(fixed, given):
+            self._add_fixed(each, raw, place)
+        return raw, np.where(lists < 0, -1, np.searchsorted(used, lists))
 
-    def _put(self, forced: Forced, found: Found, place: int) -> None:
-        """Write signals given from outside; those beyond the window are left out."""
-        bar = np.asarray(forced.bars, np.int64) - self._start
+    def _add_fixed(self, fixed: FixedEntries, raw: RawSignals, place: int) -> None:
+        """Write fixed entries; those outside the window are left out."""
+        bar = np.asarray(fixed.bars, np.int64) - self._start
         inside = (bar >= 0) & (bar < len(self._bars))
-        begin = found.ends[place]
+        begin = raw.ends[place]
         end = begin + int(inside.sum())
-        found.bar[begin:end], found.side[begin:end] = bar[inside], np.asarray(forced.sides)[inside]
-        if forced.votes is not None:
-            outside = found.ends[found.given]
-            found.votes[begin - outside : end - outside] = forced.votes[inside]
-        found.ends[place + 1] = end
+        raw.bar[begin:end], raw.side[begin:end] = bar[inside], np.asarray(fixed.sides)[inside]
+        if fixed.votes is not None:
+            outside = raw.ends[raw.first_fixed]
+            raw.votes[begin - outside : end - outside] = fixed.votes[inside]
+        raw.ends[place + 1] = end

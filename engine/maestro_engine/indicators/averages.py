@@ -11,7 +11,7 @@ from maestro_engine.indicators.compiled import compiled, inlined
 from maestro_engine.indicators.intrinsics import fma
 
 
-class Decay(NamedTuple):
+class EmaWeights(NamedTuple):
     """Weight ``a`` of the newest value, and the first four powers of ``1 - a``.
 
     What a recursion carries is the average over its weight, ``s = x + (1 - a) s``: one fused step for each value.
@@ -25,19 +25,21 @@ class Decay(NamedTuple):
 
 
 @inlined
-def decay(a: float) -> Decay:
+def ema_weights(a: float) -> EmaWeights:
     k = 1.0 - a
-    return Decay(a, k, k * k, k * k * k, k * k * k * k)
+    return EmaWeights(a, k, k * k, k * k * k, k * k * k * k)
 
 
 @inlined
-def span_decay(span: float) -> Decay:
+def span_weights(span: float) -> EmaWeights:
     """The usual ``a = 2 / (span + 1)``."""
-    return decay(2.0 / (span + 1.0))
+    return ema_weights(2.0 / (span + 1.0))
 
 
 @inlined
-def four(d: Decay, last: float, x0: float, x1: float, x2: float, x3: float) -> tuple[float, float, float, float]:
+def ema_step4(
+    d: EmaWeights, last: float, x0: float, x1: float, x2: float, x3: float
+) -> tuple[float, float, float, float]:
     """The next four sums after *last*.
 
     Each sum waits for the one before; with the recursion written out over four values only every fourth does.
@@ -49,32 +51,32 @@ def four(d: Decay, last: float, x0: float, x1: float, x2: float, x3: float) -> t
 
 
 @inlined
-def two(d: Decay, last: float, x0: float, x1: float) -> tuple[float, float]:
+def ema_step2(d: EmaWeights, last: float, x0: float, x1: float) -> tuple[float, float]:
     """The next two sums: where several averages run side by side, this is faster than :func:`four`."""
     return fma(d.k1, last, x0), fma(d.k2, last, fma(d.k1, x0, x1))
 
 
 @inlined
-def gap(one: Decay, sum_of_one: float, other: Decay, sum_of_other: float) -> float:
+def ema_diff(one: EmaWeights, sum_of_one: float, other: EmaWeights, sum_of_other: float) -> float:
     """One average minus the other."""
     return fma(one.a, sum_of_one, -other.a * sum_of_other)
 
 
 @inlined
-def at(values: Floats, index: int) -> float:
+def value_at(values: Floats, index: int) -> float:
     """``values[index]``, or the last one beyond the end: fills up the last group of four."""
     return values[min(index, len(values) - 1)]
 
 
 @inlined
-def averaged(d: Decay, last: float, values: Floats, out: Floats) -> float:
+def ema_into(d: EmaWeights, last: float, values: Floats, out: Floats) -> float:
     """Write the averages of *values* after the sum *last* into *out*, maybe *values* itself; gives the last sum."""
     whole = len(values) // 4 * 4
     for i in range(0, whole, 4):
-        s0, s1, s2, last = four(d, last, values[i], values[i + 1], values[i + 2], values[i + 3])
+        s0, s1, s2, last = ema_step4(d, last, values[i], values[i + 1], values[i + 2], values[i + 3])
         out[i], out[i + 1], out[i + 2], out[i + 3] = d.a * s0, d.a * s1, d.a * s2, d.a * last
     if whole < len(values):
-        rest = four(d, last, values[whole], at(values, whole + 1), at(values, whole + 2), 0.0)
+        rest = ema_step4(d, last, values[whole], value_at(values, whole + 1), value_at(values, whole + 2), 0.0)
         for j in range(len(values) - whole):
             last = rest[j]
             out[whole + j] = d.a * last
@@ -86,13 +88,13 @@ def ema(values: Floats, span: float) -> Floats:
     """Exponential moving average, ``a = 2 / (span + 1)``, seeded with the first value; shape ``(n,)``."""
     out = values.copy()
     if len(values):
-        d = span_decay(span)
-        averaged(d, values[0] / d.a, values[1:], out[1:])
+        d = span_weights(span)
+        ema_into(d, values[0] / d.a, values[1:], out[1:])
     return out
 
 
 @inlined
-def known_mean(values: Floats) -> float:
+def nan_mean(values: Floats) -> float:
     """Mean of those *values* that are not NaN, of which there may be none: then NaN.
 
     Four sums side by side, as one would make each value wait for the one before.
@@ -128,12 +130,12 @@ def sma(values: Floats, bars: int) -> Floats:
     return out
 
 
-class Macd(NamedTuple):
+class MacdWeights(NamedTuple):
     """Weights of the three averages of a MACD."""
 
-    fast: Decay
-    slow: Decay
-    signal: Decay
+    fast: EmaWeights
+    slow: EmaWeights
+    signal: EmaWeights
 
 
 class MacdState(NamedTuple):
@@ -145,35 +147,35 @@ class MacdState(NamedTuple):
 
 
 @inlined
-def macd(fast: float, slow: float, signal: float) -> Macd:
+def macd_weights(fast: float, slow: float, signal: float) -> MacdWeights:
     """Weights for the usual spans."""
-    return Macd(span_decay(fast), span_decay(slow), span_decay(signal))
+    return MacdWeights(span_weights(fast), span_weights(slow), span_weights(signal))
 
 
 @inlined
-def macd_begun(m: Macd, close: float) -> MacdState:
+def macd_init(m: MacdWeights, close: float) -> MacdState:
     """The state at the first bar, at whose *close* both averages begin."""
     return MacdState(close / m.fast.a, close / m.slow.a, 0.0)
 
 
 @inlined
-def macd_two(m: Macd, last: MacdState, x0: float, x1: float) -> tuple[float, float, MacdState]:
+def macd_step2(m: MacdWeights, last: MacdState, x0: float, x1: float) -> tuple[float, float, MacdState]:
     """Histogram of the next two bars with closes *x0* and *x1*, and the state at the second of them."""
-    fast0, fast1 = two(m.fast, last.fast, x0, x1)
-    slow0, slow1 = two(m.slow, last.slow, x0, x1)
-    line0, line1 = gap(m.fast, fast0, m.slow, slow0), gap(m.fast, fast1, m.slow, slow1)
-    signal0, signal1 = two(m.signal, last.signal, line0, line1)
+    fast0, fast1 = ema_step2(m.fast, last.fast, x0, x1)
+    slow0, slow1 = ema_step2(m.slow, last.slow, x0, x1)
+    line0, line1 = ema_diff(m.fast, fast0, m.slow, slow0), ema_diff(m.fast, fast1, m.slow, slow1)
+    signal0, signal1 = ema_step2(m.signal, last.signal, line0, line1)
     own = -m.signal.a
     return fma(own, signal0, line0), fma(own, signal1, line1), MacdState(fast1, slow1, signal1)
 
 
 @inlined
-def macd_line(m: Macd, last: MacdState, close: Floats, out: Floats) -> MacdState:
+def macd_into(m: MacdWeights, last: MacdState, close: Floats, out: Floats) -> MacdState:
     """Write the histogram of the bars after *last* into *out*; gives the state at the last of an even number."""
     for i in range(0, len(close) - 1, 2):
-        out[i], out[i + 1], last = macd_two(m, last, close[i], close[i + 1])
+        out[i], out[i + 1], last = macd_step2(m, last, close[i], close[i + 1])
     if len(close) % 2:
-        out[-1] = macd_two(m, last, close[-1], close[-1])[0]
+        out[-1] = macd_step2(m, last, close[-1], close[-1])[0]
     return last
 
 
@@ -185,6 +187,6 @@ def macd_histogram(close: Floats, fast: float, slow: float, signal: float) -> Fl
     """
     out = np.zeros(len(close))
     if len(close):
-        weights = macd(fast, slow, signal)
-        macd_line(weights, macd_begun(weights, close[0]), close[1:], out[1:])
+        weights = macd_weights(fast, slow, signal)
+        macd_into(weights, macd_init(weights, close[0]), close[1:], out[1:])
     return out

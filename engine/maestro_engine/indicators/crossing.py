@@ -6,7 +6,7 @@ import numpy as np
 
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.compiled import compiled, inlined
-from maestro_engine.indicators.intrinsics import LANES, above, at_least, at_most, below, lowest
+from maestro_engine.indicators.intrinsics import LANES, above, at_least, at_most, below, lowest_bit
 
 BLOCK = 512
 """Bars that are taken through one step after another, so that what is between the steps stays at hand."""
@@ -16,13 +16,13 @@ _COARSE = 4096.0
 
 
 @compiled
-def room_for_line() -> Floats:
+def line_buffer() -> Floats:
     """Room for the value before a block and the block's, ``(BLOCK + 1,)``; the value before the first one is 0."""
     return np.zeros(BLOCK + 1)
 
 
 @inlined
-def steadied(line: Floats, price: float) -> None:
+def denoise(line: Floats, price: float) -> None:
     """Round every value of a line of price differences to a trillionth of *price* or so, in place.
 
     Where a price stands still its averages agree but for their last digits, and those cross 0 for no reason.
@@ -45,7 +45,7 @@ def crossings(line: Floats, first: int, length: int, bar: Ints, side: Ints, coun
         if length - at < LANES:
             left &= (_ONE << np.uint64(length - at)) - _ONE
         while left:
-            here = lowest(left)
+            here = lowest_bit(left)
             bar[count] = first + at + here
             side[count] = 2 * np.int64(up >> np.uint64(here) & _ONE) - 1
             left &= left - _ONE

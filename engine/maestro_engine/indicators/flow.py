@@ -9,7 +9,7 @@ from maestro_engine.indicators.compiled import compiled, inlined, kernel
 
 
 @kernel
-def flows(volume: Floats, taker_buy: Floats, deltas: Floats, volumes: Floats) -> None:
+def taker_flow_sums(volume: Floats, taker_buy: Floats, deltas: Floats, volumes: Floats) -> None:
     """Write the running totals of the volume delta, ``2 taker_buy - volume``, and of volume, both ``(n + 1,)``.
 
     The delta is what takers bought minus what they sold; entry *i* is the sum of the first *i* bars.
@@ -23,7 +23,7 @@ def flows(volume: Floats, taker_buy: Floats, deltas: Floats, volumes: Floats) ->
 
 
 @inlined
-def last_sum(totals: Floats, index: int, bars: int) -> float:
+def window_sum(totals: Floats, index: int, bars: int) -> float:
     """Sum of the *bars* values up to *index*, from their running totals; NaN when there are fewer."""
     if index + 1 < bars:
         return np.nan
@@ -34,10 +34,10 @@ def last_sum(totals: Floats, index: int, bars: int) -> float:
 def cvd(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     """Cumulative volume delta over the last *bars*, base currency; NaN before there are as many."""
     deltas, volumes = np.empty(len(volume) + 1), np.empty(len(volume) + 1)
-    flows(volume, taker_buy, deltas, volumes)
+    taker_flow_sums(volume, taker_buy, deltas, volumes)
     out = np.empty(len(volume))
     for i in range(len(volume)):
-        out[i] = last_sum(deltas, i, bars)
+        out[i] = window_sum(deltas, i, bars)
     return out
 
 
@@ -45,10 +45,10 @@ def cvd(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
 def imbalance(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     """Volume delta over volume of the last *bars*, -1 .. 1; NaN before there are as many or without volume."""
     deltas, volumes = np.empty(len(volume) + 1), np.empty(len(volume) + 1)
-    flows(volume, taker_buy, deltas, volumes)
+    taker_flow_sums(volume, taker_buy, deltas, volumes)
     out = np.empty(len(volume))
     for i in range(len(volume)):
-        out[i] = ratio(last_sum(deltas, i, bars), last_sum(volumes, i, bars))
+        out[i] = ratio(window_sum(deltas, i, bars), window_sum(volumes, i, bars))
     return out
 
 

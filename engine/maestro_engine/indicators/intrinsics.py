@@ -42,7 +42,7 @@ def _trailing(bits: np.uint64 | int, /) -> int: ...
 
 
 @_as(_trailing)
-def lowest(_typing: object, _bits: object) -> tuple[object, Emit]:
+def lowest_bit(_typing: object, _bits: object) -> tuple[object, Emit]:
     """The place of the lowest bit that is set in *bits*, of which one must be."""
     never_zero = _ir.Constant(_ir.IntType(1), 1)
     return _types.int64(_types.uint64), lambda _, builder, __, values: builder.cttz(*values, never_zero)

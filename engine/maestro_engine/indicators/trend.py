@@ -6,11 +6,11 @@ import numpy as np
 
 from maestro_engine.data.bars import Floats
 from maestro_engine.indicators.compiled import compiled, inlined, kernel
-from maestro_engine.indicators.flow import last_sum, ratio
+from maestro_engine.indicators.flow import ratio, window_sum
 
 
 @kernel
-def path(close: Floats, out: Floats) -> None:
+def path_length_into(close: Floats, out: Floats) -> None:
     """Write the running total of the absolute changes of *close*, ``(n + 1,)``; the first change is 0."""
     out[: min(2, len(out))] = 0.0
     total = 0.0
@@ -20,7 +20,7 @@ def path(close: Floats, out: Floats) -> None:
 
 
 @inlined
-def extremes(values: Floats) -> tuple[float, float]:
+def max_min(values: Floats) -> tuple[float, float]:
     """Highest and lowest of *values*. Four running pairs, as one would make each value wait for the one before."""
     h0 = h1 = h2 = h3 = l0 = l1 = l2 = l3 = values[0]
     whole = len(values) // 4 * 4
@@ -39,8 +39,8 @@ def vhf_at(close: Floats, walked: Floats, index: int, bars: int) -> float:
     """Vertical horizontal filter at one bar; *walked* is :func:`path` of *close*."""
     if index < bars:
         return np.nan
-    highest, lowest = extremes(close[index - bars + 1 : index + 1])
-    return ratio(highest - lowest, last_sum(walked, index, bars))
+    highest, lowest = max_min(close[index - bars + 1 : index + 1])
+    return ratio(highest - lowest, window_sum(walked, index, bars))
 
 
 STRIDE = 8
@@ -58,7 +58,7 @@ def vhf_by_strides(tops: Floats, depths: Floats, walked: Floats, index: int, bar
     top, depth = tops[index], depths[index]
     for i in range(index - bars + STRIDE, index, STRIDE):
         top, depth = max(top, tops[i]), max(depth, depths[i])
-    return ratio(top + depth, last_sum(walked, index, bars))
+    return ratio(top + depth, window_sum(walked, index, bars))
 
 
 @compiled
@@ -68,7 +68,7 @@ def vhf(close: Floats, bars: int) -> Floats:
     Near 1 in a trend, near 0 in a range; NaN before there are *bars* changes and where nothing moved.
     """
     walked = np.empty(len(close) + 1)
-    path(close, walked)
+    path_length_into(close, walked)
     out = np.empty(len(close))
     for i in range(len(close)):
         out[i] = vhf_at(close, walked, i, bars)
@@ -76,7 +76,7 @@ def vhf(close: Floats, bars: int) -> Floats:
 
 
 @inlined
-def highest(values: Floats, sign: float, bars: int, room: Floats, out: Floats) -> None:
+def rolling_max_into(values: Floats, sign: float, bars: int, room: Floats, out: Floats) -> None:
     """Write the highest of ``sign * values[i : i + bars]`` for each *i*; NaN is passed over.
 
     There must be at least *bars* values. A stretch of 2 w values is two of w, so each pass doubles the length, and
@@ -91,13 +91,13 @@ def highest(values: Floats, sign: float, bars: int, room: Floats, out: Floats) -
         here[i] = max(-np.inf, sign * values[i], sign * values[i + 1])
     while 2 * width < bars:
         left -= width
-        higher(here, here[width:], there[:left])
+        maximum_into(here, here[width:], there[:left])
         here, there, width = there, here, 2 * width
-    higher(here, here[bars - width :], out)
+    maximum_into(here, here[bars - width :], out)
 
 
 @inlined
-def higher(one: Floats, other: Floats, out: Floats) -> None:
+def maximum_into(one: Floats, other: Floats, out: Floats) -> None:
     """Write the higher value at each place of *out*."""
     for i in range(len(out)):
         out[i] = max(one[i], other[i])
@@ -108,7 +108,7 @@ def rolling_high(values: Floats, sign: float, bars: int) -> Floats:
     """Highest of the last *bars* of ``sign * values``, this one included; NaN before there are as many."""
     out = np.full(len(values), np.nan)
     if len(values) >= bars:
-        highest(values, sign, bars, np.empty((2, len(values))), out[bars - 1 :])
+        rolling_max_into(values, sign, bars, np.empty((2, len(values))), out[bars - 1 :])
     return out
 
 

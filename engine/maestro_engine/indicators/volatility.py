@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from maestro_engine.data.bars import Floats
-from maestro_engine.indicators.averages import averaged, decay
+from maestro_engine.indicators.averages import ema_into, ema_weights
 from maestro_engine.indicators.compiled import compiled, inlined, kernel
 from maestro_engine.indicators.crossing import BLOCK
 
@@ -14,7 +14,7 @@ Z_BLOCK = BLOCK
 
 
 @inlined
-def ranges(before: Floats, high: Floats, low: Floats, out: Floats) -> None:
+def true_range_into(before: Floats, high: Floats, low: Floats, out: Floats) -> None:
     """Write the true ranges of bars with the close *before* each; all ``(n,)``."""
     for i in range(len(before)):
         out[i] = max(high[i], before[i]) - min(low[i], before[i])
@@ -24,7 +24,7 @@ def ranges(before: Floats, high: Floats, low: Floats, out: Floats) -> None:
 def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     """The bar's range, extended to the close before it; the first bar has its own range. Shape ``(n,)``."""
     out = high - low
-    ranges(close[:-1], high[1:], low[1:], out[1:])
+    true_range_into(close[:-1], high[1:], low[1:], out[1:])
     return out
 
 
@@ -36,21 +36,21 @@ def wilder_atr(high: Floats, low: Floats, close: Floats, bars: int) -> Floats:
     the first bar; the two agree after the warm-up. Shape ``(n,)``.
     """
     out = np.empty(len(close))
-    write_atr(high, low, close, bars, out)
+    atr_into(high, low, close, bars, out)
     return out
 
 
 @kernel
-def write_atr(high: Floats, low: Floats, close: Floats, bars: int, out: Floats) -> None:
+def atr_into(high: Floats, low: Floats, close: Floats, bars: int, out: Floats) -> None:
     """Write :func:`wilder_atr` into *out*."""
-    d, last = decay(1.0 / bars), 0.0
+    d, last = ema_weights(1.0 / bars), 0.0
     for i in range(min(1, len(close))):
         out[i] = high[i] - low[i]
         last = out[i] / d.a
     for begin in range(1, len(close), BLOCK):
         end = min(begin + BLOCK, len(close))
-        ranges(close[begin - 1 : end - 1], high[begin:end], low[begin:end], out[begin:end])
-        last = averaged(d, last, out[begin:end], out[begin:end])
+        true_range_into(close[begin - 1 : end - 1], high[begin:end], low[begin:end], out[begin:end])
+        last = ema_into(d, last, out[begin:end], out[begin:end])
 
 
 @compiled
@@ -60,12 +60,12 @@ def zscore(values: Floats, bars: int) -> Floats:
     NaN before there are *bars* values and where all of them are equal. Shape ``(n,)``.
     """
     out = np.empty(len(values))
-    write_zscore(values, bars, np.empty(Z_BLOCK), np.empty(Z_BLOCK), out)
+    zscore_into(values, bars, np.empty(Z_BLOCK), np.empty(Z_BLOCK), out)
     return out
 
 
 @kernel
-def write_zscore(values: Floats, bars: int, sums: Floats, squares: Floats, out: Floats) -> None:
+def zscore_into(values: Floats, bars: int, sums: Floats, squares: Floats, out: Floats) -> None:
     """Write :func:`zscore` into *out*; *sums* and *squares* are room to work in, ``(Z_BLOCK,)``.
 
     What need not wait for the bar before is apart from what must, so that the machine takes several at once.
@@ -73,17 +73,17 @@ def write_zscore(values: Floats, bars: int, sums: Floats, squares: Floats, out: 
     total, square = 0.0, 0.0
     for begin in range(0, len(values), Z_BLOCK):
         end = min(begin + Z_BLOCK, len(values))
-        _changes(values, bars, begin, end, sums, squares)
+        _window_changes(values, bars, begin, end, sums, squares)
         for i in range(end - begin):
             total += sums[i]
             square += squares[i]
             sums[i], squares[i] = total, square
-        _stand(values[begin:end], values[0], 1.0 / bars, sums, squares, out[begin:end])
+        _standardize(values[begin:end], values[0], 1.0 / bars, sums, squares, out[begin:end])
     out[: bars - 1] = np.nan
 
 
 @inlined
-def _changes(values: Floats, bars: int, begin: int, end: int, sums: Floats, squares: Floats) -> None:
+def _window_changes(values: Floats, bars: int, begin: int, end: int, sums: Floats, squares: Floats) -> None:
     """Write what each of ``[begin, end)`` adds to the sum of the last *bars* values, and to that of their squares.
 
     Counted from the first value: sums of squares around a near value lose fewer digits.
@@ -100,7 +100,7 @@ def _changes(values: Floats, bars: int, begin: int, end: int, sums: Floats, squa
 
 
 @inlined
-def _stand(values: Floats, origin: float, share: float, sums: Floats, squares: Floats, out: Floats) -> None:
+def _standardize(values: Floats, origin: float, share: float, sums: Floats, squares: Floats, out: Floats) -> None:
     """Write the z-scores of *values* from the sums of those that count."""
     for i in range(len(values)):
         mean, square = sums[i] * share, squares[i] * share

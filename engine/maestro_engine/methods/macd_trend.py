@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from maestro_engine.data.bars import Floats, Ints
-from maestro_engine.indicators.averages import Macd, macd, macd_begun, macd_line
+from maestro_engine.indicators.averages import MacdWeights, macd_init, macd_into, macd_weights
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
-from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line, steadied
+from maestro_engine.indicators.crossing import BLOCK, crossings, denoise, line_buffer
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
 
@@ -14,16 +14,16 @@ from maestro_engine.methods.method import Method
 @compiled
 def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     """Signals of :data:`METHOD`; see :data:`maestro_engine.methods.method.Scan`."""
-    return _signals(columns.close, macd(values[0], values[1], values[2]), bar, side, room_for_line())
+    return _signals(columns.close, macd_weights(values[0], values[1], values[2]), bar, side, line_buffer())
 
 
 @kernel
-def _signals(close: Floats, weights: Macd, bar: Ints, side: Ints, line: Floats) -> int:
-    state, count = macd_begun(weights, close[0]), 0
+def _signals(close: Floats, weights: MacdWeights, bar: Ints, side: Ints, line: Floats) -> int:
+    state, count = macd_init(weights, close[0]), 0
     for begin in range(1, len(close), BLOCK):
         block = close[begin : begin + BLOCK]
-        state = macd_line(weights, state, block, line[1 : len(block) + 1])
-        steadied(line[1 : len(block) + 1], close[0])
+        state = macd_into(weights, state, block, line[1 : len(block) + 1])
+        denoise(line[1 : len(block) + 1], close[0])
         count = crossings(line, begin, len(block), bar, side, count)
     return count
 

@@ -22,8 +22,8 @@ It may look at bar *i* and before, never beyond.
 """
 
 
-Scans = Callable[[Columns, Floats, Ints, Ints, Ints, int], None]
-"""Compiled ``scans(columns, rows, bar, side, ends, first)``: one list of signals per row of values.
+GridScan = Callable[[Columns, Floats, Ints, Ints, Ints, int], None]
+"""Compiled ``scan_grid(columns, rows, bar, side, ends, first)``: one list of signals per row of values.
 
 List *first* + r, that of row r, is written to ``[ends[first + r], ends[first + r + 1])`` of *bar* and *side*;
 ``ends[first]`` is where the list before it ended.
@@ -31,21 +31,21 @@ List *first* + r, that of row r, is written to ``[ends[first + r], ends[first + 
 
 
 def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
-    """A place: each method's copy of the next function has the method's own here."""
+    """Placeholder: each method's copy of the next function has the method's own here."""
     raise NotImplementedError
 
 
-def _scans(columns: Columns, rows: Floats, bar: Ints, side: Ints, ends: Ints, first: int) -> None:
-    """See :data:`Scans`; ``scan`` is the method's own."""
+def _scan_grid(columns: Columns, rows: Floats, bar: Ints, side: Ints, ends: Ints, first: int) -> None:
+    """See :data:`GridScan`; ``scan`` is the method's own."""
     n = len(columns.close)
     for row in range(len(rows)):
         begin = ends[first + row]
         ends[first + row + 1] = begin + scan(columns, rows[row], bar[begin : begin + n], side[begin : begin + n])
 
 
-def repeated(scan: Scan) -> Scans:
+def grid_scan(scan: Scan) -> GridScan:
     """One compiled call for many settings of *scan*; on disk it is kept as if it stood in the method's own file."""
-    code = _scans.__code__.replace(co_filename=inspect.getfile(inspect.unwrap(scan)))
+    code = _scan_grid.__code__.replace(co_filename=inspect.getfile(inspect.unwrap(scan)))
     return compiled(FunctionType(code, {"__name__": scan.__module__, "scan": scan}))
 
 
@@ -59,11 +59,11 @@ class Method:
     scan: Scan
     ascending: tuple[tuple[str, str], ...] = ()
     """Pairs of parameters of which the first must be below the second."""
-    scans: Scans = field(init=False, compare=False, repr=False)
+    scan_grid: GridScan = field(init=False, compare=False, repr=False)
     """*scan* for many settings in one call."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scans", repeated(self.scan))
+        object.__setattr__(self, "scan_grid", grid_scan(self.scan))
         above = dict(self.ascending)
         owned = (spec.model_copy(update={"method": self.name, "below": above.get(spec.name)}) for spec in self.specs)
         object.__setattr__(self, "specs", tuple(owned))

@@ -7,8 +7,8 @@ import numpy as np
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled, kernel
-from maestro_engine.indicators.crossing import BLOCK, crossings, room_for_line
-from maestro_engine.indicators.trend import highest
+from maestro_engine.indicators.crossing import BLOCK, crossings, line_buffer
+from maestro_engine.indicators.trend import rolling_max_into
 from maestro_engine.methods.common import bars
 from maestro_engine.methods.method import Method
 
@@ -20,7 +20,7 @@ def scan(columns: Columns, values: Floats, bar: Ints, side: Ints) -> int:
     Only the first close outside counts; the next one needs a close back inside, or outside on the other side.
     """
     length = int(values[0])
-    return _signals(columns, length, bar, side, room_for_line(), np.empty((4, BLOCK + length)))
+    return _signals(columns, length, bar, side, line_buffer(), np.empty((4, BLOCK + length)))
 
 
 @kernel
@@ -31,8 +31,8 @@ def _signals(columns: Columns, length: int, bar: Ints, side: Ints, line: Floats,
         close = columns.close[begin : begin + BLOCK]
         tops, bottoms, outside = room[2, : len(close)], room[3, : len(close)], line[1:]
         before = slice(begin - length, begin + len(close) - 1)
-        highest(columns.high[before], 1.0, length, room, tops)
-        highest(columns.low[before], -1.0, length, room, bottoms)
+        rolling_max_into(columns.high[before], 1.0, length, room, tops)
+        rolling_max_into(columns.low[before], -1.0, length, room, bottoms)
         for i in range(len(close)):
             outside[i] = max(0.0, close[i] - tops[i]) + min(0.0, close[i] + bottoms[i])
         count = crossings(line, begin, len(close), bar, side, count)

@@ -19,12 +19,12 @@ import msgspec
 import numpy as np
 
 from maestro_engine.backtest import (
+    BarWindow,
     BatchResult,
-    Costs,
-    Forced,
-    Sizing,
+    FillCosts,
+    FixedEntries,
     TestSpec,
-    Window,
+    TradeSize,
     signals_on,
     simulate_batch,
 )
@@ -89,10 +89,10 @@ class SessionRunner(BacktestRunner):
             raise DataError(f"{config.run_id}: has no window to run on")
         w = config.window
         made = entries_made(config, self._bars, folder / config.run_id)
-        costs = Costs(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
-        window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
+        costs = FillCosts(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
+        window = BarWindow(w.start, w.first, w.train_end, w.val_start, w.end)
         test = TestSpec(config.run_id, window, config.methods, config.values(), made.entries, config.sizing.factors())
-        sizing = Sizing.fixed(float(made.quantity))
+        sizing = TradeSize.fixed(float(made.quantity))
         result = simulate_batch(self._bars, [test], costs, sizing, episode_bars=config.episode_bars)
         kernel = int(result.totals[0]["pnl_micros"])
         if abs(kernel - made.net_pnl * MICRO) > made.tolerance:
@@ -105,7 +105,7 @@ class SessionRunner(BacktestRunner):
 class Made(NamedTuple):
     """What a session made of a run config."""
 
-    entries: Forced
+    entries: FixedEntries
     quantity: Decimal
     """Of each trade, base currency."""
     net_pnl: Decimal
@@ -131,7 +131,9 @@ def entries_made(config: RunConfig, bars: Bars, folder: Path) -> Made:
     start = config.window.start
     found = signals_on(bars.slice(start, config.window.end), config.methods, config.values())
     votes = found.methods[np.searchsorted(found.bar, at - start)]
-    return Made(Forced(at, np.array(sides, np.int8), votes), quantity, trader.desk.account.net_pnl, fills, turnover)
+    return Made(
+        FixedEntries(at, np.array(sides, np.int8), votes), quantity, trader.desk.account.net_pnl, fills, turnover
+    )
 
 
 class Foreseen(Strategy):

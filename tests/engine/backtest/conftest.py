@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maestro_engine.backtest import Window
+from maestro_engine.backtest import BarWindow
 from maestro_engine.data.bars import Bars
 
 Generated = Callable[..., Bars]
@@ -56,9 +56,9 @@ def drawn() -> Callable[..., Bars]:
 
 
 @pytest.fixture(scope="session")
-def whole() -> Callable[[int, int], Window]:
+def whole() -> Callable[[int, int], BarWindow]:
     """A window over all *n* bars, all of it train, with signals from bar *first*."""
-    return lambda n, first=0: Window(0, first, n, n, n)
+    return lambda n, first=0: BarWindow(0, first, n, n, n)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maestro_engine.backtest import Costs, ExitReason, Sizing, TestSpec, simulate_batch
+from maestro_engine.backtest import ExitReason, FillCosts, TestSpec, TradeSize, simulate_batch
 
 backtesting = pytest.importorskip("backtesting")
 pandas = pytest.importorskip("pandas")
@@ -72,7 +72,7 @@ def assert_same_trades(bars, window, method, indicator):
     spec = TestSpec(
         0, window, (method,), {"timeout_bars": TIMEOUT, "atr_stop_mult": STOP_MULT, "hard_tp_usd": TARGET}
     )
-    result = simulate_batch(bars, [spec], Costs(FEE_BPS, FEE_BPS, 0.0), Sizing.fixed(1.0))
+    result = simulate_batch(bars, [spec], FillCosts(FEE_BPS, FEE_BPS, 0.0), TradeSize.fixed(1.0))
     ours, theirs = result.trades(0), their_trades(bars, indicator)
     ended = int(ours["reason"][-1] == ExitReason.END)
     assert len(ours) > 20

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maestro_engine.backtest import Costs, ExitReason, Phase, Regime, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import (
+    BarWindow,
+    ExitReason,
+    FillCosts,
+    Phase,
+    Regime,
+    TestSpec,
+    TradeSize,
+    simulate_batch,
+)
 from maestro_engine.indicators.volatility import wilder_atr, zscore
 
-COSTS, QTY, LENGTH = Costs(5.0, 2.0, 1.0), 2.0, 120
-WINDOW = Window(40, 340, 1_333, 1_500, 2_017)
+COSTS, QTY, LENGTH = FillCosts(5.0, 2.0, 1.0), 2.0, 120
+WINDOW = BarWindow(40, 340, 1_333, 1_500, 2_017)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +29,7 @@ def bars(generated):
 @pytest.fixture(scope="module")
 def result(bars):
     test = TestSpec("t", WINDOW, ("macd_trend", "trend_breakout"), {"atr_stop_mult": 2.5, "hard_tp_usd": 900.0})
-    return simulate_batch(bars, [test], COSTS, Sizing.fixed(QTY), episode_bars=LENGTH)
+    return simulate_batch(bars, [test], COSTS, TradeSize.fixed(QTY), episode_bars=LENGTH)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +121,7 @@ def test_regime_is_the_mean_z_score_of_the_windows_atr(bars, result):
 
 
 def test_regime_is_unknown_before_there_are_enough_bars(bars):
-    short = simulate_batch(bars, [TestSpec(0, Window(0, 10, 250, 250, 250), ("macd_trend",), {})], COSTS)
+    short = simulate_batch(bars, [TestSpec(0, BarWindow(0, 10, 250, 250, 250), ("macd_trend",), {})], COSTS)
     assert set(short.episodes(0)["regime"]) == {Regime.UNKNOWN}
     assert np.isnan(short.episodes(0)["atrz"]).all()
     assert short.totals[0]["known_vol"] == 0

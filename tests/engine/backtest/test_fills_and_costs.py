@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maestro_engine.backtest import Costs, ExitReason, Forced, Sizing, TestSpec, simulate_batch
+from maestro_engine.backtest import ExitReason, FillCosts, FixedEntries, TestSpec, TradeSize, simulate_batch
 
-FREE = Costs(0.0, 0.0, 0.0)
+FREE = FillCosts(0.0, 0.0, 0.0)
 FLAT = (100.0, 102.0, 98.0, 100.0)  # range 4, so ATR is 4 and the stop 6 away
 
 
@@ -17,10 +17,10 @@ def trade(drawn, whole):
 
     def run(rows, *, side=1, costs=FREE, sizing=None, params=None, **more):
         bars = drawn([FLAT] * 3 + list(rows), **more)
-        forced = Forced(np.array([2]), np.array([side], np.int8))
+        forced = FixedEntries(np.array([2]), np.array([side], np.int8))
         given = {"hard_tp_usd": 50.0, **(params or {})}
         spec = TestSpec("one", whole(len(bars), 0), (), given, forced)
-        result = simulate_batch(bars, [spec], costs, sizing or Sizing.fixed(5.0))
+        result = simulate_batch(bars, [spec], costs, sizing or TradeSize.fixed(5.0))
         assert len(result.trades(0)) == 1
         return result.trades(0)[0]
 
@@ -62,16 +62,16 @@ def test_where_a_trade_ends(trade, case, side):
 def test_slippage_is_against_you_and_stays_inside_the_bar(trade, side):
     rows = [FLAT, (100, 101, 93, 95)]
     rows = rows if side > 0 else mirrored(rows)
-    small = trade(rows, side=side, costs=Costs(0.0, 0.0, 10.0))
+    small = trade(rows, side=side, costs=FillCosts(0.0, 0.0, 10.0))
     assert small["entry"] == pytest.approx(100.0 + side * 0.1)
     assert small["exit"] == pytest.approx(94.0 * (1 - 0.001) if side > 0 else 106.0 * 1.001)
-    large = trade(rows, side=side, costs=Costs(0.0, 0.0, 900.0))
+    large = trade(rows, side=side, costs=FillCosts(0.0, 0.0, 900.0))
     assert large["entry"] == 100.0 + side * 2.0
     assert large["exit"] == 100.0 - side * 7.0
 
 
 def test_targets_pay_maker_without_slippage_and_the_rest_taker(trade):
-    costs = Costs(taker_bps=5.0, maker_bps=2.0, slippage_bps=1.0)
+    costs = FillCosts(taker_bps=5.0, maker_bps=2.0, slippage_bps=1.0)
     target = trade([FLAT, (100, 111, 99, 105)], costs=costs)
     assert target["exit"] == 110.0
     assert target["fees"] == pytest.approx(5 * (target["entry"] * 5e-4 + 110.0 * 2e-4))
@@ -82,7 +82,7 @@ def test_targets_pay_maker_without_slippage_and_the_rest_taker(trade):
 
 def test_notional_buys_at_the_entry_price_and_plans_at_the_signal(trade):
     rows = [(104, 105, 103, 104), (104, 111, 104, 110)]
-    got = trade(rows, sizing=Sizing(notional_usd=520.0), params={"hard_tp_usd": 52.0})
+    got = trade(rows, sizing=TradeSize(notional_usd=520.0), params={"hard_tp_usd": 52.0})
     assert got["qty"] == 5.0
     assert got["exit"] == pytest.approx(100.0 + 52.0 / 5.2)
 
@@ -106,7 +106,7 @@ def test_excursions_count_whole_bars_and_then_the_exit_price(trade):
 
 
 def test_planned_risk_and_blunders(trade):
-    costs = Costs(5.0, 2.0, 0.0)
+    costs = FillCosts(5.0, 2.0, 0.0)
     slow = trade([FLAT] * 4 + [(100, 101, 93, 95)], costs=costs)
     assert slow["risk"] == pytest.approx(6.0 * 5.0 + 5e-4 * 5.0 * (100.0 + 94.0))
     assert not slow["blunder"]
@@ -116,16 +116,16 @@ def test_planned_risk_and_blunders(trade):
 
 def test_no_new_trade_while_one_is_open_but_on_the_bar_that_ended_it(drawn, whole):
     rows = [FLAT] * 4 + [(100, 101, 93, 100)] + [FLAT] * 5
-    forced = Forced(np.array([2, 3, 4, 5]), np.array([1, 1, -1, 1], np.int8))
+    forced = FixedEntries(np.array([2, 3, 4, 5]), np.array([1, 1, -1, 1], np.int8))
     spec = TestSpec(0, whole(len(rows), 0), (), {"hard_tp_usd": 50.0}, forced)
-    trades = simulate_batch(drawn(rows), [spec], FREE, Sizing.fixed(5.0)).trades(0)
+    trades = simulate_batch(drawn(rows), [spec], FREE, TradeSize.fixed(5.0)).trades(0)
     assert trades["entry_bar"].tolist() == [3, 5]
     assert trades["side"].tolist() == [1, -1]
 
 
 def test_no_signal_before_first_and_none_that_cannot_fill(drawn, whole):
     rows = [FLAT] * 10
-    forced = Forced(np.array([1, 4, 9]), np.array([1, 1, 1], np.int8))
+    forced = FixedEntries(np.array([1, 4, 9]), np.array([1, 1, 1], np.int8))
     spec = TestSpec(0, whole(10, 5), (), {}, forced)
     result = simulate_batch(drawn(rows), [spec], FREE)
     assert len(result.trades(0)) == 0

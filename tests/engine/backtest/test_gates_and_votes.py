@@ -7,7 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from maestro_engine.backtest import Costs, Forced, Sizing, TestSpec, Window, signals_on, simulate_batch
+from maestro_engine.backtest import (
+    BarWindow,
+    FillCosts,
+    FixedEntries,
+    TestSpec,
+    TradeSize,
+    signals_on,
+    simulate_batch,
+)
 from maestro_engine.indicators.flow import cvd, imbalance
 from maestro_engine.indicators.trend import vhf
 from maestro_engine.indicators.volatility import wilder_atr, zscore
@@ -23,8 +31,8 @@ def bars(generated):
 
 
 def trades_of(bars, params, names=("macd_trend",), first=300):
-    test = TestSpec("gates", Window(0, first, N, N, N), names, params)
-    return simulate_batch(bars, [test], Costs()).trades(0)
+    test = TestSpec("gates", BarWindow(0, first, N, N, N), names, params)
+    return simulate_batch(bars, [test], FillCosts()).trades(0)
 
 
 def test_gate_values_are_the_indicators_at_the_signal(bars):
@@ -146,21 +154,21 @@ def test_wrong_requests_are_refused(bars):
     with pytest.raises(UnknownKey, match="did you mean 'macd_trend'"):
         trades_of(bars, {}, ("macd_trnd",))
     with pytest.raises(ConfigError, match="window ends at bar 3001"):
-        simulate_batch(bars, [TestSpec(0, Window(0, 1, 2, 2, N + 1), THREE, {})], Costs())
+        simulate_batch(bars, [TestSpec(0, BarWindow(0, 1, 2, 2, N + 1), THREE, {})], FillCosts())
     with pytest.raises(ConfigError, match="start <= first"):
-        Window(5, 4, 10, 10, 12)
+        BarWindow(5, 4, 10, 10, 12)
     with pytest.raises(ConfigError, match="taker_bps"):
-        Costs(taker_bps=-1.0)
+        FillCosts(taker_bps=-1.0)
     with pytest.raises(ConfigError, match="either qty or notional"):
-        Sizing(qty=1.0)
+        TradeSize(qty=1.0)
     with pytest.raises(ParameterError, match="ascending"):
-        Forced(np.array([3, 3]), np.array([1, 1]))
+        FixedEntries(np.array([3, 3]), np.array([1, 1]))
     with pytest.raises(ParameterError, match=r"\+1 or -1"):
-        Forced(np.array([3, 4]), np.array([1, 0]))
+        FixedEntries(np.array([3, 4]), np.array([1, 0]))
 
 
 def test_nothing_asked_nothing_done(bars):
-    assert len(simulate_batch(bars, [], Costs())) == 0
+    assert len(simulate_batch(bars, [], FillCosts())) == 0
 
 
 def test_bars_are_not_touched(bars):

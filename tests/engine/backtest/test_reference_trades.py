@@ -7,14 +7,14 @@ import importlib.util
 import numpy as np
 import pytest
 
-from maestro_engine.backtest import Costs, Sizing, TestSpec, simulate_batch
+from maestro_engine.backtest import FillCosts, TestSpec, TradeSize, simulate_batch
 from maestro_engine.backtest.reference import reference_trades
 
 
 def test_equals_the_door(generated, whole):
     bars = generated(5_001, 3)
     spec = TestSpec("r", whole(len(bars), 200), ("macd_trend",), {"timeout_bars": 60})
-    trades = simulate_batch(bars, [spec], Costs(4.0, 4.0, 0.0), Sizing.fixed(1.0)).trades(0)
+    trades = simulate_batch(bars, [spec], FillCosts(4.0, 4.0, 0.0), TradeSize.fixed(1.0)).trades(0)
     short = reference_trades(bars.open, bars.high, bars.low, bars.close)
     for field in ("entry_bar", "exit_bar", "side", "reason", "entry", "exit", "pnl", "pnl_micros", "mae", "mfe"):
         np.testing.assert_array_equal(short[field], trades[field])

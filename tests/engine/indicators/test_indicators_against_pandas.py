@@ -147,7 +147,7 @@ def test_imbalance_without_volume_is_unknown():
 @njit
 def noted(values, bar, side):
     """Crossings of a line that is given block by block, as methods give theirs."""
-    line, count = crossing.room_for_line(), 0
+    line, count = crossing.line_buffer(), 0
     for begin in range(0, len(values), BLOCK):
         block = values[begin : begin + BLOCK]
         line[1 : len(block) + 1] = block

@@ -90,7 +90,7 @@ def test_many_settings_in_one_call_give_the_signals_of_one_after_another(method)
         )
         pool, sides, ends = np.full(6 * n + 11, -1), np.full(6 * n + 11, -1), np.zeros(first + 6, np.int64)
         ends[first] = 11
-        method.scans(columns_of(bars), rows, pool, sides, ends, first)
+        method.scan_grid(columns_of(bars), rows, pool, sides, ends, first)
         assert ends[first] == 11
         for r, values in enumerate(rows):
             own = slice(ends[first + r], ends[first + r + 1])

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maestro_engine.backtest import Costs, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import BarWindow, FillCosts, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.loading import load_bars
 from maestro_engine.data.simulators.regimes import simulate_bars
@@ -69,10 +69,10 @@ def forgiving(trader: Trader) -> None:
 def kernel_trades(bars: Bars, config: protocol.RunConfig, quantity: str):
     assert config.window is not None
     w = config.window
-    window = Window(w.start, w.first, w.train_end, w.val_start, w.end)
+    window = BarWindow(w.start, w.first, w.train_end, w.val_start, w.end)
     spec = TestSpec(config.run_id, window, config.methods, config.values())
-    costs = Costs(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
-    result = simulate_batch(bars, [spec], costs, Sizing.fixed(float(quantity)))
+    costs = FillCosts(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
+    result = simulate_batch(bars, [spec], costs, TradeSize.fixed(float(quantity)))
     return result.trades(0)
 
 
@@ -312,8 +312,8 @@ async def test_the_whole_supervisor_with_its_tasks_makes_them_too(tmp_path):
     session = Session(config, tmp_path, around)
     report = await asyncio.wait_for(session.run(), 100)
     assert report.exit_code == 0
-    spec = TestSpec("x", Window(0, 400, 800, 800, 900), config.methods, config.values())
-    kernel = simulate_batch(bars, [spec], Costs(), Sizing.fixed(0.05)).trades(0)
+    spec = TestSpec("x", BarWindow(0, 400, 800, 800, 900), config.methods, config.values())
+    kernel = simulate_batch(bars, [spec], FillCosts(), TradeSize.fixed(0.05)).trades(0)
     made = session_trades(session.run_folder / "events.jsonl")
     same = min(len(made), len(kernel)) - 1  # the last may be open when the session ends
     assert same > 3

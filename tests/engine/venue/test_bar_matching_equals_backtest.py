@@ -11,7 +11,7 @@ import pytest
 
 from maestro_engine.backtest.batch import simulate_batch
 from maestro_engine.backtest.records import ExitReason
-from maestro_engine.backtest.spec import Costs, Forced, Sizing, TestSpec, Window
+from maestro_engine.backtest.spec import BarWindow, FillCosts, FixedEntries, TestSpec, TradeSize
 from maestro_engine.data.bars import Bars
 from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
 from maestro_engine.trading.account.perpetual import PerpetualAccount
@@ -56,7 +56,7 @@ def decimal(number: float) -> Decimal:
 class Session:
     """The least of sessions: a signal at a close sends an entry with its bracket, a timeout closes."""
 
-    def __init__(self, costs: Costs, qty: Decimal) -> None:
+    def __init__(self, costs: FillCosts, qty: Decimal) -> None:
         bps = Decimal("0.0001")
         fees = NotionalFees(Decimal(str(costs.maker_bps)) * bps, Decimal(str(costs.taker_bps)) * bps)
         instrument = Instrument("BTCUSDT", TINY, TINY, TINY, Decimal(1_000))
@@ -105,7 +105,7 @@ class Session:
         return self._entry[0]
 
 
-def run(bars: Bars, costs: Costs, qty: float, signals: dict[int, int], atr: dict[int, float]) -> Session:
+def run(bars: Bars, costs: FillCosts, qty: float, signals: dict[int, int], atr: dict[int, float]) -> Session:
     session = Session(costs, decimal(qty))
     columns = [[decimal(float(x)) for x in c] for c in (bars.open, bars.high, bars.low, bars.close)]
     for i in range(len(bars)):
@@ -139,13 +139,13 @@ def wilder(bars: Bars, n: int = 14) -> np.ndarray:
     return out
 
 
-def compare(bars: Bars, costs: Costs, qty: float, every: int) -> set[int]:
+def compare(bars: Bars, costs: FillCosts, qty: float, every: int) -> set[int]:
     rng = np.random.default_rng(3)
     at = np.arange(300, len(bars) - 1, every, dtype=np.int64)
     sides = rng.choice(np.array([-1, 1], dtype=np.int8), len(at))
-    window = Window(0, 250, len(bars) - 200, len(bars) - 100, len(bars))
-    spec = TestSpec(1, window, ("macd_trend",), PARAMS, Forced(at, sides))
-    result = simulate_batch(bars, [spec], costs, Sizing.fixed(qty))
+    window = BarWindow(0, 250, len(bars) - 200, len(bars) - 100, len(bars))
+    spec = TestSpec(1, window, ("macd_trend",), PARAMS, FixedEntries(at, sides))
+    result = simulate_batch(bars, [spec], costs, TradeSize.fixed(qty))
     kernel = result.trades(0)
     smooth = wilder(bars)
     atr = {int(i): float(smooth[i]) for i in at}
@@ -164,11 +164,11 @@ def compare(bars: Bars, costs: Costs, qty: float, every: int) -> set[int]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("costs", [Costs(), Costs(4.0, 4.0, 0.0), Costs(5.0, 2.0, 60.0)])
-def test_same_trades_on_bars_with_gaps(costs: Costs, seed: int) -> None:
+@pytest.mark.parametrize("costs", [FillCosts(), FillCosts(4.0, 4.0, 0.0), FillCosts(5.0, 2.0, 60.0)])
+def test_same_trades_on_bars_with_gaps(costs: FillCosts, seed: int) -> None:
     reasons = compare(synthetic(4_000, seed), costs, 0.7, every=7)
     assert reasons == set(map(int, ExitReason)), "every way out must have happened"
 
 
 def test_same_trades_on_recorded_bars(market_data: Path) -> None:
-    compare(recorded(market_data), Costs(), 1.0, every=11)
+    compare(recorded(market_data), FillCosts(), 1.0, every=11)

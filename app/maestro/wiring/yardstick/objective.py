@@ -9,15 +9,15 @@ import numpy as np
 
 from maestro_agents.search import Observation, SearchSpace, Trial, Variant
 from maestro_engine import methods as registry
-from maestro_engine.backtest import Costs, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import BarWindow, FillCosts, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import DAY_MS
 from maestro_engine.data.windows import rolling_windows
 
 MICROS = 1e6
 NOTIONAL_USD = 100_000.0
-COSTS = Costs()
-SIZING = Sizing(notional_usd=NOTIONAL_USD)
+COSTS = FillCosts()
+SIZING = TradeSize(notional_usd=NOTIONAL_USD)
 WARMUP_BARS = 200
 ONE_EPISODE = 10**9
 """Bars: an episode as long as any window, for nothing is asked of episodes here."""
@@ -34,7 +34,7 @@ class Objective:
     """The open part of a market, cut into common windows that do not overlap; every backtest is counted."""
 
     bars: Bars
-    windows: tuple[Window, ...]
+    windows: tuple[BarWindow, ...]
     count: int = 0
     """One-window backtests that were run so far."""
 
@@ -42,7 +42,7 @@ class Objective:
     def of(cls, bars: Bars) -> Objective:
         """*bars* with the product's windows and its sealed share taken off, every window after the one before."""
         cut, sealed = rolling_windows(len(bars), bars.step_ms, step_days=15, warmup_bars=WARMUP_BARS)
-        windows = tuple(Window(w.start, w.first, w.train_end, w.val_start, w.end) for w in cut)
+        windows = tuple(BarWindow(w.start, w.first, w.train_end, w.val_start, w.end) for w in cut)
         return cls(bars.slice(0, sealed.start), windows)
 
     def run(self, trials: Sequence[Trial]) -> list[Observation]:
@@ -51,7 +51,7 @@ class Objective:
         return observe(self.bars, trials, self.windows)
 
 
-def observe(bars: Bars, trials: Sequence[Trial], windows: Sequence[Window]) -> list[Observation]:
+def observe(bars: Bars, trials: Sequence[Trial], windows: Sequence[BarWindow]) -> list[Observation]:
     """One observation of each trial, in their order."""
     tests = [
         TestSpec(number, windows[t.window], t.variant.methods, t.variant.params) for number, t in enumerate(trials)
@@ -74,7 +74,7 @@ def observe(bars: Bars, trials: Sequence[Trial], windows: Sequence[Window]) -> l
     return [Observation(t.variant, t.window, *figures) for t, *figures in columns]
 
 
-def slippage(fees: np.ndarray, trades: np.ndarray, costs: Costs = COSTS) -> np.ndarray:
+def slippage(fees: np.ndarray, trades: np.ndarray, costs: FillCosts = COSTS) -> np.ndarray:
     """What slippage cost, USD, by what fees say of how many exits were targets.
 
     Every trade pays the taker's fee and slippage to enter; a target leaves by the maker's fee and without slippage,
@@ -88,5 +88,5 @@ def slippage(fees: np.ndarray, trades: np.ndarray, costs: Costs = COSTS) -> np.n
 def true_edges(bars: Bars, variants: Sequence[Variant], first: int = WARMUP_BARS) -> list[float]:
     """What each variant earns after costs on *bars* from bar *first* on, USD a day, as one run without a break."""
     end = len(bars)
-    whole = Window(0, first, end, end, end)
+    whole = BarWindow(0, first, end, end, end)
     return [o.net for o in observe(bars, [Trial(variant, 0) for variant in variants], [whole])]

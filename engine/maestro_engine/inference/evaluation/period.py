@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from maestro_engine.backtest import BatchResult, Costs, Forced, Records, Sizing, TestSpec, Window, simulate_batch
+from maestro_engine.backtest import (
+    BarWindow,
+    BatchResult,
+    FillCosts,
+    FixedEntries,
+    Records,
+    TestSpec,
+    TradeSize,
+    simulate_batch,
+)
 from maestro_engine.data.bars import Bars, Floats
 from maestro_engine.inference.statistics.null import random_entries
 from maestro_engine.runner import sizing_of
@@ -57,11 +66,11 @@ class Stretch:
         entries, sides = random_entries(
             rng, draws, self.first + 1, self.end, trades["side"], np.maximum(trades["bars_held"], 1)
         )
-        specs = [self._spec(config, Forced(bars - 1, side)) for bars, side in zip(entries, sides, strict=True)]
+        specs = [self._spec(config, FixedEntries(bars - 1, side)) for bars, side in zip(entries, sides, strict=True)]
         parts = [specs[at : at + AT_ONCE] for at in range(0, draws, AT_ONCE)]
         return np.hstack([self.pnl(self._simulate(config, part, keep_trades=False)) for part in parts])
 
-    def _made(self, config: RunConfig) -> Forced | None:
+    def _made(self, config: RunConfig) -> FixedEntries | None:
         if config.engine == "backtest":
             return None
         from maestro_engine.session.runs import entries_made  # heavy, and most campaigns have no sessions
@@ -84,19 +93,19 @@ class Stretch:
         )
         return config.model_copy(update={"window": window})
 
-    def _sizing(self, config: RunConfig) -> Sizing:
+    def _sizing(self, config: RunConfig) -> TradeSize:
         if config.engine == "backtest":
             return sizing_of(config)
         from maestro_engine.session.runs import quantity_of
 
-        return Sizing.fixed(float(quantity_of(self._here(config), self.bars)))
+        return TradeSize.fixed(float(quantity_of(self._here(config), self.bars)))
 
-    def _spec(self, config: RunConfig, forced: Forced | None = None) -> TestSpec:
-        window = Window(self.start, self.first, self.end, self.end, self.end)
+    def _spec(self, config: RunConfig, forced: FixedEntries | None = None) -> TestSpec:
+        window = BarWindow(self.start, self.first, self.end, self.end, self.end)
         return TestSpec(config.run_id, window, config.methods, config.values(), forced, config.sizing.factors())
 
     def _simulate(self, config: RunConfig, specs: Sequence[TestSpec], keep_trades: bool) -> BatchResult:
-        costs = Costs(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
+        costs = FillCosts(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
         return simulate_batch(
             self.bars,
             specs,

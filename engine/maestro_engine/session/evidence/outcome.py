@@ -20,9 +20,9 @@ from maestro_engine import methods
 from maestro_engine.backtest import EPISODE, SUMMARY, TRADE, BatchResult, ExitReason, Phase, Records, Regime, TestSpec
 from maestro_engine.backtest.kernel import BLUNDER_BARS, BLUNDER_RISK
 from maestro_engine.backtest.records import Chunk
-from maestro_engine.backtest.spec import Window
-from maestro_engine.backtest.trade import Span
-from maestro_engine.backtest.window_context import Features
+from maestro_engine.backtest.spec import BarWindow
+from maestro_engine.backtest.trade import WindowSpan
+from maestro_engine.backtest.window_context import WindowContext
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import TIMEFRAMES
 from maestro_engine.feeds.facts import FACTS
@@ -152,8 +152,8 @@ def _result(run: RunConfig, told: Story, bars: Bars) -> BatchResult:
     trades = np.zeros(len(told.trades) if n else 0, TRADE)
     for row, trade in zip(trades, told.trades, strict=False):
         _write_trade(row, trade, told.decided.get(trade.order), run, bars)
-    span = Span(0, 0, n, n, n, run.episode_bars)
-    episodes = Features(bars, 0).frame(span) if n else np.zeros(0, EPISODE)
+    span = WindowSpan(0, 0, n, n, n, run.episode_bars)
+    episodes = WindowContext(bars, 0).empty_episodes(span) if n else np.zeros(0, EPISODE)
     equity = np.array([0.0, *(float(value * MICRO) for value in told.equity)])
     total = np.zeros(1, SUMMARY)[0]
     for row in episodes:
@@ -166,7 +166,7 @@ def _result(run: RunConfig, told: Story, bars: Bars) -> BatchResult:
     total["known_vol"] = int((episodes["regime"] != Regime.UNKNOWN).sum())
     phases = np.zeros((1, len(Phase)), SUMMARY)
     phases[0, TRAIN] = total
-    test = TestSpec(run.run_id, Window(0, 0, max(n, 1), max(n, 1), max(n, 1)), run.methods, run.values())
+    test = TestSpec(run.run_id, BarWindow(0, 0, max(n, 1), max(n, 1), max(n, 1)), run.methods, run.values())
     ends = np.array([0, len(trades)])
     chunk = Chunk(np.array([0]), trades, ends, episodes[np.newaxis], phases, phases[:, TRAIN])
     return BatchResult([test], [chunk], run.episode_bars, bars.step_ms, kept=True)
