@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from maestro_agents.agent import NO_ANSWER, Agent, Thinking, WhenExhausted
+from maestro_agents.brains.adapters import BRAINS, BrainAdapter
 from maestro_agents.brains.base import Brain, BrainReply, BrainRequest, ClientOptions, Usage
 from maestro_agents.brains.replay import Replay
 from maestro_agents.brains.retry import Sleep
@@ -21,18 +23,20 @@ from maestro_agents.serving import CONTROL, serve, topic_of
 from maestro_prompts.cutoffs import knowledge_cutoff
 from maestro_prompts.render import Prompts
 from maestro_protocol.base import Frozen
-from maestro_protocol.errors import ConfigError
+from maestro_protocol.errors import ConfigError, UnknownKey
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import BrainChoice
 from maestro_protocol.ports import CallLog, Clock
 
 __all__ = [
+    "BRAINS",
     "CONTROL",
     "DAY_MS",
     "NO_ANSWER",
     "ROLES",
     "Agent",
     "Brain",
+    "BrainAdapter",
     "BrainReply",
     "BrainRequest",
     "Budget",
@@ -49,6 +53,9 @@ __all__ = [
     "Turns",
     "Usage",
     "WhenExhausted",
+    "adapter_of",
+    "brain_adapters",
+    "brain_names",
     "build_agent",
     "estimated",
     "knowledge_cutoff",
@@ -58,9 +65,8 @@ __all__ = [
     "topic_of",
 ]
 
-DEFAULT_MODELS = {"anthropic": "claude-sonnet-5-5", "openai": "gpt-6-sol", "scripted": "scripted"}
-CHEAP_MODELS = {"anthropic": "claude-haiku-5-5", "openai": "gpt-6-luna"}
-"""For the dispatcher: an expensive model is never used for routing."""
+VENDORLESS = ("scripted", "replay")
+"""Brains that answer without asking anybody: what was written down for them, or recorded of others."""
 
 
 class PromptOptions(Frozen):
@@ -72,12 +78,45 @@ class PromptOptions(Frozen):
     """No dates, no symbols, no absolute prices."""
 
 
+def brain_names() -> tuple[str, ...]:
+    """Every brain that a role may be given by name, the rules first."""
+    return ("offline", *BRAINS.names())
+
+
+def adapter_of(choice: BrainChoice) -> BrainAdapter | None:
+    """What is to be known of the vendor that *choice* asks; null for rules, scripts and recordings.
+
+    Raises:
+        UnknownKey: nobody brings such a brain; the nearest known name is in the message.
+        ConfigError: it is installed and cannot be used.
+    """
+    if choice.by_rules or choice.brain in VENDORLESS:
+        return None
+    if choice.brain not in BRAINS:
+        raise UnknownKey(f"{choice.role}: brain", choice.brain, [*brain_names(), *VENDORLESS])
+    return BRAINS.get(choice.brain)
+
+
+def brain_adapters() -> dict[str, BrainAdapter]:
+    """Every vendor's adapter that can be loaded, by name; what cannot is in ``BRAINS.problems()``."""
+    found: dict[str, BrainAdapter] = {}
+    for name in BRAINS.names():
+        with suppress(ConfigError):
+            found[name] = BRAINS.get(name)
+    return found
+
+
 def model_of(choice: BrainChoice) -> str | None:
-    """The model a choice stands for; null where it names none and there is no default."""
-    if choice.model is not None:
+    """The model a choice stands for; null where it names none and there is no default.
+
+    Raises UnknownKey and ConfigError as :func:`adapter_of`, where the choice names no model itself.
+    """
+    if choice.model is not None or choice.by_rules:
         return choice.model
-    cheap = CHEAP_MODELS.get(choice.brain) if choice.role == "dispatcher" else None
-    return cheap or DEFAULT_MODELS.get(choice.brain)
+    if choice.brain == "scripted":
+        return "scripted"
+    adapter = adapter_of(choice)
+    return adapter.model_for(choice.role) if adapter is not None else None
 
 
 def build_agent(
@@ -102,7 +141,7 @@ def build_agent(
     what servers were found to take, beyond this agent.
     Raises :class:`ConfigError` naming what is missing or does not fit.
     """
-    if choice.brain in ("silent", "random"):
+    if choice.by_rules and choice.brain != "offline":
         return Agent(control_of(choice.role, choice.brain), clock=clock)
     rules = rules_of(choice.role)
     if choice.brain == "offline" and brain is None:
@@ -131,11 +170,8 @@ def build_agent(
 
 
 def _replaying(choice: BrainChoice, log: CallLog, of: CampaignId | None) -> ReplayCaller:
-    if choice.brain == "replay":
-        others = [choice.model_copy(update={"brain": vendor}) for vendor in DEFAULT_MODELS]
-    else:
-        others = [choice]
-    models = [(other.brain, model_of(other) or "") for other in others]
+    providers = (*BRAINS.names(), "scripted") if choice.brain == "replay" else (choice.brain,)
+    models = [(name, model_of(choice.model_copy(update={"brain": name})) or "") for name in providers]
     return ReplayCaller(role=choice.role, provider=choice.brain, replay=Replay(log, models), of=of)
 
 
@@ -159,20 +195,26 @@ def _paying(
 
 def _vendor(choice: BrainChoice, client: ClientOptions | None, memory: ServerMemory | None) -> Brain:
     """The brain of a vendor, its SDK not yet loaded."""
-    if choice.brain not in ("anthropic", "openai"):
+    adapter = adapter_of(choice)
+    if adapter is None:
         raise ConfigError(f"{choice.role}: a {choice.brain} brain is handed in with brain=")
-    if client is None:
-        raise ConfigError(f"{choice.role}: an {choice.brain} brain needs a key; none was given")
-    if choice.brain == "anthropic":
-        if choice.temperature is not None:
-            raise ConfigError(
-                f"{choice.role}: temperature: Anthropic's API has none; leave it out (recordings repeat a run)"
-            )
-        from maestro_agents.brains.anthropic import AnthropicBrain
+    if client is None and adapter.key_variable is not None:
+        raise ConfigError(f"{choice.role}: the {choice.brain} brain needs a key; none was given")
+    if choice.temperature is not None and not adapter.takes_temperature:
+        raise ConfigError(
+            f"{choice.role}: temperature: the {choice.brain} brain has none; leave it out (recordings repeat a run)"
+        )
+    client = client or ClientOptions()
+    if choice.model is None and (adapter.default_model is None or _elsewhere(client, adapter)):
+        raise ConfigError(f"{choice.role}: name the model that {client.base_url or choice.brain} serves")
+    brain = adapter.build(client, memory)
+    if brain.provider != adapter.name:
+        raise ConfigError(
+            f"{choice.role}: the {adapter.name} brain calls itself {brain.provider!r}; its recordings could not be "
+            "found again: mend its adapter"
+        )
+    return brain
 
-        return AnthropicBrain(client, memory)
-    if client.base_url is not None and choice.model is None:
-        raise ConfigError(f"{choice.role}: name the model that {client.base_url} serves")
-    from maestro_agents.brains.openai import OpenAIBrain
 
-    return OpenAIBrain(client, memory)
+def _elsewhere(client: ClientOptions, adapter: BrainAdapter) -> bool:
+    return client.base_url is not None and not adapter.default_elsewhere

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,26 +25,30 @@ class Settings(BaseSettings):
     """PostgreSQL or SQLite by URL; a SQLite file in the runs folder by default."""
     bus_url: SecretStr | None = None
     """Redis by URL; in this process by default."""
-    anthropic_api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("MAESTRO_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY")
-    )
-    anthropic_base_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("MAESTRO_ANTHROPIC_BASE_URL", "ANTHROPIC_BASE_URL")
-    )
-    openai_api_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("MAESTRO_OPENAI_API_KEY", "OPENAI_API_KEY")
-    )
-    openai_base_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("MAESTRO_OPENAI_BASE_URL", "OPENAI_BASE_URL")
-    )
+    vendors: Mapping[str, SecretStr] | None = None
+    """What the environment says of model vendors, by the variable's name without ``MAESTRO_`` (``OPENAI_API_KEY``);
+    null is the environment of this process."""
     proxy: str | None = None
     """For a session's WebSocket and REST: ``http://`` or ``socks5h://``."""
     live_api_key: SecretStr | None = None
     live_api_secret: SecretStr | None = None
 
+    def of_vendor(self, variable: str | None) -> SecretStr | None:
+        """The value of ``MAESTRO_<variable>``, else of *variable* itself; null where neither is set."""
+        if variable is None:
+            return None
+        if self.vendors is not None:
+            return self.vendors.get(variable)
+        values = (os.environ.get(name) for name in (f"MAESTRO_{variable}", variable))  # noqa: TID251 # the one reader
+        return next((SecretStr(value) for value in values if value is not None), None)
+
     def secrets(self) -> list[str]:
         """Every secret that the environment told, so that none is ever written."""
-        return [value.get_secret_value() for value in dict(self).values() if isinstance(value, SecretStr)]
+        from maestro_agents.api import brain_adapters
+
+        own = [value for value in dict(self).values() if isinstance(value, SecretStr)]
+        keys = [self.of_vendor(adapter.key_variable) for adapter in brain_adapters().values()]
+        return [secret.get_secret_value() for secret in (*own, *keys) if secret is not None]
 
 
 _OFF = ("", "0", "false", "f", "no", "n", "off")

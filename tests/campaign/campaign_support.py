@@ -28,12 +28,14 @@ DAY_BARS = 96
 WALL_CLOCK = frozenset({"time", "at", "applied_at", "asked_at", "expires_at"})
 """The fields in which two tellings may differ; named here again, so that the product cannot quietly add one."""
 ROLES = ("maestro", "strategist", "critic", "implementer")
+VENDORS = ("anthropic_api_key", "openai_api_key", "anthropic_base_url", "openai_base_url")
 
 
 def settings_in(folder: Path, **more: Any) -> Settings:
     """Settings of a workspace in *folder*, whatever the environment of the test run says."""
-    keys = dict.fromkeys(("anthropic_api_key", "openai_api_key", "anthropic_base_url", "openai_base_url"))
-    return Settings.model_validate(keys | {"runs": folder / "runs", "database_url": None} | more)
+    vendors = {name.upper(): more.pop(name) for name in VENDORS if more.get(name) is not None}
+    fixed = {"runs": folder / "runs", "database_url": None, "vendors": vendors}
+    return Settings.model_validate(fixed | more)
 
 
 def bar_columns(bars: Bars, taker: bool = True) -> dict[str, Any]:

@@ -218,7 +218,7 @@ def config_of(data: Path, settings: Settings) -> CampaignConfig:
     config = small_config(data, settings)
     if os.environ.get("MAESTRO_TEST_ENGINE") == "session":
         return on_sessions(config.model_copy(update={"tests": 8, "segments": 2}))
-    if settings.anthropic_base_url is None:
+    if settings.of_vendor("ANTHROPIC_BASE_URL") is None:
         return config
     brains: Any = tuple(BrainChoice.model_validate({"role": r, "brain": b, "model": MODELS[b]}) for r, b in MIXED)
     return config.model_copy(update={"brains": brains})

@@ -14,10 +14,13 @@ from typing import Any
 from maestro.settings import Settings
 from maestro.wiring.maintenance.findings import Checked
 
+VENDORS = ("anthropic_api_key", "openai_api_key", "anthropic_base_url", "openai_base_url")
+
 
 def settings_in(folder: Path, **more: Any) -> Settings:
-    keys = dict.fromkeys(("anthropic_api_key", "openai_api_key", "anthropic_base_url", "openai_base_url"))
-    return Settings.model_validate(keys | {"runs": folder, "database_url": None, "bus_url": None} | more)
+    vendors = {name.upper(): more.pop(name) for name in VENDORS if name in more}
+    fixed = {"runs": folder, "database_url": None, "bus_url": None, "vendors": vendors}
+    return Settings.model_validate(fixed | more)
 
 
 @dataclass

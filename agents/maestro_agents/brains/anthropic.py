@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from maestro_agents.brains.adapters import BrainAdapter
 from maestro_agents.brains.base import BrainReply, BrainRequest, ClientOptions
 from maestro_agents.brains.wire.dialect import ServerMemory, ServerTraits
 from maestro_agents.brains.wire.formats import Messages
@@ -67,3 +68,16 @@ class AnthropicBrain:
             )
 
         return await self._line.ask(anthropic, request, Messages(request), opening)
+
+
+ADAPTER = BrainAdapter(
+    name="anthropic",
+    build=AnthropicBrain,
+    about="Claude by the Messages API",
+    key_variable="ANTHROPIC_API_KEY",
+    base_url_variable="ANTHROPIC_BASE_URL",
+    default_model="claude-sonnet-5-5",
+    cheap_model="claude-haiku-5-5",
+    default_elsewhere=True,
+    takes_temperature=False,
+)

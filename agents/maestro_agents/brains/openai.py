@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from maestro_agents.brains.adapters import BrainAdapter
 from maestro_agents.brains.base import BrainReply, BrainRequest, ClientOptions
 from maestro_agents.brains.wire.dialect import ServerMemory, ServerTraits
 from maestro_agents.brains.wire.formats import Completions, Responses
@@ -99,3 +100,14 @@ def _completion(request: BrainRequest, traits: ServerTraits) -> dict[str, Any]:
 
 def _warmth(request: BrainRequest, traits: ServerTraits) -> dict[str, Any]:
     return {} if request.temperature is None or not traits.temperature else {"temperature": request.temperature}
+
+
+ADAPTER = BrainAdapter(
+    name="openai",
+    build=OpenAIBrain,
+    about="GPT by the Responses API; any server that speaks chat completions at another base URL",
+    key_variable="OPENAI_API_KEY",
+    base_url_variable="OPENAI_BASE_URL",
+    default_model="gpt-6-sol",
+    cheap_model="gpt-6-luna",
+)

@@ -60,13 +60,15 @@ def parse_brain(text: str) -> BrainChoice:
     """``ROLE=BRAIN[:MODEL][,max_tokens=N][,temperature=X]``. Raises UsageError."""
     from pydantic import ValidationError
 
+    from maestro_agents.api import brain_names
     from maestro_protocol.messages.campaign import BrainChoice
 
     role, equals, chosen = text.partition("=")
     brain, *settings = chosen.split(",")
     name, _, model = brain.partition(":")
-    if not equals or name not in ("offline", "anthropic", "openai"):
-        raise UsageError(f"--brain {text[:80]!r}: write ROLE=BRAIN[:MODEL] with offline, anthropic or openai")
+    if not equals or name not in brain_names():
+        *names, last = brain_names()
+        raise UsageError(f"--brain {text[:80]!r}: write ROLE=BRAIN[:MODEL] with {', '.join(names)} or {last}")
     if role not in ROLES:
         raise UsageError(f"--brain {text[:80]!r}: unknown role; known: {', '.join(ROLES)}")
     given = {name: value for name, _, value in (setting.partition("=") for setting in settings)}

@@ -10,8 +10,6 @@ from maestro_protocol.messages.campaign import BrainChoice, RoleTurns
 from maestro_protocol.messages.plan import ModelCalled, Role, RoleFellBack
 from maestro_protocol.messages.report import Briefing
 
-WITHOUT_MODEL = ("offline", "silent", "random")
-
 
 class Turn(NamedTuple):
     """One question to a role, and whether its model's answer was the one taken."""
@@ -51,5 +49,5 @@ def thinking(brains: Sequence[BrainChoice], turns: Collection[Turn]) -> tuple[Ro
             by_rules=sum(not turn.by_model for turn in turns if turn.role == choice.role),
         )
         for choice in brains
-        if choice.brain not in WITHOUT_MODEL
+        if not choice.by_rules
     )

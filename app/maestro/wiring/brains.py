@@ -18,6 +18,7 @@ from maestro.control.segment import MAX_PROPOSALS
 from maestro.settings import Settings
 from maestro.wiring import workspace
 from maestro_agents.api import (
+    BRAINS,
     Agent,
     Budget,
     BudgetLimits,
@@ -28,6 +29,7 @@ from maestro_agents.api import (
     PromptOptions,
     ServerTraits,
     Turns,
+    adapter_of,
     build_agent,
     estimated,
     knowledge_cutoff,
@@ -92,19 +94,26 @@ def described(choice: BrainChoice) -> BrainChoice:
 
 
 def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:
-    """How to reach *choice*'s vendor. Raises ConfigError where it asks for a key and there is none."""
-    if choice.brain == "anthropic":
-        key, base_url = settings.anthropic_api_key, settings.anthropic_base_url
-    elif choice.brain == "openai":
-        key, base_url = settings.openai_api_key, settings.openai_base_url
-    else:
+    """How to reach *choice*'s vendor; null for rules, scripts and recordings.
+
+    Raises ConfigError where it asks for a key and there is none, UnknownKey where nobody brings such a brain.
+    """
+    adapter = adapter_of(choice)
+    if adapter is None:
         return None
-    if key is None and base_url is not None:
-        return ClientOptions(base_url=base_url)  # a server of one's own asks for none
-    if key is None:
-        name = f"{choice.brain.upper()}_API_KEY"
-        raise ConfigError(f"{choice.role}: the {choice.brain} brain needs {name} in the environment, or use offline")
-    return ClientOptions(api_key=key, base_url=base_url)
+    key, given = settings.of_vendor(adapter.key_variable), settings.of_vendor(adapter.base_url_variable)
+    base_url = given.get_secret_value() if given is not None else None
+    keyless = adapter.key_variable is None or (base_url is not None and adapter.keyless_elsewhere)
+    if key is None and not keyless:
+        raise ConfigError(
+            f"{choice.role}: the {choice.brain} brain needs {adapter.key_variable} in the environment, or use offline"
+        )
+    return ClientOptions(base_url=base_url) if key is None else ClientOptions(api_key=key, base_url=base_url)
+
+
+def outside(choices: Sequence[BrainChoice]) -> tuple[str, ...]:
+    """The brains of *choices* that the product does not bring, each with its distribution and version."""
+    return BRAINS.from_outside(choice.brain for choice in choices if adapter_of(choice) is not None)
 
 
 class ServerBook:
@@ -145,6 +154,7 @@ def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: Call
     prices = prices_of(config)
 
     def make(choice: BrainChoice) -> Agent:
+        client = client_of(_installed(choice, config), settings)
         return build_agent(
             choice,
             clock=clock,
@@ -152,12 +162,24 @@ def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: Call
             budget=budget,
             prices=prices,
             prompts=prompts,
-            client=client_of(choice, settings),
+            client=client,
             memory=ServerBook(settings),
             when_exhausted="offline" if config.budget.when_exhausted == "offline" else "stop",
         )
 
     return make
+
+
+def _installed(choice: BrainChoice, config: CampaignConfig) -> BrainChoice:
+    """*choice*, whose brain is there. Raises ConfigError saying what brought it when *config* was made, otherwise."""
+    try:
+        adapter_of(choice)
+    except ConfigError as error:
+        ran_with = [line for line in config.versions if line.startswith(f"{BRAINS.group}:{choice.brain} ")]
+        if not ran_with:
+            raise
+        raise ConfigError(f"{error}; {config.campaign} ran with {ran_with[0]}: install that") from None
+    return choice
 
 
 def replaying(
@@ -220,9 +242,7 @@ def expected_turns(config: CampaignConfig) -> dict[Role, Turns]:
 def forecast(config: CampaignConfig, at_ms: int) -> str:
     """What models are likely to take of a campaign, and the limits in force, in one line; empty without models."""
     models: dict[Role, tuple[BrainChoice, str]] = {
-        choice.role: (choice, choice.model or choice.brain)
-        for choice in config.brains
-        if choice.brain in ("anthropic", "openai")
+        choice.role: (choice, choice.model or choice.brain) for choice in config.brains if choice.brain in BRAINS
     }
     if not models:
         return ""

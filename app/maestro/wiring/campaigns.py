@@ -124,7 +124,7 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
             policies=request.policies or policies,
             gates=request.gates or gate_policy,
             openings=request.openings or workspace.read_openings(settings),
-            versions=versions(),
+            versions=versions(tuple(chosen.values())),
             sizing=sizing,
             **said,
         )
@@ -145,10 +145,11 @@ def _naming_amounts(sizing: Sizing) -> Sizing:
     return sizing.model_copy(update={"scaled": scaled([method.name for method in all_methods()])})
 
 
-def versions() -> tuple[str, ...]:
-    """What the answer may depend on besides the request."""
+def versions(chosen: Sequence[BrainChoice] = ()) -> tuple[str, ...]:
+    """What the answer may depend on besides the request; *chosen* are its brains, of which some may be installed."""
     packages = ("maestro", "numpy", "numba")
-    return (f"python {platform.python_version()}", *(f"{name} {metadata.version(name)}" for name in packages))
+    ours = (f"{name} {metadata.version(name)}" for name in packages)
+    return (f"python {platform.python_version()}", *ours, *brains.outside(chosen))
 
 
 async def run_campaign(

@@ -25,20 +25,28 @@ ORIGIN_TARGETS = (
 )
 Policy = Literal["sequential", "streak"]
 VerdictWord = Literal["SURVIVES", "DOES NOT SURVIVE", "NOT ENOUGH EVIDENCE"]
+RULE_BRAINS = ("offline", "silent", "random")
+"""Brains that answer by rules alone."""
 
 
 class BrainChoice(Frozen):
     """Which brain a role thinks with. Temperature is left out where the vendor has none."""
 
     role: Role
-    brain: Literal["offline", "anthropic", "openai", "scripted", "replay", "silent", "random"] = "offline"
-    """``silent`` and ``random`` are controls for an ablation: a critic that never objects, proposals by lot."""
+    brain: Name = "offline"
+    """A vendor's (``anthropic``, ``openai``, or one installed beside them), ``scripted``, ``replay``, or a kind of
+    rules: ``offline``; for an ablation ``silent`` and ``random``, a critic that never objects, proposals by lot."""
     model: Line | None = None
     knows_until: UtcMs | None = None
     """The end of what the model may remember, by its vendor's word; null where nobody published it."""
     max_tokens: Annotated[int, Field(ge=256, le=20_000)] = 12_000
     """Of one answer; a model that thinks before it speaks spends them on that as well."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+
+    @property
+    def by_rules(self) -> bool:
+        """Whether rules answer, and no model was ever meant to."""
+        return self.brain in RULE_BRAINS
 
 
 class WindowPlan(Frozen):

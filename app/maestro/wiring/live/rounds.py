@@ -276,7 +276,7 @@ def _config(
         rules=rules,
         policies=policies,
         gates=gate_policy,
-        versions=versions(),
+        versions=versions(tuple(chosen.values())),
     )
 
 

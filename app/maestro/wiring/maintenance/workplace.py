@@ -17,7 +17,7 @@ from maestro.wiring.brains import ServerBook
 from maestro.wiring.maintenance import leftovers
 from maestro.wiring.maintenance.findings import Check, Finding, aside, failed, ok, warning
 from maestro.wiring.maintenance.machine import numbers, there_of
-from maestro_agents.api import ServerTraits
+from maestro_agents.api import BRAINS, ServerTraits, brain_adapters
 from maestro_protocol.errors import MaestroError, StoreError
 from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
 from maestro_protocol.ports import Clock
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BUS_SECONDS = 3.0
 LEAST_REDIS = (6, 2)
 """The first that can hand a dead reader's entries to another one (XAUTOCLAIM)."""
+REGISTRIES = (BRAINS,)
 SPECS = {"rules/adjustments.yaml": Rules, "rules/policies.yaml": Policies, "gates/policy.yaml": GatePolicy}
 
 
@@ -40,6 +41,7 @@ def checks(settings: Settings, clock: Clock) -> list[Check]:
         Check("database", partial(_look_at_database, settings), partial(_open_database, settings)),
         Check("bus", partial(_look_at_bus, settings, clock)),
         Check("keys", aside(_look_at_keys, settings)),
+        Check("extensions", aside(_look_at_extensions)),
         Check("model servers", aside(_look_at_servers, settings)),
         Check("data", aside(_look_at_data, settings), aside(_set_book_aside, settings)),
         Check("specs", aside(_look_at_specs, settings)),
@@ -142,12 +144,25 @@ async def _look_at_bus(settings: Settings, clock: Clock) -> Finding:
 
 def _look_at_keys(settings: Settings) -> Finding:
     """Whether keys are there; never what they are."""
-    keys = {"anthropic": settings.anthropic_api_key, "openai": settings.openai_api_key}
+    keys = {
+        name: settings.of_vendor(adapter.key_variable)
+        for name, adapter in brain_adapters().items()
+        if adapter.key_variable is not None
+    }
     odd = [name for name, key in keys.items() if key is not None and not _sane(key.get_secret_value())]
     told = ", ".join(f"{name} {'set' if key is not None else 'not set'}" for name, key in keys.items())
     if odd:
         return warning(f"{told}; the {odd[0]} key is empty or has spaces in it: set it again")
     return ok(f"{told}{'' if any(keys.values()) else '; offline rules need none'}")
+
+
+def _look_at_extensions() -> Finding:
+    """What is installed beside Maestro and brings it more, and whether all of it can be loaded."""
+    problems = [problem for registry in REGISTRIES for problem in registry.problems()]
+    if problems:
+        return failed(printable("; ".join(problems)))
+    there = [line for registry in REGISTRIES for line in registry.from_outside(registry.names())]
+    return ok(", ".join(there) or "none is installed")
 
 
 def _look_at_servers(settings: Settings) -> Finding:
