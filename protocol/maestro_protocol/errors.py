@@ -4,6 +4,7 @@
 
     MaestroError                exit code 1
     ├── DataError               a data file is unusable: the file, the place, the reason
+    │   └── UnknownVersion      another Maestro wrote it, in words that this one does not know
     ├── StoreError              the journal or store cannot take or give what was asked
     │   ├── JournalMismatch     a replayed or resumed run says something its journal does not
     │   └── LooksOvertaken      somebody else looked at the same sealed bars since the looks were counted
@@ -37,6 +38,10 @@ class MaestroError(Exception):
 
 class DataError(MaestroError):
     """A data file cannot be used as it is."""
+
+
+class UnknownVersion(DataError):
+    """A file is whole, but another version of Maestro wrote it, and this one does not know all of its words."""
 
 
 class StoreError(MaestroError):

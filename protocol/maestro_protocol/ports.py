@@ -14,12 +14,13 @@ from pydantic import ValidationError
 
 from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.envelope import ENVELOPE, Envelope
-from maestro_protocol.errors import StoreError
+from maestro_protocol.errors import StoreError, UnknownVersion
 from maestro_protocol.ids import CampaignId, MessageId, RunId
 from maestro_protocol.messages.campaign import Exhibits, LooksCounted, Verdict
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.report import Metrics, TestReport
 from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
+from maestro_protocol.messages.versions import unknown_word, written_elsewhere
 from maestro_protocol.space import ParameterSpace
 
 
@@ -234,13 +235,19 @@ class Record(NamedTuple):
     """The envelope exactly as it was journalled."""
 
     def envelope(self) -> Envelope:
-        """What the row says. Raises :class:`StoreError` where it is no message, or not the one it is filed as."""
+        """What the row says. Raises :class:`StoreError` where it is no message, or not the one it is filed as.
+
+        Raises :class:`UnknownVersion` where another Maestro wrote it, in words that are not known here.
+        """
         try:
             said = ENVELOPE.validate_json(self.json)
         except ValidationError as error:
+            word = unknown_word(error)
+            if word is not None:
+                raise UnknownVersion(f"the journal's row {self.seq} {written_elsewhere(None, word)}") from error
             raise StoreError(
-                f"the journal's row {self.seq} cannot be read ({error.error_count()} problems); it was changed, or "
-                "written by another Maestro: restore a copy"
+                f"the journal's row {self.seq} cannot be read ({error.error_count()} problems); it was changed: "
+                "restore a copy"
             ) from error
         if (said.seq, said.id, said.body.type, said.time) != self[:4]:
             raise StoreError(f"the journal's row {self.seq} is filed as another message: restore a copy")

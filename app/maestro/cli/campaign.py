@@ -215,6 +215,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Run a finished campaign again from its recordings, at no cost; check its journal's hash, trades and scores."""
+    from maestro.cli.output import replayed
     from maestro.cli.progress import watching
     from maestro.wiring.replays import replay_campaign
 
@@ -222,15 +223,10 @@ def replay(
     with watching(quiet=as_json) as observer:
         found = asyncio.run(replay_campaign(_folder_or_id(settings, campaign), settings, observer, jobs, data))
     if as_json:
-        emit({**asdict(found), "same": found.same})
+        emit({**asdict(found), "same": found.same, "intact": found.intact})
     else:
-        say(f"recorded {found.recorded}", f"replayed {found.replayed}")
-        wrong = [found.difference, *found.files] if found.difference else found.files
-        told = [f"different: {line}" for line in wrong] or [
-            "the same, word for word, with the same trades and scores"
-        ]
-        say(*told)
-    if not found.same:
+        replayed(found)
+    if not found.intact:
         raise typer.Exit(1)
 
 
@@ -263,10 +259,9 @@ def hash_(
     as_json: Json = False,
 ) -> None:
     """Print the hash of a campaign's journal: all that was said, the wall clock left out."""
-    from maestro.control.record.journal_hash import journal_hash
-    from maestro.wiring.replays import read_journal
+    from maestro.wiring.replays import hash_of
 
-    found = journal_hash(read_journal(_folder_or_id(settings_with(out), campaign)))
+    found = hash_of(_folder_or_id(settings_with(out), campaign))
     if as_json:
         emit({"campaign": campaign, "hash": found})
     else:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from maestro.lines import emit, say
-from maestro_protocol.errors import StoreError
+from maestro_protocol.errors import StoreError, UnknownVersion
+from maestro_protocol.messages.versions import this_version, unknown_word, written_elsewhere
 from maestro_protocol.sanitize import one_line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from maestro.wiring.replays import Replayed
     from maestro_protocol.messages.campaign import CampaignFinished, Verdict
     from maestro_protocol.messages.report import SegmentFinished
 
@@ -124,7 +126,10 @@ def load(path: Path, kind: type[M]) -> M:
     """A file of the campaign's own. Raises StoreError where it is not there or not what it should be."""
     try:
         return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        word = unknown_word(error)
+        if word is not None:
+            raise UnknownVersion(f"{path}: {written_elsewhere(None, word)}") from None
         raise StoreError(f"{path}: is missing or damaged; has the campaign finished?") from None
 
 
@@ -170,6 +175,25 @@ def campaign_end(campaign: str, folder: Path, finished: CampaignFinished) -> Non
     summary = folder / "summary.html"
     if summary.is_file():
         say(f"Look at {summary}")
+
+
+def replayed(found: Replayed) -> None:
+    """What a replay found: the same, where it differs, or what holds of another Maestro's record and what is open."""
+    say(f"recorded {found.recorded}", f"replayed {found.replayed}")
+    if found.writer is not None:
+        say(
+            f"written by {found.writer}, whose rules are not those of this one ({this_version()})",
+            f"told again, it parts at {found.difference}",
+            f"run again from their run.yaml, {found.tests_rerun} tests leave the same trades and scores",
+            *(f"different: {line}" for line in found.files),
+        )
+        if found.intact:
+            say(f"whole: the {found.entries} entries of its journal follow one another, its digests hold")
+        say("not checked: that its roles would decide so again, its summary and its tables; only that Maestro can")
+        return
+    wrong = [found.difference, *found.files] if found.difference else found.files
+    said = [f"different: {line}" for line in wrong] or ["the same, word for word, with the same trades and scores"]
+    say(*said)
 
 
 def verdict_table(verdict: Verdict) -> None:

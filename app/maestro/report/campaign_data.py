@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from maestro.report.journal import Told, first_line, read_journal
 from maestro.yaml_reader import parse, read_bytes
 from maestro_protocol.base import Frozen
-from maestro_protocol.errors import ConfigError, DataError
+from maestro_protocol.errors import ConfigError, DataError, UnknownVersion
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, Exhibits, Verdict
 from maestro_protocol.messages.report import SegmentFinished, TestReport
 from maestro_protocol.messages.tearsheet import TearSheets
+from maestro_protocol.messages.versions import unknown_word, writer_of, written_elsewhere
 from maestro_protocol.space import Value
 
 HEAD = 10
@@ -151,10 +152,14 @@ def _config(path: Path) -> CampaignConfig:
     if not path.is_file():
         raise DataError(f"{path}: is not there; is this a campaign's folder?")
     try:
-        return CampaignConfig.model_validate(parse(read_bytes(path), path.name))
+        data = parse(read_bytes(path), path.name)
     except ConfigError as error:
         raise DataError(f"{path.parent}: {error}") from None
+    try:
+        return CampaignConfig.model_validate(data)
     except ValidationError as error:
+        if (word := unknown_word(error)) is not None:
+            raise UnknownVersion(f"{path}: {written_elsewhere(writer_of(data), word)}") from None
         raise DataError(f"{path}: is not a campaign's configuration ({first_line(error)})") from None
 
 
@@ -168,6 +173,8 @@ def _model(kind: type[Model], path: Path) -> Model:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
+        if (word := unknown_word(error)) is not None:
+            raise UnknownVersion(f"{path}: {written_elsewhere(None, word)}") from None
         raise DataError(f"{path}: is not a {kind.__name__} ({first_line(error)})") from None
 
 

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from maestro_protocol.base import Frozen
-from maestro_protocol.errors import DataError
+from maestro_protocol.errors import DataError, UnknownVersion
 from maestro_protocol.messages.campaign import HoldoutOpened, TrialRecorded
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import (
@@ -23,6 +23,7 @@ from maestro_protocol.messages.plan import (
     Role,
     RoleFellBack,
 )
+from maestro_protocol.messages.versions import unknown_word, written_elsewhere
 from maestro_protocol.space import Value
 
 _SPAN = re.compile(r"^seg(\d+)_test(\d+)")
@@ -186,6 +187,8 @@ def _messages(path: Path) -> Iterator[tuple[str, str | None, Frozen | None]]:
                 kind = _KINDS.get(kind_of.decode(line.body).type)
                 body = kind.model_validate_json(bytes(line.body)) if kind else None
             except (msgspec.DecodeError, ValidationError) as error:
+                if (word := unknown_word(error)) is not None:
+                    raise UnknownVersion(f"{path}: line {number} {written_elsewhere(None, word)}") from None
                 raise DataError(
                     f"{path}: line {number} is not a journal entry ({first_line(error)}); export the journal again"
                 ) from None

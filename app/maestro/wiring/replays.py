@@ -8,14 +8,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
 from maestro.control.context import Observer
 from maestro.control.durable_run import Steps
-from maestro.control.record.journal_hash import first_difference, journal_hash, timeless
+from maestro.control.record.journal_hash import first_difference, journal_hash, recorded_hash, timeless
 from maestro.control.record.manifest import altered
 from maestro.control.record.replay_diff import after_the_end, against_digests, against_files, against_lines
+from maestro.control.record.rerun import broken_chain, rerun_tests
 from maestro.report.pages import write_report
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, workspace
@@ -23,10 +27,11 @@ from maestro.wiring.campaigns import desk_of
 from maestro_agents.api import Budget
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
-from maestro_protocol.errors import DataError, LooksOvertaken, StoreError, UsageError
+from maestro_protocol.errors import DataError, LooksOvertaken, MaestroError, StoreError, UnknownVersion, UsageError
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, LooksCounted
 from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
+from maestro_protocol.messages.versions import this_version, unknown_word, writer, writer_of, written_elsewhere
 from maestro_protocol.ports import Amount, Exchange, Hold
 
 TOLD = 20
@@ -43,10 +48,22 @@ class Replayed:
     difference: str | None
     files: tuple[str, ...]
     """What is wrong with the trades and scores in the folder, a sentence each; the first of them where it is much."""
+    writer: str | None = None
+    """The Maestro that wrote the record where it is another than this one: ``Maestro 0.1.0``."""
+    entries: int = 0
+    """Messages that the record has."""
+    tests_rerun: int | None = None
+    """Tests of another Maestro that left the same trades and scores when they ran again from their ``run.yaml``."""
 
     @property
     def same(self) -> bool:
-        return self.recorded == self.replayed and not self.files
+        """Whether everything was told again, word for word, and lies in the folder as it was told."""
+        return self.difference is None and not self.files
+
+    @property
+    def intact(self) -> bool:
+        """Whether all that this Maestro can check of the record holds."""
+        return not self.files and (self.same or self.tests_rerun is not None)
 
 
 class RecordedCalls:
@@ -93,7 +110,15 @@ class RecordedOpenings:
 
 
 def read_journal(folder: Path) -> list[Envelope]:
-    """The journal that lies in a campaign's folder. Raises UsageError where it is missing or damaged."""
+    """The journal that lies in a campaign's folder.
+
+    Raises UsageError where it is missing or damaged, UnknownVersion where it has words of another Maestro.
+    """
+    return read_lines(folder)[1]
+
+
+def read_lines(folder: Path) -> tuple[list[bytes], list[Envelope]]:
+    """The journal's lines as they were written, and what each says. Raises as :func:`read_journal`."""
     path = folder / "journal.jsonl"
     try:
         lines = path.read_bytes().splitlines()
@@ -103,11 +128,40 @@ def read_journal(folder: Path) -> list[Envelope]:
     for number, line in enumerate(lines, start=1):
         try:
             journal.append(ENVELOPE.validate_json(line))
-        except ValueError:
-            raise UsageError(f"{path}: is damaged (line {number} is no journal entry)") from None
+        except ValidationError as error:
+            word = unknown_word(error)
+            if word is None:
+                raise UsageError(f"{path}: is damaged (line {number} is no journal entry)") from None
+            by = _writer_named_in(lines[0])
+            raise UnknownVersion(f"{path}: line {number} {written_elsewhere(by, word)}") from None
     if not journal:
         raise UsageError(f"{path}: is empty; has the campaign begun?")
-    return journal
+    return lines, journal
+
+
+def hash_of(folder: Path) -> str:
+    """The hash of the journal in a campaign's folder, as its own Maestro gave it. Raises as :func:`read_journal`."""
+    lines, _ = read_lines(folder)
+    return recorded_hash(lines)
+
+
+def _writer_named_in(line: bytes) -> str | None:
+    """The version of Maestro that a journal's first line names, read as plain data."""
+    try:
+        first: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return writer_of(cast("dict[str, object]", first).get("body")) if isinstance(first, dict) else None
+
+
+def written_by_another(lines: Sequence[bytes], journal: Sequence[Envelope]) -> str | None:
+    """Which other Maestro wrote the journal: by the version it names, or by fields that it does not have yet."""
+    config = journal[0].body
+    named = writer(config.versions) if isinstance(config, CampaignConfig) else None
+    if named is not None and named != this_version():
+        return f"Maestro {named}"
+    lacks = any(json.loads(line) != entry.model_dump(mode="json") for line, entry in zip(lines, journal, strict=True))
+    return f"an earlier Maestro {named or ''}".strip() if lacks else None
 
 
 def told_by_the_campaign(journal: Sequence[Envelope]) -> list[Envelope]:
@@ -129,8 +183,12 @@ def read_recordings(folder: Path) -> list[Exchange]:
 async def replay_campaign(
     folder: Path, settings: Settings, observer: Observer, jobs: int, data: Path | None = None
 ) -> Replayed:
-    """Run the campaign in *folder* again from its recordings, somewhere else; compare the journals and the lines."""
-    everything = read_journal(folder)
+    """Run the campaign in *folder* again from its recordings, somewhere else; compare the journals and the lines.
+
+    Where another Maestro wrote it and would not decide the same, what can be checked without deciding is: see
+    :mod:`maestro.control.record.rerun`.
+    """
+    lines, everything = read_lines(folder)
     recorded = told_by_the_campaign(everything)
     if not recorded or not isinstance(recorded[0].body, CampaignConfig):
         raise UsageError(f"{folder}: its journal does not begin with what was asked for")
@@ -139,18 +197,45 @@ async def replay_campaign(
     market = markets.market_of(config, markets.bars_again(config, path), jobs)
     with tempfile.TemporaryDirectory(prefix="maestro-replay-") as scratch:
         there = settings.model_copy(update={"runs": Path(scratch), "database_url": None})
-        told = await _tell_again(config, market, recorded, read_recordings(folder), there, observer)
-        told_there = Path(scratch) / config.campaign
-        wrong = (
-            *against_lines(folder, told_there),
-            *against_digests(folder, recorded),
-            *against_files(folder, told_there),
-            *_against_report(folder, Path(scratch) / "report"),
-            *altered(folder),
-            *after_the_end(everything),
-        )
-    difference = _first_difference(recorded, told)
-    return Replayed(config.campaign, journal_hash(recorded), journal_hash(told), difference, wrong[:TOLD])
+        told, stopped = await _told(config, market, recorded, read_recordings(folder), there, observer)
+        difference = _first_difference(recorded, told) if stopped is None else f"cannot be told again: {stopped}"
+        other = None if difference is None else written_by_another(lines, everything)
+        if stopped is not None and other is None:
+            raise stopped
+        equal, told_there = None, Path(scratch) / config.campaign
+        wrong = [*against_digests(folder, recorded), *altered(folder), *after_the_end(everything)]
+        if other is None:
+            wrong[:0] = against_lines(folder, told_there)
+            wrong += [*against_files(folder, told_there), *_against_report(folder, Path(scratch) / "report")]
+        else:
+            runner = markets.running(config, market, Path(scratch) / "rerun").runner
+            equal, reruns = rerun_tests(folder, recorded, runner)
+            wrong[:0] = [*broken_chain(everything), *reruns]
+    return Replayed(
+        campaign=config.campaign,
+        recorded=recorded_hash(lines[: len(recorded)]),
+        replayed=journal_hash(told),
+        difference=difference,
+        files=tuple(wrong[:TOLD]),
+        writer=other,
+        entries=len(everything),
+        tests_rerun=equal,
+    )
+
+
+async def _told(
+    config: CampaignConfig,
+    market: markets.Market,
+    recorded: Sequence[Envelope],
+    exchanges: Sequence[Exchange],
+    settings: Settings,
+    observer: Observer,
+) -> tuple[Sequence[Envelope], MaestroError | None]:
+    """What is told again, and why no more of it where it stops: the record has no answer to what is asked now."""
+    try:
+        return await _tell_again(config, market, recorded, exchanges, settings, observer), None
+    except MaestroError as error:
+        return (), error
 
 
 async def _tell_again(

@@ -12,7 +12,8 @@ import msgspec
 from maestro_engine.feeds.facts import FACTS
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.safety.state import StateFile
-from maestro_protocol.errors import DataError, UsageError
+from maestro_protocol.errors import DataError, UnknownVersion, UsageError
+from maestro_protocol.messages.versions import unknown_word, written_elsewhere
 
 _NAME = re.compile(r"s(\d{4,})-([a-z]+)-([a-z0-9._-]+)")
 CARRIED = tuple(name for name, facts in FACTS.items() if facts.persistent)
@@ -37,6 +38,8 @@ class Run:
         try:
             return SessionConfig.model_validate_json(path.read_bytes())
         except (OSError, ValueError) as error:
+            if (word := unknown_word(error)) is not None:
+                raise UnknownVersion(f"{path}: {written_elsewhere(None, word)}") from None
             raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
 
     def phase(self) -> str | None:

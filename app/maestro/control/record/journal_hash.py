@@ -53,10 +53,22 @@ def _short(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)[:100]
 
 
+def recorded_hash(lines: Iterable[bytes]) -> str:
+    """As :func:`journal_hash`, of a journal's lines as they were written, whichever Maestro wrote them.
+
+    A message that gained a field since has the hash that it had.
+    """
+    return _hash(without_clock(json.loads(line)) for line in lines)
+
+
 def journal_hash(envelopes: Iterable[Envelope]) -> str:
     """SHA-256 over the journal's envelopes in order, each as canonical JSON without the wall clock."""
+    return _hash(timeless(envelope) for envelope in envelopes)
+
+
+def _hash(entries: Iterable[object]) -> str:
     digest = hashlib.sha256()
-    for envelope in envelopes:
-        digest.update(json.dumps(timeless(envelope), sort_keys=True, separators=(",", ":")).encode())
+    for entry in entries:
+        digest.update(json.dumps(entry, sort_keys=True, separators=(",", ":")).encode())
         digest.update(b"\n")
     return digest.hexdigest()

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from maestro.yaml_reader import parse, read_bytes
 from maestro_protocol.config import RunConfig
 from maestro_protocol.envelope import Envelope
-from maestro_protocol.errors import ConfigError, ParameterError, UsageError
+from maestro_protocol.errors import ConfigError, ParameterError, UnknownVersion, UsageError
 from maestro_protocol.messages import Message
 from maestro_protocol.messages.gate import GateDecided
 from maestro_protocol.messages.plan import Critique, PlanEvent, Proposal, RunConfigDraft, SegmentPlan
+from maestro_protocol.messages.versions import unknown_word, written_elsewhere
 from maestro_protocol.space import Value
 
 MAX_CHAIN = 1_000
@@ -140,6 +141,8 @@ def read_run(folder: Path, run: str) -> RunConfig:
             try:
                 return RunConfig.model_validate(parse(read_bytes(path), path.name))
             except (ConfigError, ValidationError) as error:
+                if (word := unknown_word(error)) is not None:
+                    raise UnknownVersion(f"{path}: {written_elsewhere(None, word)}") from None
                 raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]})") from None
     raise UsageError(f"run {run[:80]!r} is not in {folder.name}; runs are named like seg1_test051, seg1-p1 or root")
 

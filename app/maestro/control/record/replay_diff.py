@@ -28,7 +28,7 @@ def against_digests(folder: Path, journal: Iterable[Envelope]) -> Iterator[str]:
         for run in batch.tests:
             for name in LINES:
                 digest.update(
-                    _read(folder / f"segment_{batch.segment}" / f"test_{run.rpartition('_test')[2]}" / name)
+                    read_or_empty(folder / f"segment_{batch.segment}" / f"test_{run.rpartition('_test')[2]}" / name)
                 )
         if digest.hexdigest() != batch.digest:
             yield (
@@ -42,10 +42,10 @@ def against_lines(folder: Path, told: Path) -> Iterator[str]:
     tests = {test.relative_to(root) for root in (folder, told) for test in root.glob("segment_*/test_*")}
     for test in sorted(tests):
         for name in LINES:
-            here, there = _read(folder / test / name), _read(told / test / name)
+            here, there = read_or_empty(folder / test / name), read_or_empty(told / test / name)
             if here != there:
                 run = f"{test.parts[0].replace('segment_', 'seg')}_{test.parts[1].replace('test_', 'test')}"
-                yield f"{run}, {name}{_where(here, there)}"
+                yield f"{run}, {name}{difference_of(here, there)}"
 
 
 RETOLD = ("campaign.yaml", "root.yaml", "leaderboard.csv", "metrics_global.json", "exhibits.json")
@@ -58,7 +58,7 @@ def against_files(folder: Path, told: Path) -> Iterator[str]:
     patterns = [f"segment_*/{pattern}" for pattern in _IN_SEGMENTS]
     found = {path.relative_to(told) for pattern in patterns for path in told.glob(pattern)}
     for name in [*map(Path, RETOLD), *sorted(found)]:
-        here, there = _read(folder / name), _read(told / name)
+        here, there = read_or_empty(folder / name), read_or_empty(told / name)
         if here != there and _plain(name, here) != _plain(name, there):
             yield f"{name.as_posix()}: {_difference(name, here, there)}"
 
@@ -98,7 +98,8 @@ def after_the_end(journal: Sequence[Envelope]) -> Iterator[str]:
         ended = ended or isinstance(envelope.body, CampaignFinished)
 
 
-def _where(here: bytes, there: bytes) -> str:
+def difference_of(here: bytes, there: bytes) -> str:
+    """Where the lines *here*, recorded, part first from those *there*, replayed; with what to say before it."""
     if not here or not there:
         return ": is not in the folder, or empty" if not here else ": the replay leaves no such line"
     left, right = here.split(b"\n"), there.split(b"\n")
@@ -114,7 +115,7 @@ def _where(here: bytes, there: bytes) -> str:
         return f", line {line + 1}: is no line of the replay"
 
 
-def _read(path: Path) -> bytes:
+def read_or_empty(path: Path) -> bytes:
     """What is in a file; nothing where it cannot be read."""
     try:
         return path.read_bytes()
