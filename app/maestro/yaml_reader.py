@@ -1,4 +1,4 @@
-"""yaml_reader owns YAML files of people: the core schema of YAML 1.2, bounded in size, depth and digits.
+"""yaml_reader owns YAML files of people: the core schema of YAML 1.2, bounded in size, depth, digits.
 
 YAML 1.1 reads ``010`` as eight, ``1:30`` as ninety and ``no`` as false; here they are ten and two texts.
 """
@@ -18,6 +18,7 @@ from maestro_protocol.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
+MAX_VALUES = 200_000
 MAX_DIGITS = 40
 """Digits of a number; what is longer is a text that only looks like one."""
 
@@ -42,7 +43,8 @@ def read_bytes(path: Path) -> bytes:
 def parse(text: bytes, name: str) -> object:
     """Plain data of one YAML document: dict, list, str, int, float, bool, None.
 
-    Raises ConfigError with *name*: no YAML, nested too deeply, a number too long, a key said twice, aliases, tags.
+    Raises ConfigError with *name*: no YAML, nested too deeply, a number too long, a key said twice, a tag, aliases that
+    stand for too much.
     """
     try:
         _bounded(text)
@@ -61,21 +63,47 @@ def _reason(error: Exception) -> str:
     return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{where}"
 
 
+class _Part:
+    """A collection that is being read: its anchor, its values so far with those inside, the levels below it."""
+
+    def __init__(self, anchor: str | None) -> None:
+        self.anchor = anchor
+        self.values = 1
+        self.levels = 0
+
+
 def _bounded(text: bytes) -> None:
-    """Refuse what would take the loader long or deep: it is called on every event before anything is built."""
-    depth = 0
+    """Refuse what would take the loader long or deep, aliases written out: before anything is built of it."""
+    open_: list[_Part] = [_Part(None)]
+    whole: dict[str, _Part] = {}
     for event in yaml.parse(text.decode("utf-8-sig"), Loader=_BASE):
-        line = 0 if event.start_mark is None else event.start_mark.line + 1
+        where = "" if event.start_mark is None else f", line {event.start_mark.line + 1}"
+        anchor = getattr(event, "anchor", None)
         if getattr(event, "tag", None) is not None:
-            raise yaml.YAMLError(f"a tag, line {line}; write plain values")
+            raise yaml.YAMLError(f"a tag{where}; write plain values")
         if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise yaml.YAMLError(f"nested over {MAX_DEPTH} levels deep, line {line}")
+            open_.append(_Part(anchor))
         elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+            _grow(open_[-2], open_[-1], whole)
+            open_.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            _grow(open_[-1], _Part(anchor), whole)
         elif isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError(f"an alias, line {line}; write out what it stands for")
+            if anchor not in whole:
+                raise yaml.YAMLError(f"an alias of nothing, or of what it is in{where}")
+            _grow(open_[-1], whole[anchor], {})
+        if len(open_) - 1 + open_[-1].levels > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested over {MAX_DEPTH} levels deep{where}")
+        if open_[-1].values > MAX_VALUES:
+            raise yaml.YAMLError(f"over {MAX_VALUES:,} values with aliases written out{where}")
+
+
+def _grow(outer: _Part, inner: _Part, whole: dict[str, _Part]) -> None:
+    """Put *inner*, which is whole now, into *outer*."""
+    outer.values += inner.values
+    outer.levels = max(outer.levels, inner.levels + 1)
+    if inner.anchor is not None:
+        whole[inner.anchor] = inner
 
 
 class _Loader(_BASE):

@@ -47,6 +47,13 @@ def test_scalars_are_those_of_the_core_schema(text: str, value: object) -> None:
     assert parse(f"a: {text}".encode(), "x") == {"a": value}
 
 
+def test_what_a_tool_wrote_with_aliases_is_read() -> None:
+    shared = [1, 2]
+    written = yaml.safe_dump({"a": shared, "b": shared})
+    assert "*" in written
+    assert parse(written.encode(), "x") == {"a": [1, 2], "b": [1, 2]}
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -71,7 +78,13 @@ def test_whatever_lies_there_is_data_or_one_line(text: bytes) -> None:
         ("[" * 100_000, "nested over 32 levels"),
         ("a: " + "{a: " * 5_000, "nested over 32 levels"),
         ("seed: " + "9" * 100_000, "a number of 100,000 digits"),
-        ("a: &a [1]\nb: [*a, *a]", "an alias, line 2"),
+        ("a: &a [*a]", "an alias of nothing, or of what it is in"),
+        ("x: *y", "is not YAML"),
+        (
+            "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
+            "over 200,000",
+        ),
+        ("a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 40)), "nested over 32 levels"),
         ("seed: !!int '5'", "a tag, line 1"),
         ("seed: 1\nseed: 2", "seed is said twice"),
         ("seed: true", "seed: "),

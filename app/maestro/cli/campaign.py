@@ -297,8 +297,9 @@ def report(campaign: CampaignArg, out: Out = None, as_json: Json = False) -> Non
     from maestro.report.pages import write_report
 
     folder = campaign_folder(settings_with(out), campaign)
-    warn(*(line for line in altered(folder) if not line.startswith("summary.")))
+    found = list(altered(folder))
     written = write_report(folder)
+    warn(*(line for line in found if not line.startswith("summary.")))
     renew_from(folder, written)
     paths = [str(path) for path in written]
     if as_json:

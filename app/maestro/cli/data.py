@@ -106,7 +106,7 @@ def _show(report: DataReport, room: dict[str, object] | None) -> None:
     else:
         say(
             f"usable: {report.bars:,} bars; a campaign has {cell(room['windows'])} windows and "
-            f"{cell(room['sealed_days'])} sealed days"
+            f"{room['sealed_days']} sealed days"
         )
 
 
