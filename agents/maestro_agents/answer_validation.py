@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from maestro_agents.roles.base import Answer, Question
-from maestro_agents.roles.search_space import QUORUM, Field, ordered_pairs
+from maestro_agents.roles.search_space import QUORUM, Field
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.messages.plan import (
     Critique,
@@ -17,7 +17,7 @@ from maestro_protocol.messages.plan import (
 )
 from maestro_protocol.messages.report import Briefing
 from maestro_protocol.messages.work import TaskAssigned
-from maestro_protocol.space import Value
+from maestro_protocol.space import Value, ordered_pairs
 from maestro_protocol.values import Change, NamedValue, as_mapping
 
 MAX_PROBLEMS = 12
@@ -81,7 +81,7 @@ def _segment_plan(plan: SegmentPlan, field: Field) -> Iterator[str]:
 def _crossed(given: Mapping[str, tuple[float, float]], field: Field, methods: int) -> Iterator[str]:
     """Ranges in which nothing coherent lies."""
     spans = {spec.name: given.get(spec.name, (spec.low, spec.high)) for spec in field.briefing.space}
-    for fast, slow in ordered_pairs(spans):
+    for fast, slow in ordered_pairs(field.briefing.space):
         if spans[fast][0] >= spans[slow][1]:
             yield f"ranges: no {fast} in them is below any {slow}"
     if spans.get(QUORUM, (1, 1))[0] > methods:
@@ -202,7 +202,7 @@ def _one_value(item: NamedValue, methods: Sequence[str], field: Field) -> Iterat
     except ParameterError as error:
         yield str(error)
         return
-    whose = field.owners[item.name]
+    whose = spec.method
     if whose is not None and whose not in methods:
         yield f"belongs to {whose}, which is not among the methods"
     if _lacks_data(item.name, value, field):
@@ -219,9 +219,9 @@ def _lacks_data(name: str, value: Value, field: Field) -> bool:
 
 
 def _incoherent(at: str, methods: Sequence[str], given: Mapping[str, Value], field: Field) -> Iterator[str]:
-    specs = {spec.name: spec for spec in field.own(methods)}
+    specs = {spec.name: spec for spec in field.briefing.space if spec.method in (None, *methods)}
     values = {name: given.get(name, spec.default) for name, spec in specs.items()}
-    for fast, slow in ordered_pairs(values):
+    for fast, slow in ordered_pairs(specs.values()):
         if values[fast] >= values[slow]:
             yield f"{at}: {fast} = {values[fast]} must be below {slow} = {values[slow]}"
     if values.get(QUORUM, 1) > len(methods):

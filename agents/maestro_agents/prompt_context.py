@@ -10,7 +10,7 @@ from maestro_agents.answer_schema import answer_schema, schema_text
 from maestro_agents.roles import rules_of
 from maestro_agents.roles.base import Question, turn_of, wanted
 from maestro_agents.roles.evidence import reading
-from maestro_agents.roles.search_space import COST_MULTIPLE, owner
+from maestro_agents.roles.search_space import COST_MULTIPLE
 from maestro_prompts.blind import redacted
 from maestro_protocol.messages.plan import Role, Target
 from maestro_protocol.messages.report import Alert, Briefing, VariationReport
@@ -111,7 +111,7 @@ def _parameter(spec: ParameterSpec, briefing: Briefing, narrowed: tuple[float, f
     usable = spec.needs is None or briefing.data.has_taker_volume
     return {
         "name": spec.name,
-        "of": owner(spec.name, briefing.methods) or "all",
+        "of": spec.method or "all",
         "kind": spec.kind,
         "default": _value(spec.default),
         "bounds": "false or true" if switch else _span(*bounds),

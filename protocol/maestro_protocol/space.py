@@ -140,6 +140,21 @@ class ParameterSpace(Frozen):
     def names(self) -> tuple[str, ...]:
         return tuple(spec.name for spec in self.specs)
 
+    def of_method(self, method: str) -> tuple[ParameterSpec, ...]:
+        """The parameters that *method* declares; none where it declares none here."""
+        return tuple(spec for spec in self.specs if spec.method == method)
+
+    def gate_of(self, name: str) -> str | None:
+        """The switch that has to be on for parameter *name* to have a meaning; null where none has.
+
+        Raises :class:`ParameterError` for an unknown parameter.
+        """
+        return self[name].switch
+
+    def ordered_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of parameters, both of this space, of which the first must be smaller than the second."""
+        return ordered_pairs(self.specs)
+
     def defaults(self) -> dict[str, Value]:
         return {spec.name: spec.default for spec in self.specs}
 
@@ -153,3 +168,9 @@ class ParameterSpace(Frozen):
     def merged(self, other: Iterable[ParameterSpec]) -> ParameterSpace:
         """This space and *other*'s parameters, those already here once."""
         return ParameterSpace(specs=self.specs + tuple(s for s in other if s.name not in self))
+
+
+def ordered_pairs(specs: Iterable[ParameterSpec]) -> tuple[tuple[str, str], ...]:
+    """Pairs of names among *specs* of which the first declares that it must be below the second; by name."""
+    known = {spec.name: spec.below for spec in specs}
+    return tuple(sorted((name, other) for name, other in known.items() if other is not None and other in known))

@@ -19,14 +19,23 @@ from maestro_protocol.values import as_params
 NOW_MS = 1_790_000_000_000
 
 
-def number(name: str, default: float, low: float, high: float, step: float, unit: Any) -> ParameterSpec:
+def number(name: str, default: float, low: float, high: float, step: float, unit: Any, **more: Any) -> ParameterSpec:
     return ParameterSpec(
-        name=name, kind="float", default=default, low=low, high=high, step=step, unit=unit, about=f"about {name}"
+        name=name,
+        kind="float",
+        default=default,
+        low=low,
+        high=high,
+        step=step,
+        unit=unit,
+        about=f"about {name}",
+        **more,
     )
 
 
-def length(name: str, default: int, low: int, high: int, unit: Any = "bars") -> ParameterSpec:
-    return ParameterSpec(name=name, kind="int", default=default, low=low, high=high, unit=unit, about=f"about {name}")
+def length(name: str, default: int, low: int, high: int, unit: Any = "bars", **more: Any) -> ParameterSpec:
+    fixed = {"kind": "int", "default": default, "low": low, "high": high, "unit": unit, "about": f"about {name}"}
+    return ParameterSpec.model_validate({"name": name, **fixed, **more})
 
 
 def switch(name: str, needs: Any = None) -> ParameterSpec:
@@ -34,20 +43,20 @@ def switch(name: str, needs: Any = None) -> ParameterSpec:
 
 
 SPACE = (
-    length("macd_fast", 12, 4, 40),
-    length("macd_slow", 26, 10, 120),
-    length("ema_fast", 20, 3, 100),
-    length("ema_slow", 80, 10, 300),
-    length("breakout_bars", 48, 10, 288),
+    length("macd_fast", 12, 4, 40, method="macd_trend", below="macd_slow"),
+    length("macd_slow", 26, 10, 120, method="macd_trend"),
+    length("ema_fast", 20, 3, 100, method="ema_crossover", below="ema_slow"),
+    length("ema_slow", 80, 10, 300, method="ema_crossover"),
+    length("breakout_bars", 48, 10, 288, method="trend_breakout"),
     length("atr_bars", 14, 5, 50),
     number("atr_stop_mult", 1.5, 0.5, 5.0, 0.1, "x_atr"),
     number("hard_tp_usd", 300, 50, 5_000, 50, "usd"),
     length("timeout_bars", 120, 12, 576),
     switch("gate_cvd", "taker_volume"),
     switch("gate_vhf"),
-    number("vhf_min", 0.3, 0.1, 0.8, 0.05, "ratio"),
+    number("vhf_min", 0.3, 0.1, 0.8, 0.05, "ratio", switch="gate_vhf"),
     switch("gate_atrz"),
-    number("atr_z_min", 0.0, -2.0, 3.0, 0.25, "z"),
+    number("atr_z_min", 0.0, -2.0, 3.0, 0.25, "z", switch="gate_atrz"),
     length("quorum", 1, 1, 8, "votes"),
     length("quorum_bars", 3, 1, 20),
 )

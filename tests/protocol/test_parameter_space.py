@@ -126,3 +126,26 @@ def test_a_space_declares_each_parameter_once() -> None:
     merged = SPACE.merged([number(default=50), number(name="fast", default=12)])
     assert merged.names == ("slow", "atr_stop_mult", "fast")
     assert merged["slow"].default == 26
+
+
+def test_whose_a_parameter_is_and_what_it_hangs_on_are_read_from_what_it_declares() -> None:
+    def declared(name: str, **more: object) -> ParameterSpec:
+        fixed = {"name": name, "kind": "int", "default": 5, "low": 1, "high": 9, "unit": "bars", "about": ""}
+        return ParameterSpec.model_validate(fixed | more)
+
+    gate = ParameterSpec(name="calm", kind="bool", default=False, unit="switch", about="")
+    space = ParameterSpace(
+        specs=(
+            declared("long", method="channel"),
+            declared("short", method="channel", below="long"),
+            declared("lone", below="elsewhere"),
+            declared("limit", switch="calm"),
+            gate,
+        )
+    )
+    assert [spec.name for spec in space.of_method("channel")] == ["long", "short"]
+    assert space.of_method("nobody") == ()
+    assert (space.gate_of("limit"), space.gate_of("long")) == ("calm", None)
+    assert space.ordered_pairs() == (("short", "long"),)
+    with pytest.raises(ParameterError):
+        space.gate_of("limits")
