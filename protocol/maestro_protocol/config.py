@@ -40,7 +40,7 @@ class DataRef(Frozen):
 class DataReading(Frozen):
     """How a file of bars is to be read, where the file itself does not say."""
 
-    time_zone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    time_zone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$")] | None = None
     """IANA name of the zone of its times; UTC without."""
     funding_unit: Literal["rate", "percent", "bps"] | None = None
     """What its funding column counts; a rate, a part of the notional, without."""

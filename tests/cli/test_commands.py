@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,7 +90,8 @@ def test_a_pilot_runs_tells_where_it_stands_and_ends_with_its_verdict(maestro: A
     verdict, *_ = ended.out.splitlines()
     assert verdict.startswith(("DOES NOT SURVIVE.", "NOT ENOUGH EVIDENCE.", "SURVIVES."))
     assert "10 tests" in ended.out
-    lines = ended.err.splitlines()
+    opens, *lines = ended.err.splitlines()
+    assert opens.startswith("at its end it opens the sealed part, ")
     assert lines, "a long run must tell where it stands where there is no terminal, too"
     assert all(line.startswith("segment ") for line in lines)
     assert "episodes/s" in lines[0]
@@ -105,7 +107,7 @@ def test_the_same_in_json_is_one_document_and_silence(maestro: Any, bars_file: P
     ended = maestro("campaign", "run", "--tests", 4, "--segments", 2, "--data", bars_file, "--json")
     told = json.loads(ended.out)
     assert ended.code == 0
-    assert ended.err == ""
+    assert re.fullmatch(r"at its end it opens [^\n]+\n", ended.err), "nothing else is said"
     assert told["status"] == "finished"
     assert told["tests"] == 4
     assert Path(told["folder"], "metrics_global.json").is_file()

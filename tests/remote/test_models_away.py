@@ -15,6 +15,7 @@ from vendor_server import VendorServer
 from maestro.clock import SystemClock
 from maestro.settings import Settings
 from maestro.store.gates import Gates
+from maestro.wiring import gates as waiting
 from maestro.wiring.remote import questions_topic
 from maestro.wiring.workspace import open_workspace_store
 from maestro_protocol.messages.campaign import BrainChoice
@@ -130,14 +131,14 @@ async def test_a_budget_that_the_owner_raised_is_raised_for_the_role_away(
 
 async def always_yes(settings: Settings) -> None:
     store = await open_workspace_store(settings)
-    gates = Gates(store, SystemClock(), "cli:owner")
+    gates = Gates(store, SystemClock(), waiting.owner())
     try:
         while True:
             for state in await gates.pending():
                 asked = state.request
                 vote = {"gate_id": asked.gate_id, "bound_to": asked.bound_to, "approve": True, "at": asked.asked_at}
                 await gates.vote(
-                    GateVote.model_validate(vote | {"who": "cli:owner", "where": "cli", "reason": "yes"})
+                    GateVote.model_validate(vote | {"who": waiting.owner(), "where": "cli", "reason": "yes"})
                 )
             await asyncio.sleep(0.05)
     finally:

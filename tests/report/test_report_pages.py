@@ -207,7 +207,7 @@ def test_costs_of_calls_are_a_lower_bound_where_a_price_is_unknown(made_up: Made
         ("metrics_global.json", b"{}", "is not a CampaignFinished (status"),
         ("exhibits.json", b"[", "is not a Exhibits"),
         ("segment_1/segment_results.json", b'{"segment": "x"}', "is not a SegmentFinished"),
-        ("campaign.yaml", b"a: [", "is not a campaign's configuration"),
+        ("campaign.yaml", b"a: [", "campaign.yaml: is not YAML"),
         ("campaign.yaml", b"seeds: 7", "is not a campaign's configuration"),
         ("leaderboard.csv", b"rank\n\xff\xfe\n", "cannot be read"),
     ],
