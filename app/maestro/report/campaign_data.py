@@ -154,7 +154,7 @@ def _config(path: Path) -> CampaignConfig:
     try:
         data = parse(read_bytes(path), path.name)
     except ConfigError as error:
-        raise DataError(f"{path.parent}: {error}") from None
+        raise DataError(f"{path.parent}/{error}") from None  # which begins with the file's name
     try:
         return CampaignConfig.model_validate(data)
     except ValidationError as error:
