@@ -14,6 +14,7 @@ from maestro.control.record.lineage import _converted
 from maestro.settings import Settings
 from maestro.wiring.campaigns import resolve
 from maestro.wiring.request import request_of
+from maestro.wiring.sessions import config_of
 from maestro_engine import methods
 from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_engine.metrics.calculator import Figures
@@ -98,3 +99,41 @@ def test_how_often_a_distance_is_reached_is_counted_bar_by_bar(distance, held):
         for i in range(len(bars) - held)
     ]
     assert reached(bars, distance, held) == pytest.approx(sum(slow) / len(slow))
+
+
+def config_given(folder: Path, file: str | None, **given: object) -> SessionConfig:
+    """What a command makes of the owner's *file* and of what was *given*."""
+    if file is not None:
+        (folder / "sessions" / "paper").mkdir(parents=True, exist_ok=True)
+        (folder / "sessions" / "paper" / "session.yaml").write_text(file)
+    return config_of(Settings.model_validate({"specs": folder, "runs": folder / "runs"}), "paper", given)
+
+
+def distance(config: SessionConfig) -> float:
+    return Strategy(config).target(BARS).distance
+
+
+@given(st.decimals("0.001", "2", places=3))
+def test_a_session_that_is_told_no_target_has_one_that_is_as_far_at_every_size(quantity):
+    config = SessionConfig(quantity=quantity).with_target()
+    assert distance(config) == pytest.approx(0.006)
+    assert config.with_target() == config
+
+
+def test_a_target_is_meant_for_the_size_that_whoever_gave_it_spoke_of(tmp_path):
+    assert distance(config_given(tmp_path, None)) == pytest.approx(0.006)
+    assert distance(config_given(tmp_path, None, params={"ema_fast": 3})) == pytest.approx(0.006)
+    own = config_given(tmp_path, None, params={"hard_tp_usd": 50}, quantity="0.15")
+    assert own.declared_for is None
+    assert Strategy(own).target(BARS).amount == 50
+    stated = "declared_for: 100000\nparams: {hard_tp_usd: 900.0}\n"
+    assert distance(config_given(tmp_path, stated)) == pytest.approx(0.009)
+    both = config_given(tmp_path, stated, params={"ema_fast": 3})
+    assert (distance(both), both.values()["ema_fast"]) == (pytest.approx(0.009), 3)
+    assert config_given(tmp_path, stated, params={"hard_tp_usd": 50}).declared_for is None
+    assert config_given(tmp_path, "params: {hard_tp_usd: 900.0}\n").declared_for is None
+
+
+def test_a_session_written_down_before_there_was_a_default_means_what_it_meant():
+    config = SessionConfig.model_validate_json(SessionConfig().model_dump_json())
+    assert (config.declared_for, config.values()["hard_tp_usd"]) == (None, 300)

@@ -28,7 +28,7 @@ from maestro_protocol.values import as_params
 SPEED = 20.0
 START = SimSettings(seed=7).start_ms
 STREAMS = [Subscription("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
-EAGER = {"ema_fast": 2, "ema_slow": 5, "hard_tp_usd": 50.0, "timeout_bars": 12}
+EAGER = {"ema_fast": 2, "ema_slow": 5, "timeout_bars": 12}
 
 
 def machine_clock(speed: float = SPEED) -> Clock:
@@ -62,7 +62,7 @@ class Shown:
             outage_s=3_600,
             on_breaker="hold",
             limits=self.limits,
-        )
+        ).with_target()
         wanted = [*STREAMS, Subscription("BTCUSDT", "kline", "1m")]
         around = Surroundings(
             clock=self.clock,

@@ -52,7 +52,7 @@ def ask_about_everything(settings: Settings, minutes: int = 60) -> None:
 
 def config(minutes: float = 24, **more: Any) -> SessionConfig:
     given = {"duration_s": minutes * 60, "params": as_params(EAGER), "on_breaker": "hold", "history_bars": 300}
-    return SessionConfig.model_validate(given | {"quantity": "0.05", "checkpoint_s": 60} | more)
+    return SessionConfig.model_validate(given | {"quantity": "0.05", "checkpoint_s": 60} | more).with_target()
 
 
 def chain(settings: Settings, count: int, base: SessionConfig | None = None) -> Chain:

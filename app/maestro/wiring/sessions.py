@@ -13,7 +13,9 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from pydantic import ValidationError
@@ -23,7 +25,7 @@ from maestro.control.rules import known_keys, read_yaml
 from maestro.settings import Settings, kill_switch_on
 from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
 from maestro_engine.feeds.port import Clock, Feed, Stream, Subscription
-from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.opening import Stood, where_it_stood
 from maestro_engine.session.places import Run, find_run, interrupted, runs_in
@@ -33,7 +35,8 @@ from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.trading.account.margin import MarginTable, read_brackets
 from maestro_protocol.base import Frozen
-from maestro_protocol.errors import ConfigError, GateRefused, UnknownKey, UsageError
+from maestro_protocol.errors import ConfigError, DataError, GateRefused, UnknownKey, UsageError
+from maestro_protocol.values import as_mapping
 
 MINUTE_MS = 60_000
 BRACKETS = "brackets.json"
@@ -92,11 +95,20 @@ def ask_to_end(settings: Settings, command: str) -> list[str]:
 
 
 def config_of(settings: Settings, env: str, given: Mapping[str, object]) -> SessionConfig:
-    """The owner's file for *env*, with *given* over it. Raises :class:`ConfigError` and :class:`UnknownKey`."""
+    """The owner's file for *env*, with *given* over it. Raises :class:`ConfigError` and :class:`UnknownKey`.
+
+    A parameter that is an amount of money, where it is *given*, is meant for this session's own size.
+    """
     path = (settings.specs or Path("specs")) / "sessions" / env / "session.yaml"
-    base = read_yaml(path, SessionConfig).model_dump(exclude_unset=True) if path.is_file() else {}
+    file = read_yaml(path, SessionConfig) if path.is_file() else None
+    base: dict[str, object] = {} if file is None else file.model_dump(exclude_unset=True)
+    params = cast("Mapping[str, object]", given.get("params", {}))
+    if file is not None and params:
+        given = {**given, "params": {**as_mapping(file.params), **params}}
+    if "hard_tp_usd" in params:
+        base.pop("declared_for", None)
     try:
-        return SessionConfig.model_validate({**base, **given, "env": env})
+        return SessionConfig.model_validate({**base, **given, "env": env}).with_target()
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -107,7 +119,7 @@ def config_of(settings: Settings, env: str, given: Mapping[str, object]) -> Sess
 
 def read_config(path: Path) -> SessionConfig:
     """A session as a file, like a plan leaves one. Raises :class:`ConfigError` and :class:`UnknownKey`."""
-    return read_yaml(path, SessionConfig)
+    return read_yaml(path, SessionConfig).with_target()
 
 
 def refuse_live(settings: Settings, config: SessionConfig) -> None:
@@ -277,6 +289,19 @@ def _live_feed(config: SessionConfig, where: Where, clock: Clock, proxy: str | N
 def _subscriptions(config: SessionConfig, *streams: Stream) -> list[Subscription]:
     plain = [Subscription(config.symbol, stream) for stream in streams]
     return [*plain, Subscription(config.symbol, "kline", config.interval)]
+
+
+async def price_of(config: SessionConfig, where: Where, settings: Settings) -> Decimal:
+    """The newest close that *config*'s source tells before anything begins. Raises :class:`DataError`."""
+    _, feed_of, _ = source_of(config, where, None, settings.proxy)
+    feed = feed_of()
+    try:
+        klines = await feed.history(config.symbol, config.interval, LEAST_BARS)
+    finally:
+        await feed.aclose()
+    if not klines:
+        raise DataError(f"{config.symbol}: {config.source} tells no closed candle of {config.interval}")
+    return Decimal(repr(klines[-1].close))
 
 
 def _brackets(settings: Settings) -> Mapping[str, MarginTable]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -13,16 +13,21 @@ from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.port import interval_ms
 from maestro_engine.trading.risk.limits import RiskLimits
 from maestro_protocol.base import Frozen, Name
-from maestro_protocol.config import Costs, RunConfig, Timeframe
+from maestro_protocol.config import DECLARED_FOR, Costs, RunConfig, Timeframe
 from maestro_protocol.errors import ConfigError
 from maestro_protocol.schema import canonical
 from maestro_protocol.space import Value
-from maestro_protocol.values import Params, as_mapping
+from maestro_protocol.values import Params, as_mapping, as_params
 
 Env = Literal["paper", "live"]
 Source = Literal["sim", "replay", "binance", "bitunix"]
 LEAST_BARS = 300
 """Closed candles without which no session starts: the longest look-back of a method, and some to settle."""
+
+
+DEFAULT_TARGET_USD = 600.0
+"""A session's target where nobody gave one, stated for :data:`DECLARED_FOR`: 0.6 %. On candles of a minute
+costs leave enough of it for the limit on reward over risk; of a backtest's default, 0.3 %, they leave too little."""
 
 
 class SessionConfig(Frozen):
@@ -99,6 +104,14 @@ class SessionConfig(Frozen):
     def risk(self) -> RiskLimits:
         """The limits in force. Raises :class:`UnknownKey` and :class:`ConfigError`."""
         return RiskLimits.of(self.limits)
+
+    def with_target(self) -> Self:
+        """The same session; where no amount of money was given, with the default one, which trades by its share."""
+        given = as_mapping(self.params)
+        if self.run is not None or "hard_tp_usd" in given:
+            return self
+        params = as_params({**given, "hard_tp_usd": DEFAULT_TARGET_USD})
+        return self.model_copy(update={"params": params, "declared_for": DECLARED_FOR})
 
     def check(self) -> None:
         """Raise what is wrong with it, before anything else happens."""

@@ -11,6 +11,7 @@ from maestro_engine.session.trading.candles import first_hole
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import decimal
+from maestro_engine.trading.venue.money import CENT, plain
 from maestro_protocol.errors import DataError, Refused
 
 TRIES = 5
@@ -32,18 +33,17 @@ async def seed(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) 
 
 def _convert(trader: Trader, config: SessionConfig) -> None:
     """Say what amounts of money come to at this size. Raises :class:`Refused` for a target out of all reach."""
-    if config.declared_for is None:
-        return
     bars = trader.candles.bars()
     target, notional = Strategy(config).target(bars), config.quantity * decimal(float(bars.close[-1]))
     away, often = round(100 * target.distance, 4), round(100 * target.reached, 2)
-    stated, amount = decimal(target.stated), decimal(target.amount)
-    told = (stated, config.declared_for, notional, amount, away, often, target.bars_held)
+    stated, amount, declared_for = decimal(target.stated), decimal(target.amount), config.declared_for or notional
+    told = (stated, declared_for, notional, amount, away, often, target.bars_held)
     trader.say(records.AmountConverted("hard_tp_usd", *told))
     if not target.reached and trader.desk.flat:
         raise Refused(
-            f"hard_tp_usd {target.stated:g} for {config.declared_for:,f} USD is a target {away:g} % away, which price"
-            f" reached in none of the stretches of {target.bars_held} candles before: lower it, or raise timeout_bars"
+            f"hard_tp_usd {target.stated:g} for {plain(declared_for.quantize(CENT).normalize())} USD is a target"
+            f" {away:g} % away, which price reached in none of the stretches of {target.bars_held} candles before:"
+            " lower it, or raise timeout_bars"
         )
 
 

@@ -27,7 +27,7 @@ from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
 from maestro_protocol.values import as_params
 
-EAGER = {"ema_fast": 2, "ema_slow": 5, "hard_tp_usd": 50.0, "timeout_bars": 12}
+EAGER = {"ema_fast": 2, "ema_slow": 5, "timeout_bars": 12}
 START = SimSettings(seed=7).start_ms
 
 
@@ -73,7 +73,7 @@ class Lab:
 
     def config(self, minutes: float = 30.0, **over: Any) -> SessionConfig:
         given = {"duration_s": minutes * 60, "params": as_params(EAGER), "checkpoint_s": 60, "on_breaker": "hold"}
-        return SessionConfig(**{**given, "seed": self.seed, "history_bars": 300, **over})
+        return SessionConfig(**{**given, "seed": self.seed, "history_bars": 300, **over}).with_target()
 
     def feed(self) -> Feed:
         streams = [Subscription("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]

@@ -15,6 +15,7 @@ from maestro_engine.session.evidence.verify import verify
 
 from maestro_engine.session.config import SessionConfig  # isort: skip
 from maestro_protocol.errors import ConfigError, ParameterError, UnknownKey
+from maestro_protocol.values import as_params
 
 
 def test_half_an_hour_leaves_evidence_that_passes_the_checklist(undisturbed, sum_of):
@@ -116,3 +117,18 @@ def test_a_wrong_configuration_is_refused_before_anything_else(lab, tmp_path, ov
     with pytest.raises(error):
         lab.open(SessionConfig(**over))
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_a_target_comes_to_is_told_before_the_first_trade_and_none_out_of_reach_is_traded(lab):
+    await lab.run(lab.config(1))
+    [told] = lab.events("AmountConverted")
+    assert (told["parameter"], told["distance_pct"], told["within_bars"]) == ("hard_tp_usd", 0.6, 12)
+    assert 0 < told["reached_pct"] < 100
+    states = [line.get("state") for line in lab.told if line["event"] in ("SystemState", "AmountConverted")]
+    assert states.index(None) < states.index("RUNNING")
+    far = type(lab)(lab.root / "far")
+    report = await far.run(far.config(1, params=as_params({"hard_tp_usd": 300.0}), declared_for=None))
+    assert (report.status, report.reason) == ("failed", "seeding_failed")
+    [error] = far.events("ErrorCounted")
+    assert error["what"].startswith("hard_tp_usd 300 for 12")
+    assert "which price reached in none of the stretches of 120 candles" in error["what"]

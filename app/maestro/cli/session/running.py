@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -225,6 +226,14 @@ def _tell(line: bytes) -> None:
     if said["event"] in TOLD:
         detail = said.get("detail") or said.get("source") or ""
         warn(f"{said.get('state', said['event'])} {detail}".rstrip())
+    if said["event"] == "AmountConverted":
+        warn(
+            f"{said['parameter']} {Decimal(said['stated']):,.2f} for {Decimal(said['declared_for']):,.0f} USD:"
+            f" {Decimal(said['amount']):,.2f} USD here, {said['distance_pct']:g} % away; price went so far in"
+            f" {said['reached_pct']:g} % of the stretches of {said['within_bars']} candles before"
+        )
+    if said["event"] == "ErrorCounted" and said["count"] == 1:
+        warn(said["what"])
     if said["event"] == "SourceLacks":
         warn(f"{said['source']} tells no {', no '.join(said['what'])}: a session there does without")
     if said["event"] == "CircuitBreakerRestored":

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from maestro.wiring.live.runner import LiveRunner, ended, session_of
 from maestro_engine.api import Market
 from maestro_engine.inference.port import EngineStatistics
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence.outcome import began_ms, run_of
+from maestro_engine.session.evidence.outcome import began_ms, last_price, run_of
 from maestro_engine.session.places import Run
 from maestro_engine.session.safety.controls import COMMANDS, Controls
 from maestro_engine.session.safety.lock import SessionLock
@@ -33,9 +34,16 @@ from maestro_engine.session.supervisor import Session
 from maestro_engine.session.tasks import KILL_POLL_S
 from maestro_engine.trading.risk.killswitch import KillSource
 from maestro_protocol.base import Frozen
-from maestro_protocol.config import RunConfig
+from maestro_protocol.config import DECLARED_FOR, RunConfig
 from maestro_protocol.errors import UsageError
-from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig, CampaignFinished, Policy
+from maestro_protocol.messages.campaign import (
+    ORIGIN_TARGETS,
+    BrainChoice,
+    BudgetPlan,
+    CampaignConfig,
+    CampaignFinished,
+    Policy,
+)
 from maestro_protocol.messages.report import SegmentFinished
 from maestro_protocol.schema import canonical
 
@@ -100,7 +108,8 @@ async def run_rounds(
         if name in await store.campaigns():
             config = await config_of(name, store)
         else:
-            config = _config(name, base, rounds, asked, settings, _begins_ms(base, where))
+            price = await sessions.price_of(base, where, settings)
+            config = _config(name, base, rounds, asked, settings, _begins_ms(base, where), price)
         return await _walk(config, base, where, rounds, store, settings, told, beside=beside)
     finally:
         await store.close()
@@ -123,7 +132,8 @@ async def plan_after(run: Run, asked: Asked, settings: Settings) -> Chain:
             number = max(number, sum(isinstance(body, SegmentFinished) for body in told))
         elif session.run is None:
             base = session
-            config = _config(name, base, MOST_ROUNDS, asked, settings, began_ms(run.folder / "events.jsonl"))
+            trail = run.folder / "events.jsonl"
+            config = _config(name, base, MOST_ROUNDS, asked, settings, began_ms(trail), last_price(trail))
         else:
             raise UsageError(f"session {run.name} was planned in chain {name}, which is not kept here")
         given = run if session.run is None else None
@@ -256,11 +266,19 @@ async def _unfinished(name: str, store: SqlStore, settings: Settings) -> str:
 
 
 def _config(
-    name: str, base: SessionConfig, rounds: int, asked: Asked, settings: Settings, begins_ms: int
+    name: str,
+    base: SessionConfig,
+    rounds: int,
+    asked: Asked,
+    settings: Settings,
+    begins_ms: int,
+    price: Decimal | None,
 ) -> CampaignConfig:
+    """A chain's config. Targets and lines of rules that are amounts of money are for a position at *price*."""
     chosen = {choice.role: choice for choice in asked.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
     root = run_of(base, name, begins_ms)
+    share = 1.0 if price is None else float(base.quantity * price / DECLARED_FOR)
     return CampaignConfig(
         campaign=name,
         seed=base.seed,
@@ -273,7 +291,8 @@ def _config(
         sizing=root.sizing,
         brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
         budget=asked.budget,
-        rules=rules,
+        rules=rules.scaled(share),
+        targets=tuple(target.scaled(share) for target in ORIGIN_TARGETS),
         policies=policies,
         gates=gate_policy,
         versions=versions(tuple(chosen.values())),

@@ -125,6 +125,12 @@ def began_ms(trail: Path) -> int:
         raise DataError(f"{trail}: cannot be read ({error}); has the session run?") from None
 
 
+def last_price(trail: Path) -> Decimal | None:
+    """The last close that a trail tells; None where no candle closed. Raises :class:`DataError`."""
+    candles = read_story(trail).candles
+    return Decimal(repr(candles[-1].close)) if candles else None
+
+
 def leave_report(folder: Path, config: SessionConfig) -> TestOutcome:
     """Write what agents read of the session in *folder*: ``report.json``, ``trades.jsonl``, ``scores.jsonl``."""
     trail = folder / "events.jsonl"
