@@ -26,7 +26,7 @@ from maestro.wiring.live.runner import LiveRunner, ended, session_of
 from maestro_engine.api import Market
 from maestro_engine.inference.port import EngineStatistics
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence.outcome import began_ms, last_price, run_of
+from maestro_engine.session.evidence.outcome import began_ms, last_price, run_of, targets_of
 from maestro_engine.session.places import Run
 from maestro_engine.session.safety.controls import COMMANDS, Controls
 from maestro_engine.session.safety.lock import SessionLock
@@ -37,7 +37,6 @@ from maestro_protocol.base import Frozen
 from maestro_protocol.config import DECLARED_FOR, RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import (
-    ORIGIN_TARGETS,
     BrainChoice,
     BudgetPlan,
     CampaignConfig,
@@ -169,7 +168,7 @@ async def _walk(
     beside: Callable[[Session], AbstractAsyncContextManager[None]] | None = None,
     may_run: bool = True,
 ) -> Chain:
-    root = run_of(base, config.campaign, config.data.first_ms)
+    root = run_of(base, config.campaign, config.data.first_ms).model_copy(update={"sizing": config.sizing})
     if root.data != config.data:
         raise UsageError(f"{config.campaign}: {BASE_FILE} has changed since the chain began; restore it")
     runner = LiveRunner.of(root, config.targets)
@@ -277,8 +276,7 @@ def _config(
     """A chain's config. Targets and lines of rules that are amounts of money are for a position at *price*."""
     chosen = {choice.role: choice for choice in asked.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
-    root = run_of(base, name, begins_ms)
-    share = 1.0 if price is None else float(base.quantity * price / DECLARED_FOR)
+    root = run_of(base, name, begins_ms, price)
     return CampaignConfig(
         campaign=name,
         seed=base.seed,
@@ -291,8 +289,8 @@ def _config(
         sizing=root.sizing,
         brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
         budget=asked.budget,
-        rules=rules.scaled(share),
-        targets=tuple(target.scaled(share) for target in ORIGIN_TARGETS),
+        rules=rules.scaled(float(root.sizing.notional_usd / DECLARED_FOR)),
+        targets=targets_of(root),
         policies=policies,
         gates=gate_policy,
         versions=versions(tuple(chosen.values())),

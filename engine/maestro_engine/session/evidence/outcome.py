@@ -30,8 +30,9 @@ from maestro_engine.metrics.calculator import Figures
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.story import Story, StoryLine, StoryTrade, read_story
+from maestro_engine.trading.venue.money import CENT
 from maestro_protocol.base import MICRO
-from maestro_protocol.config import DataRef, RunConfig, Sizing, stretch_of
+from maestro_protocol.config import DECLARED_FOR, DataRef, RunConfig, Sizing, stretch_of
 from maestro_protocol.errors import DataError
 from maestro_protocol.ids import CampaignId, segment_run, test_run
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
@@ -56,13 +57,13 @@ class SessionReports(BacktestRunner):
     """Reports of sessions of one kind; everything of the runner's port but the running."""
 
     @classmethod
-    def of(cls, run: RunConfig, targets: Sequence[Target] = ORIGIN_TARGETS) -> Self:
-        """For runs of *run*'s data."""
+    def of(cls, run: RunConfig, targets: Sequence[Target] | None = None) -> Self:
+        """For runs of *run*'s data and size."""
         step_ms = TIMEFRAMES[run.data.timeframe]
         bars = _bars((), run.data.symbol, step_ms)
         if run.data.has_taker_volume:
             bars = replace(bars, taker_buy_volume=np.empty(0))
-        return cls(bars, run.data, [], Figures(targets, step_ms))
+        return cls(bars, run.data, [], Figures(targets_of(run) if targets is None else targets, step_ms))
 
     def outcome(self, run: RunConfig, trail: Path) -> TestOutcome:
         """What the session that carried out *run* left in *trail*. Raises :class:`DataError`."""
@@ -73,8 +74,11 @@ class SessionReports(BacktestRunner):
         return reports._outcome(run, _result(run, told, bars), 0)
 
 
-def run_of(config: SessionConfig, campaign: CampaignId, begins_ms: int) -> RunConfig:
-    """The run that *config* asks for, as the root of a chain; *begins_ms* is when its first session begins."""
+def run_of(config: SessionConfig, campaign: CampaignId, begins_ms: int, price: Decimal | None = None) -> RunConfig:
+    """The run that *config* asks for, as the root of a chain; *begins_ms* is when its first session begins.
+
+    *price*: around which its positions are opened, which makes a notional of their quantity; None: unknown.
+    """
     bars = max(1, int(config.duration_s * 1_000) // config.step_ms)
     data = DataRef(
         source=f"{config.source}:session",
@@ -96,18 +100,25 @@ def run_of(config: SessionConfig, campaign: CampaignId, begins_ms: int) -> RunCo
         methods=config.methods,
         params=as_params(config.values()),
         costs=config.costs,
-        sizing=sizing_of(config),
+        sizing=sizing_of(config, price),
         episode_bars=min(max(bars // EPISODES, LEAST_EPISODE), MOST_EPISODE),
     )
 
 
-def sizing_of(config: SessionConfig) -> Sizing:
-    """A session's size as a run's: a quantity; its notional, which no order knows before, is the account's bound."""
-    notional = min(max(config.cash, NOTIONAL[0]), NOTIONAL[1])
+def sizing_of(config: SessionConfig, price: Decimal | None) -> Sizing:
+    """A session's size as a run's: a quantity, and what it comes to at *price*, else the account."""
+    whole = config.cash if price is None else config.quantity * price
+    notional = min(max(whole, NOTIONAL[0]), NOTIONAL[1]).quantize(CENT)
     if config.declared_for is None:
         return Sizing(quantity=config.quantity, notional_usd=notional)
     scaled = methods.scaled(config.methods)
     return Sizing(quantity=config.quantity, notional_usd=notional, declared_for=config.declared_for, scaled=scaled)
+
+
+def targets_of(run: RunConfig) -> tuple[Target, ...]:
+    """What a session's metrics are held against: amounts of money for a position of its size."""
+    share = float(run.sizing.notional_usd / DECLARED_FOR)
+    return tuple(target.scaled(share) for target in ORIGIN_TARGETS)
 
 
 def first_round(root: RunConfig) -> RunConfig:
@@ -134,7 +145,7 @@ def last_price(trail: Path) -> Decimal | None:
 def leave_report(folder: Path, config: SessionConfig) -> TestOutcome:
     """Write what agents read of the session in *folder*: ``report.json``, ``trades.jsonl``, ``scores.jsonl``."""
     trail = folder / "events.jsonl"
-    run = config.run or first_round(run_of(config, folder.name, began_ms(trail)))
+    run = config.run or first_round(run_of(config, folder.name, began_ms(trail), last_price(trail)))
     outcome = SessionReports.of(run).outcome(run, trail)
     report = outcome.report.model_dump_json(indent=1).encode() + b"\n"
     for name, content in (
