@@ -20,9 +20,19 @@ from typer.testing import CliRunner, Result
 from maestro.cli.main import app
 from maestro.cli.session.options import way_out
 from maestro.wiring import sessions
+from maestro_engine.session.places import new_run, runs_in
 from maestro_engine.session.safety.lock import SessionLock
+from maestro_engine.session.safety.state import StateFile
 from maestro_engine.trading.venue.money import plain
-from maestro_protocol.errors import ConfigError, GateRefused, ParameterError, Refused, UnknownKey, UsageError
+from maestro_protocol.errors import (
+    ConfigError,
+    DataError,
+    GateRefused,
+    ParameterError,
+    Refused,
+    UnknownKey,
+    UsageError,
+)
 from maestro_protocol.messages.plan import PlanEvent
 
 QUICK = ["session", "run", "--speed", "0", "--duration", "3", "--param", "ema_fast=2", "--param", "ema_slow=5"]
@@ -256,6 +266,28 @@ def test_a_session_that_runs_is_asked_to_clear_itself_and_no_other_is(maestro, t
         refused = maestro("session", "clear", "losing_streak", "--why", "looked at it").exception
         assert isinstance(refused, Refused)
         assert "s0002-binance-btcusdt is running" in str(refused)
+
+
+def test_a_session_that_runs_is_not_checked_yet(maestro, tmp_path):
+    workspace = tmp_path / "runs" / "sessions"
+    folder = workspace / "paper" / "s0001-sim-btcusdt"
+    folder.mkdir(parents=True)
+    (folder / "events.jsonl").touch()
+    with SessionLock(workspace) as lock:
+        lock.name(folder.name)
+        refused = maestro("session", "verify").exception
+        assert isinstance(refused, UsageError)
+        assert f"{folder.name} is still running (process {os.getpid()})" in str(refused)
+
+
+def test_a_session_that_could_not_start_leaves_no_folder(maestro, tmp_path):
+    workspace = tmp_path / "runs" / "sessions"
+    config = sessions.SessionConfig(source="binance")
+    before = new_run(workspace, config)
+    StateFile(before.folder).save({"phase": "done", "digest": config.digest})
+    failed = maestro("session", "run", "--source", "binance", "--endpoint", "127.0.0.1:9", "--duration", "1")
+    assert isinstance(failed.exception, DataError)
+    assert [run.name for run in runs_in(workspace, "paper")] == [before.name]
 
 
 def test_no_agent_has_a_way_to_clear_a_breaker():

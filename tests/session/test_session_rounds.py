@@ -29,6 +29,7 @@ from maestro.clock import SystemClock
 from maestro.control import patcher
 from maestro.control.record.journal_hash import journal_hash
 from maestro.control.record.lineage import explain
+from maestro.control.rules import read_yaml
 from maestro.settings import Settings
 from maestro.store.gates import Gates
 from maestro.wiring import gates as waiting
@@ -43,7 +44,7 @@ from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import run_of
 from maestro_engine.trading.risk.limits import RiskLimits
 from maestro_protocol.errors import ParameterError, UsageError
-from maestro_protocol.messages.campaign import CampaignFinished
+from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished
 from maestro_protocol.messages.events import BatchFinished, ScoreEvent, TradeEvent
 from maestro_protocol.messages.gate import GateDecided, GateRequest, GateVote
 from maestro_protocol.messages.plan import PatchApplied, PlanEvent
@@ -161,6 +162,22 @@ def test_the_same_request_again_begins_a_chain_of_its_own_once_the_first_is_fini
     two = chain(there, 1, config(minutes=2))
     assert (one.name, two.name) == (one.name, f"{one.name}-r2")
     assert two.sessions == 1
+
+
+def test_targets_and_rules_in_usd_are_for_the_size_of_its_positions(tmp_path):
+    there = settings_in(tmp_path)
+    ended = chain(there, 1, config(minutes=2))
+    kept = read_yaml(ended.folder / "campaign.yaml", CampaignConfig)
+    share = 0.05 * 60_000 / 100_000
+    assert {target.metric: target.value for target in kept.targets}["maxdd"] == pytest.approx(
+        -2_000 * share, rel=0.05
+    )
+    lines_of = {rule.name: rule.when.line for rule in kept.rules.rules}
+    assert lines_of["maxdd_high"] == pytest.approx(-2_000 * share, rel=0.05)
+    assert lines_of["payoff_low"] == 1.1
+    [run] = sessions.all_runs(there)
+    for name in ("trades.jsonl", "scores.jsonl"):
+        assert (run.folder / name).read_bytes() == (ended.folder / "segment_1" / "test_001" / name).read_bytes()
 
 
 def test_rounds_over_a_recording_play_one_part_after_another(market_data, tmp_path):

@@ -113,6 +113,8 @@ def mend(run: Run) -> None:
         try:
             pending = msgspec.convert(loaded.state["pending"], list[str])
             audit.recover(msgspec.convert(loaded.state["seq"], int), pending, again=run.config().own_time)
+        except (KeyError, msgspec.ValidationError) as error:
+            raise DataError(f"{run.folder}: its saved state cannot be read ({error})") from None
         finally:
             audit.close()
 
