@@ -43,8 +43,8 @@ def read_bytes(path: Path) -> bytes:
 def parse(text: bytes, name: str) -> object:
     """Plain data of one YAML document: dict, list, str, int, float, bool, None.
 
-    Raises ConfigError with *name*: no YAML, nested too deeply, a number too long, a key said twice, a tag, aliases that
-    stand for too much.
+    Raises ConfigError with *name*: no YAML, nested too deeply, a number too long, a key said twice, a tag, aliases
+    that stand for too much.
     """
     try:
         _bounded(text)
