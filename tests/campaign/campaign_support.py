@@ -130,6 +130,10 @@ def contents(folder: Path) -> dict[str, Any]:
         name = str(path.relative_to(folder))
         raw = path.read_bytes()
         journal = name in ("journal.jsonl", "recordings.jsonl")
+        if name == "files.sha256":  # the digests of files that hold the wall clock hold it too
+            told = raw.decode().splitlines()
+            found[name] = [line for line in told if not line.endswith((" journal.jsonl", " recordings.jsonl"))]
+            continue
         found[name] = [timeless(json.loads(line)) for line in raw.splitlines()] if journal else raw
     return found
 

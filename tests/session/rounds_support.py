@@ -86,6 +86,8 @@ def left(folder: Path) -> dict[str, Any]:
         if path.is_file():
             name = str(path.relative_to(folder))
             found[name] = timeless(lines(path)) if name == "journal.jsonl" else path.read_bytes()
+    digests = found.pop("files.sha256", b"").decode().splitlines()
+    found["digests"] = [line for line in digests if not line.endswith(" journal.jsonl")]
     return found
 
 

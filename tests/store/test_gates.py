@@ -180,8 +180,9 @@ async def test_void_says_why(gates: Gates) -> None:
 
 async def test_the_journal_opens_a_gate_with_the_message_that_asks(store: SqlStore, gates: Gates, make: Any) -> None:
     await store.commit("c1", [make.envelope(1, asked())])
-    assert [state.campaign for state in await gates.pending()] == ["c1"]
+    assert await gates.pending() == [], "nobody may answer it before it says whose it is"
     assert (await gates.request(asked(), "c1")).state == "pending"
+    assert [state.campaign for state in await gates.pending()] == ["c1"]
 
 
 async def test_pending_gates_come_the_most_urgent_first(gates: Gates) -> None:

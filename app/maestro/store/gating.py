@@ -171,7 +171,9 @@ def _objection(connection: Connection, gate: _Gate, request: GateRequest, vote: 
 
 
 def pending(connection: Connection) -> list[GateState]:
-    return [_state(connection, _Gate(*row)) for row in connection.rows(_PENDING)]
+    """The gates that somebody may answer: one that is put but names nobody yet waits for its campaign to do so."""
+    waiting = [_state(connection, _Gate(*row)) for row in connection.rows(_PENDING)]
+    return [state for state in waiting if state.request.may_decide or state.request.owner is not None]
 
 
 def look(connection: Connection, gate_id: str) -> GateState:

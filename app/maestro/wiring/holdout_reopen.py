@@ -13,6 +13,8 @@ from maestro.control.openings import SealedPart, look_of
 from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.control.record.ledger import Ledger, distinct
 from maestro.control.record.lineage import read_run
+from maestro.control.record.manifest import renew_from
+from maestro.report.pages import write_report
 from maestro.settings import Settings
 from maestro.wiring import gates, markets, workspace
 from maestro.wiring.campaigns import config_of
@@ -60,6 +62,7 @@ async def reopen_campaign(
             verdict = await _rule(part, config, distinct(item.config for item in stored))
             folder.journal(steps.lines(folder.exported))
             folder.seal()
+            renew_from(folder.path, await asyncio.to_thread(write_report, folder.path))
             return verdict
     finally:
         await store.close()

@@ -11,7 +11,7 @@ from maestro.control.record.journal_hash import first_difference, without_clock
 from maestro.yaml_reader import parse
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import ConfigError
-from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, TrialRecorded, Verdict
+from maestro_protocol.messages.campaign import CampaignFinished, HoldoutOpened, LooksCounted, TrialRecorded, Verdict
 from maestro_protocol.messages.events import BatchFinished
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 
@@ -82,7 +82,7 @@ def _difference(name: Path, here: bytes, there: bytes) -> str:
     return first_difference(left, right)
 
 
-LATER = (GateRequest, GateDecided, TrialRecorded, HoldoutOpened, Verdict)
+LATER = (GateRequest, GateDecided, TrialRecorded, LooksCounted, HoldoutOpened, Verdict)
 """What may be said of a campaign after its end: that its sealed data was opened again."""
 
 
