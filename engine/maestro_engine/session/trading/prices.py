@@ -66,6 +66,7 @@ class ReferencePrices:
 
     def __init__(self, bands: PriceBands) -> None:
         self.bands = bands
+        self._age_ms, self._band, self._spread = bands.mark_age_s * 1_000, bands.quote, bands.spread
         self.refused: dict[str, int] = {}
         """How many prices were refused, by kind."""
         self.news: RefusedPrice | None = None
@@ -84,8 +85,12 @@ class ReferencePrices:
             return self._refuse("quote", bid, None)
         mid = (bid + ask) / 2
         self._raw_quote = _Seen(mid, now)
-        if ask - bid > self.bands.spread * mid:
+        if ask - bid > self._spread * mid:
             return self._refuse("spread", ask - bid, mid)
+        mark = self._mark
+        if mark is not None and now - mark.ms <= self._age_ms and abs(mid - mark.price) <= self._band * mark.price:
+            self._quote, self._bid, self._ask = self._raw_quote, bid, ask  # nearly all of them, so asked first
+            return True
         against = self._fresh(self._mark, now)
         witnesses = (against, self._fresh(self._raw_mark, now))
         if against is None:
@@ -139,14 +144,14 @@ class ReferencePrices:
         return None if found is None else (found.price, "last_price")
 
     def _fresh(self, seen: _Seen | None, now: int) -> float | None:
-        return seen.price if seen is not None and now - seen.ms <= self.bands.mark_age_s * 1_000 else None
+        return seen.price if seen is not None and now - seen.ms <= self._age_ms else None
 
     def _near(self, price: float, witnesses: tuple[float | None, float | None]) -> bool:
         """Within the band of one of *witnesses*; where there is none at all, nothing speaks against it."""
         one, two = witnesses
         if one is None and two is None:
             return True
-        band = self.bands.quote
+        band = self._band
         return (one is not None and abs(price - one) <= band * one) or (
             two is not None and abs(price - two) <= band * two
         )

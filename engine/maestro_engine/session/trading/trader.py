@@ -313,7 +313,7 @@ class Trader:
             self._funding.believe(rate, event.mark, due_ms, event.time_ms)
         elif (count := self._count("funding")) & (count - 1) == 0:
             self.say(records.FundingRefused(doubt, count))
-        self._revalue(event.mark)
+        self._revalue(event.mark, marked=True)
 
     def _believed(self, plausible: bool) -> bool:
         """Gives *plausible*, and tells what was refused, when it is worth telling."""
@@ -326,13 +326,13 @@ class Trader:
         count = self.prices.refused[kind] = self.prices.refused.get(kind, 0) + 1
         return count
 
-    def _revalue(self, price: float) -> None:
+    def _revalue(self, price: float, *, marked: bool = False) -> None:
         """Value what is held after *price* was believed; at most once a second while nothing is."""
         self.ticks += 1
         self._begun_ms = self.now if self._begun_ms is None else self._begun_ms
         due = self.now - self._tick_told_ms >= TICK_MS
-        if not due and not self.desk.position:
-            return
+        if not due and (not self.desk.position or (self._basis == "mark_price" and not marked)):
+            return  # nothing is held, or what values it has not changed
         found = self.prices.valuing(self.now)
         assert found is not None, "a price has just been believed"
         value, basis = found
