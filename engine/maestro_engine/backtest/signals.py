@@ -9,7 +9,7 @@ import numpy as np
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
-from maestro_engine.indicators.flow import ratio, window_sum
+from maestro_engine.indicators.flow import GRAIN, delta_at, ratio, window_sum
 from maestro_engine.indicators.trend import STRIDE, vhf_at, vhf_by_strides
 from maestro_engine.indicators.volatility import Z_BLOCK, atr_into, zscore_into
 
@@ -147,7 +147,7 @@ def evaluate_gates(
         to.atr[k] = atr[i]
         gates[CVD] = gates[IMB] = np.nan
         if len(sums.delta):
-            gates[CVD] = window_sum(sums.delta, i, params[CVD_BARS])
+            gates[CVD] = delta_at(sums.delta, sums.volume, i, params[CVD_BARS])
             taken = window_sum(sums.delta, i, params[IMB_BARS])
             gates[IMB] = ratio(taken, window_sum(sums.volume, i, params[IMB_BARS]))
         gates[ATRZ] = atrz[i]
@@ -247,12 +247,15 @@ def bit_count(mask: int) -> int:
 
 @inlined
 def passes_gates(signals: Signals, k: int, rules: Floats) -> bool:
-    """Whether every gate that is on admits signal *k*. An unknown value does not."""
+    """Whether every gate that is on admits signal *k*. An unknown value does not.
+
+    A value that is its bound but for :data:`GRAIN` reaches it: its last digits hang on where running totals began.
+    """
     side, gates = signals.side[k], signals.gates[k]
     if rules[GATE_CVD] != 0.0 and not side * gates[CVD] > 0.0:
         return False
-    if rules[GATE_IMB] != 0.0 and not side * gates[IMB] >= rules[IMB_MIN]:
+    if rules[GATE_IMB] != 0.0 and not side * gates[IMB] >= rules[IMB_MIN] - GRAIN:
         return False
-    if rules[GATE_ATRZ] != 0.0 and not gates[ATRZ] >= rules[ATR_Z_MIN]:
+    if rules[GATE_ATRZ] != 0.0 and not gates[ATRZ] >= rules[ATR_Z_MIN] - GRAIN:
         return False
-    return rules[GATE_VHF] == 0.0 or gates[VHF] >= rules[VHF_MIN]
+    return rules[GATE_VHF] == 0.0 or gates[VHF] >= rules[VHF_MIN] - GRAIN

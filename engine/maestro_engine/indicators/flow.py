@@ -30,6 +30,17 @@ def window_sum(totals: Floats, index: int, bars: int) -> float:
     return totals[index + 1] - totals[index + 1 - bars]
 
 
+GRAIN = 1e-9
+"""To what ratios of running totals are compared: far above what rounding leaves in them, far below a step."""
+
+
+@inlined
+def delta_at(deltas: Floats, volumes: Floats, index: int, bars: int) -> float:
+    """Volume delta of the *bars* up to *index*, 0 where only rounding is left of it; NaN when there are fewer."""
+    delta = window_sum(deltas, index, bars)
+    return 0.0 if abs(delta) <= GRAIN * window_sum(volumes, index, bars) else delta
+
+
 @compiled
 def cvd(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     """Cumulative volume delta over the last *bars*, base currency; NaN before there are as many."""
@@ -37,7 +48,7 @@ def cvd(volume: Floats, taker_buy: Floats, bars: int) -> Floats:
     taker_flow_sums(volume, taker_buy, deltas, volumes)
     out = np.empty(len(volume))
     for i in range(len(volume)):
-        out[i] = window_sum(deltas, i, bars)
+        out[i] = delta_at(deltas, volumes, i, bars)
     return out
 
 

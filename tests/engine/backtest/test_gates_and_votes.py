@@ -68,6 +68,34 @@ def test_a_gate_lets_through_what_it_says_and_only_when_on(bars, params, holds):
     assert not holds(free).all()
 
 
+def ticked(bars):
+    """*bars* in whole tenths, as exchanges quote them."""
+    close = np.round(bars.close, 1)
+    high, low = np.round(bars.high + 0.1, 1), np.round(bars.low - 0.1, 1)
+    return dataclasses.replace(
+        bars, open=np.roll(close, 1), high=np.maximum(high, np.roll(close, 1)), low=low, close=close
+    )
+
+
+def test_a_gate_at_its_exact_bound_answers_the_same_wherever_the_window_starts(bars):
+    """The ratio of whole tenths is its own bound: it reaches it, though running totals round it by their history."""
+    quoted, first, bars_of_vhf = ticked(bars), 900, 28
+    steps = np.abs(np.diff(np.round(quoted.close * 10).astype(np.int64)))
+    params = {"vhf_bars": bars_of_vhf, "timeout_bars": 12}
+    seen = trades_of(quoted, params, ("trend_breakout",), first)["entry_bar"][:6] - 1
+    assert len(seen) == 6
+    for signal in seen.tolist():
+        closes = np.round(quoted.close[signal - bars_of_vhf + 1 : signal + 1] * 10).astype(np.int64)
+        bound = int(np.ptp(closes)) / int(steps[signal - bars_of_vhf : signal].sum())
+        gated = params | {"gate_vhf": True, "vhf_min": bound}
+        tests = [
+            TestSpec(f"from {start}", Window(start, signal, N, N, N), ("trend_breakout",), gated)
+            for start in range(0, 600, 7)
+        ]
+        ran = simulate_batch(quoted, tests, Costs())
+        assert {int(ran.trades(place)["entry_bar"][0]) for place in range(len(tests))} == {signal + 1}
+
+
 def test_an_unknown_value_does_not_pass_a_gate(bars):
     early = trades_of(bars, {"gate_atrz": True, "atr_z_min": -3.0}, first=10)
     assert early["entry_bar"].min() > 287
