@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from campaign_support import bodies, journal_of, settings_in, small_config, small_file
 from vendor_server import VendorServer
 
 from maestro.wiring import markets
-from maestro.wiring.campaigns import CampaignRequest
-from maestro.wiring.studies import ARMS, ablate, calibrate, tell, wilson
+from maestro.wiring.campaigns import CampaignRequest, resolve
+from maestro.wiring.studies import ARMS, Cell, ablate, calibrate, tell, whole_table, wilson
+from maestro_engine.data.digest import sealed
+from maestro_engine.data.simulators.regimes import shuffle_bars, simulate_bars
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan
 from maestro_protocol.messages.plan import ModelCalled
 
@@ -27,12 +31,56 @@ def test_wilsons_interval_against_published_values() -> None:
 @pytest.mark.slow
 def test_campaigns_on_noise_are_counted_and_none_survives_by_these_seeds() -> None:
     """Six seeds, told exactly: the study of two hundred is ``maestro study calibration``."""
-    tallies = list(calibrate("noise", campaigns=6, tests=25, jobs=2))
+    tallies = list(calibrate(Cell("noise"), campaigns=6, tests=25, jobs=2))
     assert [tally.campaigns for tally in tallies] == list(range(1, 7))
     last = tallies[-1]
-    assert last.survives + last.not_enough + last.does_not == 6
-    assert last.survives == 0
-    assert last.low <= last.share <= last.high
+    assert last.survives.count + last.not_enough.count + last.does_not.count == 6
+    assert last.survives.count == 0
+    for rate in (last.survives, last.not_enough, last.does_not):
+        assert rate.low <= rate.share <= rate.high
+
+
+def test_the_whole_table_has_markets_without_an_edge_and_edges_of_four_sizes(tmp_path: Path) -> None:
+    cells = whole_table(small_file(tmp_path))
+    assert [cell.market for cell in cells if cell.edge is None] == ["noise", "volatility_clusters", "shuffled"]
+    assert len({cell.edge for cell in cells if cell.market == "planted"}) >= 4
+    assert [cell.market for cell in whole_table(None)].count("shuffled") == 0
+
+
+def test_shuffled_bars_keep_their_moves_and_lose_their_order() -> None:
+    bars = simulate_bars("trending", 3, 4_000)
+    mixed = shuffle_bars(bars, 5)
+    for one, other in (
+        (bars.high / bars.low, mixed.high / mixed.low),
+        (bars.close / bars.open, mixed.close / mixed.open),
+    ):
+        np.testing.assert_allclose(np.sort(one), np.sort(other), rtol=1e-8)
+    assert (mixed.high >= np.maximum(mixed.open, mixed.close)).all()
+    assert (mixed.low <= np.minimum(mixed.open, mixed.close)).all()
+    assert mixed.close[-1] == pytest.approx(bars.close[-1])
+    assert mixed.simulated
+    assert mixed.digest != bars.digest
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_edge_in_the_sealed_part_alone_never_survives(seed: int, tmp_path: Path) -> None:
+    """Noise, and a drift of +-0.0006 a bar in stretches of mean length 150 in the last fifth alone."""
+    bars, dice = simulate_bars("noise", seed, 52_000), np.random.default_rng(seed)
+    begin, drift, sign = int(len(bars) * 0.8), np.zeros(len(bars)), 1.0
+    for place in range(begin, len(bars)):
+        sign = -sign if dice.random() < 1 / 150 else sign
+        drift[place] = 0.0006 * sign
+    bend = np.exp(np.cumsum(drift))
+    opens = np.exp(np.cumsum(drift) - drift)
+    bent = {"open": bars.open * opens, "close": bars.close * bend}
+    bent["high"] = np.maximum(bars.high * bend, np.maximum(bent["open"], bent["close"]))
+    bent["low"] = np.minimum(bars.low * opens, np.minimum(bent["open"], bent["close"]))
+    late = sealed(replace(bars, **bent))
+    config = resolve(CampaignRequest(market="noise", tests=500, seed=seed), late, settings_in(tmp_path))
+    told = asyncio.run(tell(config, markets.market_of(config, late, jobs=1)))
+    assert told.word != "SURVIVES", told.sentence
 
 
 @pytest.mark.slow

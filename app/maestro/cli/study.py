@@ -23,33 +23,49 @@ Jobs = Annotated[int, typer.Option(min=1, max=64, help="Processes.")]
 
 @app.command("calibration")
 def calibration(
-    market: Annotated[str, typer.Option(help="noise shows the error rate, planted the power.")] = "noise",
-    campaigns: Annotated[int, typer.Option(min=1, max=100_000, help="Seeded campaigns.")] = 200,
+    market: Annotated[
+        str | None,
+        typer.Option(help="One kind alone, such as noise or planted.  [default: the whole table]"),
+    ] = None,
+    campaigns: Annotated[int, typer.Option(min=1, max=100_000, help="Seeded campaigns of each kind.")] = 40,
     tests: Annotated[int, typer.Option(min=5, max=100_000, help="Tests of each campaign.")] = 500,
     edge: Annotated[
         float | None, typer.Option(help="Planted edge: expected log return per trade of the rewarded rule.")
     ] = None,
+    data: Annotated[Path | None, typer.Option(help="File of bars to be shuffled: a market without memory.")] = None,
     jobs: Jobs = 2,
     as_json: Json = False,
 ) -> None:
-    """Run many seeded campaigns and count the answers: on noise, at most 5 % may say SURVIVES."""
-    from maestro.wiring.studies import calibrate
+    """Count the verdicts of many seeded campaigns: on noise, shuffled bars and planted edges of four sizes.
 
-    last = None
-    with counting(campaigns, f"campaigns on {market}", quiet=as_json) as count:
-        for last in calibrate(market, campaigns, tests, jobs, edge):
-            count(
-                last.campaigns,
-                f"{last.survives} survive, {last.not_enough} not enough evidence, {last.does_not} do not",
-            )
-    assert last is not None
+    On markets without an edge at most 5 % may say SURVIVES.
+    """
+    from maestro.wiring.studies import Cell, calibrate, whole_table
+
+    cells = whole_table(data) if market is None else [Cell(market, edge, data if market == "shuffled" else None)]
+    rows: list[dict[str, object]] = []
+    for cell in cells:
+        name = cell.market if cell.edge is None else f"{cell.market} {cell.edge:g}"
+        last = None
+        with counting(campaigns, f"campaigns on {name}", quiet=as_json) as count:
+            for last in calibrate(cell, campaigns, tests, jobs):
+                told = last.survives.count, last.not_enough.count, last.does_not.count
+                count(last.campaigns, "{} survive, {} not enough evidence, {} do not".format(*told))
+        assert last is not None
+        rows.append(asdict(last))
     if as_json:
-        emit(asdict(last) | {"share": last.share})
+        emit(rows)
         return
-    say(
-        f"{last.survives} of {last.campaigns} campaigns on {market} say SURVIVES: {last.share:.1%} "
-        f"(95 % interval {last.low:.1%} to {last.high:.1%})"
-    )
+    answers = ("survives", "not_enough", "does_not")
+    shown = [row | {answer: in_interval(row[answer]) for answer in answers} for row in rows]
+    columns = ["market", "edge", "campaigns", *answers]
+    table("Campaigns that gave each answer, with the 95 % interval of the share", columns, shown)
+
+
+def in_interval(rate: object) -> str:
+    """``3 (0.03 to 0.20)``: a count, and the interval of its share."""
+    assert isinstance(rate, dict)
+    return f"{rate['count']} ({rate['low']:.2f} to {rate['high']:.2f})"
 
 
 @app.command("ablation")

@@ -56,6 +56,13 @@ def simulated_bars(kind: str, seed: int, edge: float | None = None) -> Bars:
     return simulate_bars(cast("Kind", kind), seed, SIMULATED_BARS, step_ms=STEP_MS, edge=edge)
 
 
+def shuffled_file(path: Path, seed: int) -> Bars:
+    """The bars of a file with their moves in another order: what was in the order is gone. Raises DataError."""
+    from maestro_engine.data.simulators.regimes import shuffle_bars
+
+    return shuffle_bars(read_bars(path)[0], seed)
+
+
 def market_of(config: CampaignConfig, bars: Bars, jobs: int) -> Market:
     """The market that *config* asks for."""
     from maestro_engine.api import open_market

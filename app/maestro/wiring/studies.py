@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
@@ -141,54 +142,75 @@ async def tell(config: CampaignConfig, market: Market, runner: Runner | None = N
 
 
 @dataclass(frozen=True)
+class Rate:
+    """How many campaigns gave one answer, of how many, with Wilson's 95 % interval of the share."""
+
+    count: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """How often campaigns on one kind of market gave each answer."""
 
     market: str
     edge: float | None
     campaigns: int
-    survives: int
-    not_enough: int
-    does_not: int
-    low: float
-    high: float
-    """Wilson's 95 % interval of the share that survives."""
-
-    @property
-    def share(self) -> float:
-        return self.survives / self.campaigns
+    survives: Rate
+    not_enough: Rate
+    does_not: Rate
 
 
-def calibrate(market: str, campaigns: int, tests: int, jobs: int, edge: float | None = None) -> Iterator[Calibration]:
+class Cell(NamedTuple):
+    """A kind of market that answers are counted on: simulated, or the bars of a file in another order."""
+
+    market: str
+    edge: float | None = None
+    """Of ``planted``: expected log return a trade of the rewarded rule."""
+    data: Path | None = None
+    """Of ``shuffled``."""
+
+
+EDGES = (0.002, 0.003, 0.004, 0.006)
+"""Planted edges of the whole table; fees and slippage of a round trip are 0.0012."""
+
+
+def whole_table(data: Path | None) -> list[Cell]:
+    """The cells of the whole table: noise, *data* shuffled where there is a file, planted edges of four sizes."""
+    shuffled = [Cell("shuffled", data=data)] if data is not None else []
+    return [Cell("noise"), Cell("volatility_clusters"), *shuffled, *(Cell("planted", edge) for edge in EDGES)]
+
+
+def calibrate(cell: Cell, campaigns: int, tests: int, jobs: int) -> Iterator[Calibration]:
     """Campaigns on *campaigns* seeded markets, in *jobs* processes; the tally after each one."""
     words: list[str] = []
     with ProcessPoolExecutor(jobs) as pool:
-        for word in pool.map(_one, [(market, seed, tests, edge) for seed in range(1, campaigns + 1)]):
+        for word in pool.map(_one, [(cell, seed, tests) for seed in range(1, campaigns + 1)]):
             words.append(word)
-            yield _tally(market, edge, words)
+            yield _tally(cell, words)
 
 
-def _one(asked: tuple[str, int, int, float | None]) -> str:
-    market, seed, tests, edge = asked
-    request = CampaignRequest(market=market, tests=tests, seed=seed)
-    bars = markets.simulated_bars(market, seed, edge)
+def _one(asked: tuple[Cell, int, int]) -> str:
+    cell, seed, tests = asked
+    if cell.data is not None:
+        bars = markets.shuffled_file(cell.data, seed)
+        request = CampaignRequest(tests=tests, seed=seed)
+    else:
+        bars = markets.simulated_bars(cell.market, seed, cell.edge)
+        request = CampaignRequest(market=cell.market, tests=tests, seed=seed)
     config = resolve(request, bars, Settings())
     return asyncio.run(tell(config, markets.market_of(config, bars, jobs=1))).word
 
 
-def _tally(market: str, edge: float | None, words: Sequence[str]) -> Calibration:
-    survives = words.count("SURVIVES")
-    low, high = wilson(survives, len(words))
-    return Calibration(
-        market,
-        edge,
-        len(words),
-        survives,
-        words.count("NOT ENOUGH EVIDENCE"),
-        words.count("DOES NOT SURVIVE"),
-        low,
-        high,
-    )
+def _tally(cell: Cell, words: Sequence[str]) -> Calibration:
+    def rate(word: VerdictWord) -> Rate:
+        count = words.count(word)
+        return Rate(count, count / len(words), *wilson(count, len(words)))
+
+    answers = rate("SURVIVES"), rate("NOT ENOUGH EVIDENCE"), rate("DOES NOT SURVIVE")
+    return Calibration(cell.market, cell.edge, len(words), *answers)
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

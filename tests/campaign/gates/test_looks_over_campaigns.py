@@ -28,7 +28,7 @@ from maestro.store.gates import Gates
 from maestro.wiring import workspace
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
 from maestro.wiring.replays import replay_campaign
-from maestro.wiring.studies import calibrate
+from maestro.wiring.studies import Cell, calibrate
 from maestro_engine.data.resample import resample
 from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_engine.inference.evaluation.judge import CampaignJudge
@@ -226,7 +226,7 @@ async def test_a_campaign_of_before_looks_were_counted_is_told_as_it_was(small_d
 
 def test_a_study_is_no_look_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert [tally.campaigns for tally in calibrate("noise", 1, 10, jobs=1)] == [1]
+    assert [tally.campaigns for tally in calibrate(Cell("noise"), 1, 10, jobs=1)] == [1]
     assert list(tmp_path.iterdir()) == []
 
 

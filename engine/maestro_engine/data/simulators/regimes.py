@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -101,6 +101,36 @@ def simulate_bars(
             volume=volume,
             taker_buy_volume=taker_buy_volume,
             source=f"simulated:{kind}:seed={seed}",
+            simulated=True,
+        )
+    )
+
+
+def shuffle_bars(bars: Bars, seed: int) -> Bars:
+    """*bars* in a random order, each with its own gap from the close before it, its shape and its volume.
+
+    What a rule could know of the next bar is gone; the moves, their tails and their costs are those of *bars*.
+    """
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(bars))
+    before: Floats = np.concatenate([bars.open[:1], bars.close[:-1]])
+    moves: Floats = np.cumsum(np.log(bars.close / before)[order])
+    begun: Floats = np.concatenate([np.zeros(1), moves[:-1]])
+    base = bars.open[0] * np.exp(begun) / before[order]
+
+    def placed(prices: Floats) -> Floats:
+        return np.maximum(np.round(prices[order] * base, 8), 1e-8)
+
+    taker = None if bars.taker_buy_volume is None else bars.taker_buy_volume[order]
+    return sealed(
+        replace(
+            bars,
+            open=placed(bars.open),
+            high=placed(bars.high),
+            low=placed(bars.low),
+            close=placed(bars.close),
+            volume=bars.volume[order],
+            taker_buy_volume=taker,
+            source=f"shuffled:{bars.source}:seed={seed}"[:300],
             simulated=True,
         )
     )
