@@ -78,6 +78,7 @@ class Campaign:
         pool = desk.runner.pool
         tests = desk.tests
         turns = turns_of(desk.steps.told(Briefing, ModelCalled, RoleFellBack))
+        whole = pool([test.whole for test in tests]) if tests else None
         finished = CampaignFinished(
             status="finished",
             tests=len(tests),
@@ -85,7 +86,9 @@ class Campaign:
             total_pnl=sum((test.whole.total_pnl for test in tests), money(0)),
             train=pool([test.train for test in tests]) if tests else None,
             validation=pool([test.validation for test in tests]) if tests else None,
-            whole=pool([test.whole for test in tests]) if tests else None,
+            whole=whole,
+            mean_maxdd=whole and whole.maxdd,
+            mean_sharpe=whole and whole.sharpe,
             verdict=verdict,
             memory=tuple(self._memory(turns)),
             thinking=thinking(desk.config.brains, turns),

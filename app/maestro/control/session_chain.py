@@ -187,6 +187,7 @@ class Rounds:
     async def _finish(self, why: str) -> None:
         desk = self.desk
         pool = desk.runner.pool
+        whole = pool([test.whole for test in desk.tests])
         finished = CampaignFinished(
             status="finished",
             tests=len(desk.tests),
@@ -194,7 +195,9 @@ class Rounds:
             total_pnl=sum((test.whole.total_pnl for test in desk.tests), money(0)),
             train=pool([test.train for test in desk.tests]),
             validation=None,
-            whole=pool([test.whole for test in desk.tests]),
+            whole=whole,
+            mean_maxdd=whole.maxdd,
+            mean_sharpe=whole.sharpe,
             reason=f"{why}{self._worth.words()}",
         )
         self.finished = True

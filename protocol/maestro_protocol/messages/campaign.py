@@ -309,6 +309,11 @@ class CampaignFinished(Frozen):
     train: Metrics | None
     validation: Metrics | None
     whole: Metrics | None
+    """Its ``maxdd``, ``sharpe``, ``exposure`` and ``high_vol_share`` are means over tests, its sums sums."""
+    mean_maxdd: Money | None = None
+    """USD, of the tests' deepest falls; null in files of before it had a name of its own, like the next."""
+    mean_sharpe: float | None = None
+    """Of the tests' annualised Sharpe ratios, where they have one."""
     verdict: Verdict | None = None
     memory: tuple[Memory, ...] = ()
     """One for each role whose model's knowledge has a known end and that answered a turn by it: of the tests of the
