@@ -89,10 +89,10 @@ def test_a_gate_at_its_exact_bound_answers_the_same_wherever_the_window_starts(b
         bound = int(np.ptp(closes)) / int(steps[signal - bars_of_vhf : signal].sum())
         gated = params | {"gate_vhf": True, "vhf_min": bound}
         tests = [
-            TestSpec(f"from {start}", Window(start, signal, N, N, N), ("trend_breakout",), gated)
+            TestSpec(f"from {start}", BarWindow(start, signal, N, N, N), ("trend_breakout",), gated)
             for start in range(0, 600, 7)
         ]
-        ran = simulate_batch(quoted, tests, Costs())
+        ran = simulate_batch(quoted, tests, FillCosts())
         assert {int(ran.trades(place)["entry_bar"][0]) for place in range(len(tests))} == {signal + 1}
 
 

@@ -112,9 +112,11 @@ def shuffle_bars(bars: Bars, seed: int) -> Bars:
     What a rule could know of the next bar is gone; the moves, their tails and their costs are those of *bars*.
     """
     order = np.random.Generator(np.random.PCG64(seed)).permutation(len(bars))
-    before: Floats = np.concatenate([bars.open[:1], bars.close[:-1]])
+    before: Floats = np.empty_like(bars.close)
+    before[0], before[1:] = bars.open[0], bars.close[:-1]
     moves: Floats = np.cumsum(np.log(bars.close / before)[order])
-    begun: Floats = np.concatenate([np.zeros(1), moves[:-1]])
+    begun: Floats = np.zeros_like(moves)
+    begun[1:] = moves[:-1]
     base = bars.open[0] * np.exp(begun) / before[order]
 
     def placed(prices: Floats) -> Floats:
