@@ -117,7 +117,8 @@ def shuffle_bars(bars: Bars, seed: int) -> Bars:
     moves: Floats = np.cumsum(np.log(bars.close / before)[order])
     begun: Floats = np.zeros_like(moves)
     begun[1:] = moves[:-1]
-    base = bars.open[0] * np.exp(begun) / before[order]
+    base: Floats = np.exp(begun) * bars.open[0]
+    base /= before[order]
 
     def placed(prices: Floats) -> Floats:
         return np.maximum(np.round(prices[order] * base, 8), 1e-8)
