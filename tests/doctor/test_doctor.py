@@ -23,7 +23,7 @@ from maestro.wiring.workspace import open_workspace_store, remember_data
 
 NAMES = [
     *("python", "packages", "kernels", "clock", "disk"),
-    *("runs", "leftovers", "database", "bus", "keys", "model servers", "data", "specs"),
+    *("runs", "leftovers", "database", "bus", "keys", "extensions", "model servers", "data", "specs"),
 ]
 CANARY = "sk-canary-0123456789"
 
@@ -84,7 +84,7 @@ async def test_a_secret_in_a_librarys_error_is_starred_out(tmp_path: Path) -> No
     async def breaks() -> Any:
         raise ValueError(f"cannot log in with {CANARY}\nat all")
 
-    settings = settings_in(tmp_path, anthropic_api_key=SecretStr(CANARY))
+    settings = settings_in(tmp_path, vendors={"ANTHROPIC_API_KEY": SecretStr(CANARY)})
     told = await findings.run([Check("broken", breaks)], settings, fix=False)
     assert told == [
         Checked("broken", "failed", "cannot be looked at (ValueError: cannot log in with *** at all)", "", False)

@@ -34,7 +34,8 @@ def vendor() -> Iterator[VendorServer]:
 
 
 def asking(folder: Path, vendor: VendorServer, bus: str | None = None) -> Settings:
-    return settings_in(folder, bus, anthropic_api_key=SecretStr(KEY), anthropic_base_url=vendor.anthropic_url)
+    told = {"ANTHROPIC_API_KEY": SecretStr(KEY), "ANTHROPIC_BASE_URL": SecretStr(vendor.anthropic_url)}
+    return settings_in(folder, bus, vendors=told)
 
 
 async def agent_of(start: Start, runs: Path, vendor: VendorServer, bus_url: str, *doomed: str) -> Any:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from maestro.settings import Settings
 from maestro_protocol.errors import MaestroError
 
@@ -97,12 +95,10 @@ async def _mended(check: Check, mend: Callable[[], Awaitable[None]], before: Fin
 def secrets_in(settings: Settings) -> list[str]:
     """Every word that must not be shown: keys, and the passwords in URLs."""
     found: list[str] = []
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            text = value.get_secret_value()
-            found += [text, _password(text) or ""]
-        elif isinstance(value, str):  # a base URL may carry a password
+    for text in settings.secrets():
+        found += [text, _password(text) or ""]
+    for value in dict(settings).values():
+        if isinstance(value, str):  # a proxy's URL may carry a password
             found.append(_password(value) or "")
     return sorted(filter(None, set(found)), key=len, reverse=True)
 
