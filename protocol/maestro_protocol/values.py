@@ -36,7 +36,7 @@ _Named = TypeVar("_Named", NamedValue, Change)
 def _values_from_mapping(given: object) -> object:
     if isinstance(given, Mapping):
         pairs = cast("Mapping[str, object]", given)
-        # Made here, and a tuple: a file is read as strictly as JSON is, and would take neither dicts nor a list from us.
+        # A tuple, made here: a file is read as strictly as JSON is, and would take neither dicts nor a list from us.
         return tuple(NamedValue.model_validate({"name": name, "value": value}) for name, value in pairs.items())
     return given
 
