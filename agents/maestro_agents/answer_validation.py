@@ -9,6 +9,7 @@ from maestro_agents.roles.search_space import QUORUM, Field
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.messages.plan import (
     Critique,
+    Nomination,
     OnePagePlan,
     PlanEvent,
     Proposal,
@@ -50,8 +51,19 @@ def _of_briefing(answer: Answer, field: Field) -> Iterator[str]:
         case OnePagePlan():
             right = answer.after_segment == field.briefing.segment
             return iter(() if right else (f"after_segment: must be {field.briefing.segment}",))
+        case Nomination():
+            return _nomination(answer, field)
         case TaskAssigned():
             return iter(("TaskAssigned answers a work order, not a briefing",))
+
+
+def _nomination(nomination: Nomination, field: Field) -> Iterator[str]:
+    alive = {observed.run_id for observed in field.briefing.observations if observed.fate == "finished"}
+    named = [*nomination.finalists, *((nomination.best,) if nomination.best is not None else ())]
+    yield from _twice("finalists", [nominee.run_id for nominee in nomination.finalists])
+    for nominee in named:
+        if nominee.run_id not in alive:
+            yield f"{nominee.run_id}: is no variant that ran and may be gone on with"
 
 
 def _segment_plan(plan: SegmentPlan, field: Field) -> Iterator[str]:

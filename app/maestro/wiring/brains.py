@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from maestro.control.campaign import PAGE_EVERY
 from maestro.control.durable_run import REPLIES, question_id, used_up
-from maestro.control.segment import MAX_PROPOSALS
+from maestro.control.segment import MAX_PROPOSALS, ROUNDS
 from maestro.settings import Settings
 from maestro.wiring import workspace
 from maestro_agents.api import (
@@ -231,11 +231,12 @@ def expected_turns(config: CampaignConfig) -> dict[Role, Turns]:
     segments = 1 if config.only_segment is not None else min(config.segments, config.tests)
     pages = segments // PAGE_EVERY
     batches = segments + config.tests // config.batch
+    rounds = ROUNDS * segments
     return {
         "maestro": Turns(segments + pages, segments + pages),
-        "strategist": Turns(segments, MAX_PROPOSALS * segments + batches),
-        "critic": Turns(segments, MAX_PROPOSALS * segments + batches),
-        "implementer": Turns(segments, segments + batches),
+        "strategist": Turns(segments, MAX_PROPOSALS * rounds + batches),
+        "critic": Turns(segments + 1, MAX_PROPOSALS * rounds + batches + 1),
+        "implementer": Turns(segments, rounds + batches),
     }
 
 

@@ -24,6 +24,7 @@ from maestro_protocol.messages.legacy_keys import typed
 from maestro_protocol.messages.plan import (
     Critique,
     ModelCalled,
+    Nomination,
     OnePagePlan,
     PatchApplied,
     PlanEvent,
@@ -47,6 +48,7 @@ Message = Annotated[
     | HoldoutOpened
     | LooksCounted
     | ModelCalled
+    | Nomination
     | OnePagePlan
     | PatchApplied
     | PlanEvent
