@@ -42,15 +42,23 @@ class RacePlan:
     """Share of a variant's numbers that a neighbour moves."""
 
 
-GOALS: dict[Goal, tuple[tuple[RoundKind, float, int], ...]] = {
+Part = tuple[RoundKind, float, int]
+"""Kind, share of the segment's tests and leaders of a round."""
+GOALS: dict[Goal, tuple[Part, ...]] = {
     "explore": (("explore", 1.0, 0),),
     "new_methods": (("promote", 0.75, 0), ("untried", 0.25, 6)),
     "walk_forward": (("neighbours", 0.75, 8), ("walk_forward", 0.1, 0), ("promote", 0.15, 0)),
     "ensemble": (("untried", 0.08, 6), ("promote", 0.92, 0)),
 }
-"""Kind, share of the segment's tests and leaders of each round of a campaign's segment: the race's, by its goal."""
-LAST_OF_TWO = (("promote", 0.4, 0), ("neighbours", 0.3, 8), ("promote", 0.3, 0))
-ALONE = (("explore", 0.4, 0), ("promote", 0.15, 0), ("untried", 0.05, 6), ("neighbours", 0.2, 8), ("promote", 0.2, 0))
+"""The rounds of a campaign's segment: the race's, by its goal."""
+LAST_OF_TWO: tuple[Part, ...] = (("promote", 0.4, 0), ("neighbours", 0.3, 8), ("promote", 0.3, 0))
+ALONE: tuple[Part, ...] = (
+    ("explore", 0.4, 0),
+    ("promote", 0.15, 0),
+    ("untried", 0.05, 6),
+    ("neighbours", 0.2, 8),
+    ("promote", 0.2, 0),
+)
 
 
 def rounds_of(goal: Goal, segment: int, segments: int) -> tuple[Round, ...]:

@@ -98,7 +98,7 @@ class Segment:
         """Spend *left* tests: drafted, run, drafted again where something ended before its tests did."""
         by_lot = not self.desk.tests and allotment.kind == "explore"
         first = len(self.batches.results)
-        asked = {"plan": plan, "round_number": place}
+        asked: dict[str, object] = {"plan": plan, "round_number": place}
         variations = RoundVariations(self.desk, self.number, self._named)
         if allotment.kind in PROPOSED:
             await self._propose(variations, asked | {"round": allotment.model_copy(update={"tests": left})})
