@@ -103,7 +103,7 @@ def observations(draw: Any, methods: tuple[str, ...]) -> tuple[Observed, ...]:
 
 
 @given(a_situation(), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_whole_round_of_answers_is_allowed_and_spends_no_more_than_its_tests(
     situation: dict[str, Any], data: Any
 ) -> None:
