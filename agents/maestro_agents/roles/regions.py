@@ -74,9 +74,9 @@ def _untried(view: SearchView, methods: Sequence[str], leaders: Sequence[Variant
     rare = sorted(methods, key=lambda m: sum(m in variant.methods for variant in view.runs))
     return [
         _around(view, "untried", leaders, "gates and joined methods", "leaders with what none of them has"),
-        _around(
-            view, "untried", leaders[1:] or leaders, "gates and joined methods of followers", "the same, further"
-        ),
+        _around(view, "untried", leaders[1:], "gates and joined methods of followers", "the same, further")
+        if leaders[1:]
+        else _around(view, "neighbours", leaders, "neighbours", "nobody follows it"),
         RegionIdea(f"rarely tried {rare[0]}", (rare[0],), Region(kind="explore"), "fewest variants of it ran"),
     ]
 
