@@ -1,4 +1,4 @@
-"""Walk-forward chooses among lots that no result has had a part in, and each is tested on what came after its choice."""
+"""Walk-forward chooses among lots that no result has had a part in; each is tested on what came after the choice."""
 
 from __future__ import annotations
 
