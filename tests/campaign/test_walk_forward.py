@@ -18,7 +18,7 @@ from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.messages.report import TestReport
 
 
-def tests_of(bars: Bars, folder: Path) -> tuple[TestReport, ...]:
+def run_of(bars: Bars, folder: Path) -> tuple[TestReport, ...]:
     """A campaign of four segments, the third of which walks forward; every test counted."""
     config = resolve(CampaignRequest(tests=60, segments=4, seed=5), bars, settings_in(folder))
     told = asyncio.run(tell(config, markets.market_of(config, bars, jobs=1)))
@@ -31,7 +31,7 @@ def test_the_lots_to_choose_from_are_the_same_whatever_the_bars_say(tmp_path: Pa
     bars = simulate_bars("trending", 11, 60 * 96, step_ms=900_000)
     bend = np.exp(np.cumsum(np.random.default_rng(3).normal(0.0, 0.004, len(bars))))
     changed = {name: getattr(bars, name) * bend for name in ("open", "high", "low", "close")}
-    one, other = (tests_of(each, tmp_path) for each in (bars, replace(bars, **changed, digest="f" * 64)))
+    one, other = (run_of(each, tmp_path) for each in (bars, replace(bars, **changed, digest="f" * 64)))
     lots = [[(t.methods, t.params, t.window) for t in told if t.test_id.startswith("seg1_")] for told in (one, other)]
     assert lots[0] == lots[1]
     assert [t.params for t in one] != [t.params for t in other], "the bars matter afterwards"
