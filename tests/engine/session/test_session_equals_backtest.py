@@ -326,5 +326,3 @@ async def test_the_whole_supervisor_with_its_tasks_makes_them_too(tmp_path):
     [wanted] = BacktestRunner(bars, run.data, [window], figures).run([run])
     theirs = [pytest.approx(line, abs=2e-6) for line in lines_in(wanted.trades_jsonl)[:same]]
     assert lines_in(told.trades_jsonl)[:same] == theirs, "agents read of a session what they read of a backtest"
-    assert told.episodes[0]._replace(high_vol=True) == wanted.episodes[0], "but for the history that it did not see"
-    assert np.isclose(float(report.net_pnl), sum(trade["pnl"] for trade in made))
