@@ -58,7 +58,7 @@ def trials(bars: Bars) -> list[RunConfig]:
 
 def _judging(judge: Judge, configs: Sequence[RunConfig], ruled: list[str]) -> Callable[[], None]:
     def work() -> None:
-        evidence = judge.weigh(configs, configs[:FINALISTS], len(configs))
+        evidence = judge.assess(configs, configs[:FINALISTS], len(configs))
         verdict, _ = judge.open_and_rule(evidence, 1)
         ruled.append(verdict.model_dump_json())
 

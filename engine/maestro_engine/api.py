@@ -13,9 +13,9 @@ from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import name_of
 from maestro_engine.data.windows import Window, rolling_windows
 from maestro_engine.inference.evaluation.judge import CampaignJudge
-from maestro_engine.inference.evaluation.period import Stretch, period_of
+from maestro_engine.inference.evaluation.period import EvaluationPeriod, period_of
 from maestro_engine.inference.port import EngineStatistics
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_protocol.config import DataRef, Timeframe, WindowRef
 from maestro_protocol.messages.campaign import WindowPlan
@@ -46,18 +46,18 @@ def open_market(bars: Bars, plan: WindowPlan, targets: Sequence[Target], *, jobs
         holdout_share=plan.holdout_share,
     )
     data = data_ref(bars)
-    figures = Figures(targets, bars.step_ms)
+    figures = MetricsCalculator(targets, bars.step_ms)
     opened = bars.slice(0, sealed.start if len(sealed) else len(bars))
     refs = [_window_ref(index, window, bars) for index, window in enumerate(windows)]
     runner = BacktestRunner(opened, data, refs, figures, jobs)
     return Market(runner, EngineStatistics(), _judge(bars, sealed, plan.warmup_bars, figures, jobs, seed))
 
 
-def _judge(bars: Bars, sealed: range, warmup: int, figures: Figures, jobs: int, seed: int) -> CampaignJudge:
+def _judge(bars: Bars, sealed: range, warmup: int, figures: MetricsCalculator, jobs: int, seed: int) -> CampaignJudge:
     end = sealed.start if len(sealed) else len(bars)
     period = period_of(len(sealed) or end, bars.step_ms)
-    opened = Stretch(bars.slice(0, end), 0, warmup, end, period, jobs)
-    hidden = Stretch(bars, end - warmup, end, len(bars), period, jobs) if len(sealed) else None
+    opened = EvaluationPeriod(bars.slice(0, end), 0, warmup, end, period, jobs)
+    hidden = EvaluationPeriod(bars, end - warmup, end, len(bars), period, jobs) if len(sealed) else None
     return CampaignJudge(opened, hidden, figures, seed)
 
 

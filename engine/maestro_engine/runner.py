@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from maestro_engine import methods as registry
 from maestro_engine.backtest import BarWindow, BatchResult, FillCosts, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.bars import Bars
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.metrics.event_lines import PHASES, REGIMES, ScoreLine, score_lines, trade_lines, usd
 from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.errors import DataError, ParameterError
@@ -24,7 +24,7 @@ class BacktestRunner:
     """Backtests on the open part of one data set."""
 
     def __init__(
-        self, bars: Bars, data: DataRef, windows: Sequence[WindowRef], figures: Figures, jobs: int = 1
+        self, bars: Bars, data: DataRef, windows: Sequence[WindowRef], figures: MetricsCalculator, jobs: int = 1
     ) -> None:
         self._bars = bars
         self._data = data
@@ -84,7 +84,7 @@ class BacktestRunner:
 
     def _report(self, config: RunConfig, result: BatchResult, place: int) -> TestReport:
         assert config.window is not None
-        train, validation, whole = self._figures.of_test(result, place)
+        train, validation, whole = self._figures.phase_metrics(result, place)
         return TestReport(
             test_id=config.run_id,
             parent_run=config.parent_run,
@@ -99,7 +99,7 @@ class BacktestRunner:
     def _outcome(self, config: RunConfig, result: BatchResult, place: int) -> TestOutcome:
         rows = result.episodes(place)
         names = [episode_id(config.run_id, number + 1) for number in rows["episode"].tolist()]
-        figures = self._figures.of_episodes(rows)
+        figures = self._figures.episode_ratios(rows)
         starts = self._bars.open_time[rows["first"]]
         phases: list[Phase] = [PHASES[phase] for phase in rows["phase"].tolist()]
         regimes = [REGIMES[regime] for regime in rows["regime"].tolist()]

@@ -186,11 +186,15 @@ class Openings(Protocol):
         ...
 
 
+FINALISTS = 5
+"""Variants that meet the sealed data at most: each more makes the proof of every one harder."""
+
+
 class Judge(Protocol):
     """Says whether anything survived. The only holder of the sealed part of the data."""
 
-    def weigh(
-        self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int, most: int = 5
+    def assess(
+        self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int, most: int = FINALISTS
     ) -> Evidence:
         """Evidence from the open part: *trials* are all distinct variants that ran, *counted* all ever proposed.
 

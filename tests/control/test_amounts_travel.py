@@ -17,7 +17,7 @@ from maestro.wiring.request import request_of
 from maestro.wiring.sessions import config_of
 from maestro_engine import methods
 from maestro_engine.data.simulators.regimes import simulate_bars
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.trading.strategy import Strategy, reached
@@ -41,7 +41,7 @@ def run_of(sizing: Sizing) -> tuple[BacktestRunner, RunConfig]:
         run_id="seg1", campaign="c", seed=3, data=data, window=window, methods=NAMES,
         params=as_params({"hard_tp_usd": 300.0}), sizing=sizing,
     )  # fmt: skip
-    return BacktestRunner(BARS, data, [window], Figures(ORIGIN_TARGETS, BARS.step_ms)), config
+    return BacktestRunner(BARS, data, [window], MetricsCalculator(ORIGIN_TARGETS, BARS.step_ms)), config
 
 
 @settings(max_examples=12)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from control_support import HOUR, episode, metrics, owners_rules, report, run_config
@@ -143,3 +145,16 @@ def test_a_window_that_ran_twice_is_one_window_when_a_patch_is_judged() -> None:
     again = [test.model_copy(update={"window": place % 5}) for place, test in enumerate(after)]
     change, helps = measure.paired(again, before, groups, rule, EngineStatistics(), 1)
     assert (change.windows, helps) == (5, False)
+
+
+@pytest.mark.parametrize(("p_value", "kept"), [(0.2, True), (0.2001, False), (0.39, False), (None, False)])
+def test_a_patch_is_kept_up_to_the_p_value_that_the_policy_names(p_value: float | None, kept: bool) -> None:
+    class Declared(EngineStatistics):
+        def sign_flip(self, differences: Sequence[float], groups: Sequence[int], seed: int) -> float | None:
+            return p_value
+
+    before = [report(f"b{place}", metrics(expectancy=1.0)) for place in range(20)]
+    after = [report(f"a{place}", metrics(expectancy=2.0)).model_copy(update={"window": place}) for place in range(20)]
+    rule = Measure(metric="expectancy", p_max=0.2, min_windows=10)
+    change, helps = measure.paired(after, before, list(range(20)), rule, Declared(), 1)
+    assert (change.p_value, helps) == (p_value, kept)

@@ -12,7 +12,7 @@ from maestro.control import patcher
 from maestro_engine.api import Market, open_market
 from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_engine.inference.port import EngineStatistics
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import DataError, UnknownKey, UsageError
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS, WindowPlan
@@ -67,7 +67,7 @@ def test_nothing_is_null_and_not_0_or_infinity(small_market: Market) -> None:
 
 
 def test_a_score_is_100_when_every_target_is_exactly_met() -> None:
-    figures = Figures(ORIGIN_TARGETS, 300_000)
+    figures = MetricsCalculator(ORIGIN_TARGETS, 300_000)
     exact = {"hit": 0.52, "payoff": 1.25, "maxdd": -2000.0, "blunders_per_100": 2.0, "high_vol_share": 0.30}
     score = figures._score  # the formula itself; its doors need whole backtests
     assert score(dict(exact)) == pytest.approx(100.0)
@@ -93,11 +93,18 @@ def test_configs_that_cannot_run_are_refused_in_words(small_market: Market) -> N
     small_market.runner.check(run_config())
 
 
+def test_at_most_five_finalists_that_differ_meet_the_sealed_data(small_market: Market) -> None:
+    trials = [run_config(f"v{n}", hard_tp_usd=300 + 100 * n) for n in range(9)]
+    assert len(small_market.judge.assess(trials, trials, 9).finalists) == 5
+
+
 def test_the_judge_takes_no_evidence_but_its_own_and_rules_the_same_twice(small_market: Market) -> None:
     trials = [run_config("root"), run_config("a", hard_tp_usd=900), run_config("b", atr_stop_mult=3.0)]
     with pytest.raises(UsageError, match="another judge"):
         small_market.judge.open_and_rule(Evidence(1, trials, None), 1)
-    rulings = [small_market.judge.open_and_rule(small_market.judge.weigh(trials, trials[:2], 5), 1) for _ in range(2)]
+    rulings = [
+        small_market.judge.open_and_rule(small_market.judge.assess(trials, trials[:2], 5), 1) for _ in range(2)
+    ]
     assert rulings[0] == rulings[1]
     verdict, exhibits = rulings[0]
     assert verdict.trials == 5
@@ -109,7 +116,7 @@ def test_the_judge_takes_no_evidence_but_its_own_and_rules_the_same_twice(small_
 
 
 def test_nothing_to_judge_is_ruled_too(small_market: Market) -> None:
-    verdict, exhibits = small_market.judge.open_and_rule(small_market.judge.weigh([], [], 0), 1)
+    verdict, exhibits = small_market.judge.open_and_rule(small_market.judge.assess([], [], 0), 1)
     assert verdict.word != "SURVIVES"
     assert verdict.finalists == ()
     assert exhibits.curves == ()

@@ -28,7 +28,7 @@ def ruled(market: str, seed: int, costs: Costs, **what: object) -> tuple[tuple[F
         config.model_copy(update={"costs": costs, **what})
         for config in (run_config("a"), run_config("b", atr_stop_mult=3.0, hard_tp_usd=900))
     ]
-    verdict, exhibits = judge.open_and_rule(judge.weigh(runs, runs, 2), 1)
+    verdict, exhibits = judge.open_and_rule(judge.assess(runs, runs, 2), 1)
     assert exhibits.tear_sheets is not None
     return verdict.finalists, exhibits, exhibits.tear_sheets
 
@@ -75,7 +75,7 @@ def test_the_deepest_fall_of_an_open_part_alone_is_the_kernels() -> None:
     market = open_market(bars, WindowPlan(holdout_share=0), ORIGIN_TARGETS, jobs=1, seed=3)
     assert market.judge is not None
     run = run_config("a")
-    verdict, exhibits = market.judge.open_and_rule(market.judge.weigh([run], [run], 1), 1)
+    verdict, exhibits = market.judge.open_and_rule(market.judge.assess([run], [run], 1), 1)
     assert exhibits.tear_sheets is not None
     sheet = exhibits.tear_sheets.sheets[0]
     assert float(sheet.drawdowns[0].depth) == pytest.approx(float(verdict.finalists[0].open_part.maxdd), abs=0.02)

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_engine.backtest import EPISODE, SUMMARY
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics
 
 USD = 1_000_000
-FIGURES = Figures(ORIGIN_TARGETS, step_ms=300_000)
+FIGURES = MetricsCalculator(ORIGIN_TARGETS, step_ms=300_000)
 PER_YEAR = 876.0
 
 
@@ -28,7 +28,7 @@ def row(dtype=SUMMARY, **fields):
 
 
 def metrics(pnl=(), **fields) -> Metrics:
-    return FIGURES.of_row(row(**fields)[0], np.array(pnl, float), PER_YEAR)
+    return FIGURES.summary_metrics(row(**fields)[0], np.array(pnl, float), PER_YEAR)
 
 
 TRADED = {
@@ -59,7 +59,7 @@ def test_every_metric_by_its_definition():
 def test_exactly_on_target_scores_100():
     assert metrics(**TRADED).score == pytest.approx(100.0)
     episode = {k: v for k, v in TRADED.items() if k not in ("high_vol", "known_vol")}
-    assert FIGURES.of_episodes(row(EPISODE, **episode)).score == [pytest.approx(100.0)]
+    assert FIGURES.episode_ratios(row(EPISODE, **episode)).score == [pytest.approx(100.0)]
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,15 @@ def test_exactly_on_target_scores_100():
 )
 def test_a_target_of_0_is_met_or_not_and_never_left_out(target, blunders, maxdd, part):
     """Left out, a campaign that must not blunder scored 100 however much it blundered."""
-    figures = Figures((ORIGIN_TARGETS[0], target), step_ms=300_000)
+    figures = MetricsCalculator((ORIGIN_TARGETS[0], target), step_ms=300_000)
     fields = TRADED | {"blunders": blunders, "maxdd_micros": maxdd * USD}
-    assert figures.of_row(row(**fields)[0], np.zeros(0), PER_YEAR).score == pytest.approx(100 * (1 + part) / 2)
+    assert figures.summary_metrics(row(**fields)[0], np.zeros(0), PER_YEAR).score == pytest.approx(
+        100 * (1 + part) / 2
+    )
     episode = {k: v for k, v in fields.items() if k not in ("high_vol", "known_vol")}
-    assert figures.of_episodes(row(EPISODE, **episode)).score == [pytest.approx(100 * (1 + part) / 2)]
+    assert figures.episode_ratios(row(EPISODE, **episode)).score == [pytest.approx(100 * (1 + part) / 2)]
     without = row(EPISODE, bars=120)
-    assert figures.of_episodes(without).score == [None]
+    assert figures.episode_ratios(without).score == [None]
 
 
 def test_undefined_is_null_and_left_out_of_the_score():
@@ -95,10 +97,10 @@ def test_undefined_is_null_and_left_out_of_the_score():
         "score",
     )
     assert [getattr(idle, name) for name in undefined] == [None] * len(undefined)
-    winner = FIGURES.of_episodes(row(EPISODE, n_trades=1, wins=1, win_micros=USD, pnl_micros=USD, bars=120))
+    winner = FIGURES.episode_ratios(row(EPISODE, n_trades=1, wins=1, win_micros=USD, pnl_micros=USD, bars=120))
     assert (winner.hit, winner.payoff) == ([1.0], [None])
     assert winner.score == [pytest.approx(100 * (1 / 0.52 + 2 + 2) / 3)]
-    assert FIGURES.of_episodes(row(EPISODE, bars=120)).score == [None]
+    assert FIGURES.episode_ratios(row(EPISODE, bars=120)).score == [None]
 
 
 def test_sharpe_is_annualised_over_episodes():

@@ -13,7 +13,7 @@ from maestro.lines import emit, say
 from maestro_protocol.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from maestro_engine.data.findings import DataReport, Finding
+    from maestro_engine.data.findings import DataFinding, DataReport
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at market data.")
 
@@ -110,7 +110,7 @@ def _show(report: DataReport, room: dict[str, object] | None) -> None:
         )
 
 
-def _list(finding: Finding) -> None:
+def _list(finding: DataFinding) -> None:
     """What a repair changed, a line for each place."""
     from maestro_engine.data.findings import CHANGES_KEPT
 

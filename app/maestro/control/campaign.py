@@ -17,9 +17,8 @@ from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.campaign import CampaignFinished, Exhibits, LooksCounted, Memory, Verdict
 from maestro_protocol.messages.plan import ModelCalled, OnePagePlan, RoleFellBack
 from maestro_protocol.messages.report import Briefing, Metrics, SegmentFinished, VariationReport
-from maestro_protocol.ports import Evidence, Judge
+from maestro_protocol.ports import FINALISTS, Evidence, Judge
 
-FINALISTS = 5
 NOMINATED = 3 * FINALISTS
 """How many are handed to the judge: some of them make the same trades, and one of those counts."""
 PAGE_EVERY = 2
@@ -145,7 +144,7 @@ class Campaign:
         last = desk.config.only_segment or min(desk.config.segments, desk.config.tests)
         desk.watch(last, goal_of(last, desk.config.segments), "weighing the evidence")
         trials = desk.ledger.ran()
-        evidence = await asyncio.to_thread(desk.judge.weigh, trials, nominated, desk.ledger.distinct, FINALISTS)
+        evidence = await asyncio.to_thread(desk.judge.assess, trials, nominated, desk.ledger.distinct)
         verdict, exhibits = await self._ruled(desk.judge, evidence)
         verdict = of_what_was_tried(verdict, sorted(set(desk.runner.methods()) - desk.ledger.methods()))
         desk.steps.say(verdict)

@@ -98,7 +98,7 @@ async def _rule(part: SealedPart, config: CampaignConfig, trials: Sequence[RunCo
         record = ledger.count(run, config.segments, "control", "run", "looked at sealed data again")
         if record is not None:
             steps.say(record)
-    evidence = await asyncio.to_thread(judge.weigh, trials, finalists, counted)
+    evidence = await asyncio.to_thread(judge.assess, trials, finalists, counted)
     looks, _ = await part.open(None)
     verdict, _ = await asyncio.to_thread(judge.open_and_rule, evidence, part.opening, looks)
     steps.say(verdict)

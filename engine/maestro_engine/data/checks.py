@@ -10,7 +10,7 @@ import numpy.typing as npt
 from maestro_engine.data.bars import Bars, Floats, Ints
 from maestro_engine.data.digest import OPTIONAL_COLUMNS, PRICE_COLUMNS, sealed
 from maestro_engine.data.faults import clock, funding, hours, prices
-from maestro_engine.data.findings import CHANGES_KEPT, Change, CheckPolicy, DataReport, Finding, Outcome
+from maestro_engine.data.findings import CHANGES_KEPT, BarChange, CheckPolicy, DataFinding, DataReport, Outcome
 from maestro_engine.data.readers.column_names import RawBars
 from maestro_engine.data.timeframes import TIMEFRAMES, name_of, utc_text
 from maestro_protocol.errors import DataError
@@ -53,7 +53,7 @@ class _Examination:
     def __init__(self, raw: RawBars, policy: CheckPolicy) -> None:
         self.raw = raw
         self.policy = policy
-        self.findings: list[Finding] = []
+        self.findings: list[DataFinding] = []
         self.times: Ints = raw.open_time
         self.rows: Ints = np.arange(1, len(raw) + 1)
         self.columns: dict[str, Floats] = {}
@@ -110,13 +110,13 @@ class _Examination:
         text: str,
         count: int,
         index: int | None,
-        changes: Iterable[Change] = (),
+        changes: Iterable[BarChange] = (),
     ) -> None:
         if outcome == "repaired" and not self.policy.repair:
             outcome, text, changes = "fatal", f"{text} (a repair that was not allowed)", ()
         row = None if index is None else int(self.rows[index])
         time = None if index is None else utc_text(int(self.times[index]))
-        self.findings.append(Finding(kind, outcome, text, count, row, time, tuple(changes)))
+        self.findings.append(DataFinding(kind, outcome, text, count, row, time, tuple(changes)))
 
     def _find(
         self,
@@ -133,7 +133,7 @@ class _Examination:
         if not where.any():
             return False
         hits = np.flatnonzero(where)
-        changes: list[Change] = []
+        changes: list[BarChange] = []
         if change is not None:
             what, before, after = change
             shown = (int(hit) for hit in hits[:CHANGES_KEPT])
@@ -141,8 +141,8 @@ class _Examination:
         self._add(kind, outcome, text, len(hits), int(hits[np.argmin(self.rows[hits])]), changes)
         return True
 
-    def _change(self, index: int, what: str, before: str | None, after: str | None) -> Change:
-        return Change(int(self.rows[index]), utc_text(int(self.times[index])), what, before, after)
+    def _change(self, index: int, what: str, before: str | None, after: str | None) -> BarChange:
+        return BarChange(int(self.rows[index]), utc_text(int(self.times[index])), what, before, after)
 
     def _keep(self, index: Mask | Ints | slice) -> None:
         self.times, self.rows = self.times[index], self.rows[index]
@@ -369,7 +369,7 @@ class _Examination:
             self._add("gap", "repaired", text, len(places), int(places[np.argmin(self.rows[places])]), filled)
             self._fill(step)
 
-    def _filling(self, place: int, missing: int, step: int) -> Change:
+    def _filling(self, place: int, missing: int, step: int) -> BarChange:
         first, last = (utc_text(int(self.times[place]) - back * step) for back in (missing, 1))
         span = first if missing == 1 else f"{first} to {last}"
         return self._change(place, f"{missing} before it", None, f"{span} at {self.columns['close'][place - 1]:.12g}")

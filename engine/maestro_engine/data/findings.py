@@ -31,7 +31,7 @@ STRICT = CheckPolicy(repair=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class BarChange:
     """One place that a repair changed."""
 
     row: int
@@ -50,7 +50,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DataFinding:
     """One kind of fault: how often, and where first. ``dataclasses.asdict`` of it is ready for JSON."""
 
     kind: str
@@ -62,7 +62,7 @@ class Finding:
     """Data row of the first place, counted from 1, a header not counted."""
     time: str | None
     """UTC open time of that row, ISO 8601."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[BarChange, ...] = ()
     """What the repair changed, in the order of time: the first ``CHANGES_KEPT``."""
 
     @property
@@ -89,8 +89,8 @@ class DataReport:
     has_taker: bool
     has_funding: bool
     digest: str | None
-    findings: tuple[Finding, ...]
+    findings: tuple[DataFinding, ...]
 
     @property
-    def fatal(self) -> tuple[Finding, ...]:
+    def fatal(self) -> tuple[DataFinding, ...]:
         return tuple(finding for finding in self.findings if finding.outcome == "fatal")

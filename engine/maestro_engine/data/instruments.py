@@ -14,7 +14,7 @@ from maestro_protocol.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument:
+class InstrumentSpec:
     """A traded pair. Prices and notional in quote currency, quantities in base currency."""
 
     symbol: str
@@ -39,7 +39,7 @@ class Instrument:
         return lots if lots >= self.min_qty else Decimal(0)
 
 
-def parse_instrument(exchange_info: bytes | str, symbol: str, venue: str) -> Instrument:
+def parse_instrument(exchange_info: bytes | str, symbol: str, venue: str) -> InstrumentSpec:
     """The instrument *symbol* of a Binance ``exchangeInfo`` answer, spot or futures (JSON text).
 
     Filters read: PRICE_FILTER, LOT_SIZE, and NOTIONAL (spot) or MIN_NOTIONAL (older spot, futures), as in
@@ -68,7 +68,7 @@ def parse_instrument(exchange_info: bytes | str, symbol: str, venue: str) -> Ins
     if min(price.tick_size, lot.step_size, lot.min_qty) <= 0:
         raise DataError(f"{where}: {symbol} has a tick, lot or least quantity that is not positive; fetch it again")
     least = None if notional is None else notional.min_notional or notional.notional
-    return Instrument(symbol, venue, price.tick_size, lot.step_size, lot.min_qty, least)
+    return InstrumentSpec(symbol, venue, price.tick_size, lot.step_size, lot.min_qty, least)
 
 
 _Amount = Annotated[Decimal, Field(ge=0, le=10**15, decimal_places=18)]

@@ -10,7 +10,7 @@ from maestro_engine.data.bars import UNKNOWN_SYMBOL, Bars
 from maestro_engine.data.checks import examine
 from maestro_engine.data.findings import STRICT, CheckPolicy, DataReport
 from maestro_engine.data.readers.column_names import QUOTES, RawBars, one_line
-from maestro_engine.data.readers.subprocess_reader import read_apart
+from maestro_engine.data.readers.subprocess_reader import read_in_subprocess
 from maestro_protocol.errors import DataError
 
 _QUOTES = "|".join(QUOTES).upper()
@@ -67,7 +67,7 @@ def _examined(path: Path, symbol: str | None, policy: CheckPolicy, apart: bool) 
 
 def _columns(path: Path, apart: bool) -> RawBars:
     if apart:
-        return read_apart(path)
+        return read_in_subprocess(path)
     from maestro_engine.data.readers.file_reader import read_columns  # brings Arrow, which a reader apart keeps out
 
     return read_columns(path)

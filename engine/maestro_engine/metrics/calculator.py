@@ -31,7 +31,7 @@ TEST_ONLY = "high_vol_share"
 
 
 @dataclass(frozen=True, slots=True)
-class EpisodeFigures:
+class EpisodeRatios:
     """Ratios of a test's episodes, one each; null where undefined."""
 
     hit: list[float | None]
@@ -70,14 +70,14 @@ def _quotient(above: float, below: float) -> float | None:
     return above / below if below else None
 
 
-class Figures:
+class MetricsCalculator:
     """Metrics by the campaign's targets and the data's bar length."""
 
     def __init__(self, targets: Sequence[Target], step_ms: int) -> None:
         self._targets = tuple(targets)
         self._step_ms = step_ms
 
-    def of_episodes(self, rows: Records) -> EpisodeFigures:
+    def episode_ratios(self, rows: Records) -> EpisodeRatios:
         """Hit, payoff and score of each EPISODE row."""
         trades = rows["n_trades"].astype(np.float64)
         hit = _ratio(rows["wins"], trades)
@@ -88,7 +88,7 @@ class Figures:
             "maxdd": rows["maxdd_micros"] / 1e6,
             "blunders_per_100": _ratio(100.0 * rows["blunders"], trades),
         }
-        return EpisodeFigures(_nullable(hit), _nullable(payoff), _nullable(self._scores(values, trades)))
+        return EpisodeRatios(_nullable(hit), _nullable(payoff), _nullable(self._scores(values, trades)))
 
     def _scores(self, values: dict[str, Floats], trades: Floats) -> Floats:
         total, defined = np.zeros(len(trades)), np.zeros(len(trades))
@@ -103,7 +103,7 @@ class Figures:
         score[trades == 0] = np.nan
         return score
 
-    def of_test(self, result: BatchResult, place: int) -> tuple[Metrics, Metrics, Metrics]:
+    def phase_metrics(self, result: BatchResult, place: int) -> tuple[Metrics, Metrics, Metrics]:
         """Train, validation and whole metrics of the *place*-th test."""
         rows = result.episodes(place)
         pnl = rows["mtm_micros"] / 1e6
@@ -111,17 +111,17 @@ class Figures:
         phases = result.phases[place]
         train, validation = rows["phase"] == Phase.TRAIN, rows["phase"] == Phase.VALIDATION
         return (
-            self.of_row(phases[Phase.TRAIN], pnl[train], per_year),
-            self.of_row(phases[Phase.VALIDATION], pnl[validation], per_year),
-            self.of_row(result.totals[place], pnl, per_year),
+            self.summary_metrics(phases[Phase.TRAIN], pnl[train], per_year),
+            self.summary_metrics(phases[Phase.VALIDATION], pnl[validation], per_year),
+            self.summary_metrics(result.totals[place], pnl, per_year),
         )
 
-    def of_span(self, result: BatchResult, place: int) -> Metrics:
+    def window_metrics(self, result: BatchResult, place: int) -> Metrics:
         """Metrics of the *place*-th test over all of its window; the Sharpe is of the result's episodes."""
         pnl = result.episodes(place)["mtm_micros"] / 1e6
-        return self.of_row(result.totals[place], pnl, YEAR_MS / (self._step_ms * result.episode_bars))
+        return self.summary_metrics(result.totals[place], pnl, YEAR_MS / (self._step_ms * result.episode_bars))
 
-    def of_row(self, row: np.void, pnl: Floats, per_year: float) -> Metrics:
+    def summary_metrics(self, row: np.void, pnl: Floats, per_year: float) -> Metrics:
         """Metrics of one SUMMARY row whose episodes changed equity by *pnl* USD, *per_year* of them a year."""
         told = dict(zip(SUMMARY.names or (), row.item(), strict=True))
         return self._metrics(

@@ -31,7 +31,7 @@ from maestro_engine.backtest import (
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import name_of
 from maestro_engine.feeds.port import Kline
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence.audit import Audit
@@ -66,7 +66,7 @@ class SessionRunner(BacktestRunner):
         bars: Bars,
         data: DataRef,
         windows: Sequence[WindowRef],
-        figures: Figures,
+        figures: MetricsCalculator,
     ) -> None:
         super().__init__(bars, data, windows, figures)
         self._folder = folder

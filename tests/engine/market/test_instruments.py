@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.data.instruments import Instrument, parse_instrument
+from maestro_engine.data.instruments import InstrumentSpec, parse_instrument
 from maestro_protocol.errors import DataError
 
-BTC = Instrument("BTCUSDT", "usdm", Decimal("0.10"), Decimal("0.001"), Decimal("0.002"), Decimal(10))
+BTC = InstrumentSpec("BTCUSDT", "usdm", Decimal("0.10"), Decimal("0.001"), Decimal("0.002"), Decimal(10))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from maestro_engine.data.bars import Bars
 from maestro_engine.data.digest import sealed
 from maestro_engine.data.faults.clock import clock_change, close_time_offset, to_utc
 from maestro_engine.data.faults.funding import UNITS
-from maestro_engine.data.findings import CheckPolicy, DataReport, Finding
+from maestro_engine.data.findings import CheckPolicy, DataFinding, DataReport
 from maestro_engine.data.loading import check_file, load_bars
 from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_protocol.errors import DataError, UsageError
@@ -61,7 +61,7 @@ def file(tmp_path: Path, text: str | bytes, name: str = "BTCUSDT-5m.csv") -> Pat
     return path
 
 
-def found(report: DataReport, kind: str) -> Finding:
+def found(report: DataReport, kind: str) -> DataFinding:
     return next(finding for finding in report.findings if finding.kind == kind)
 
 

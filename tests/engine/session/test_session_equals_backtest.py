@@ -19,7 +19,7 @@ from maestro_engine.data.bars import Bars
 from maestro_engine.data.loading import load_bars
 from maestro_engine.data.simulators.regimes import simulate_bars
 from maestro_engine.feeds.port import Counters, Filters, Kline
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session import runs
 from maestro_engine.session.config import SessionConfig
@@ -245,7 +245,7 @@ def test_what_is_held_is_carried_over_quiet_bars_to_the_same_trail_and_state(
 def test_a_run_config_of_engine_session_runs_like_any_other(tmp_path):
     bars = bars_of("mixed")
     config = run_config(bars, "ema_crossover", "2", hard_tp_usd=50.0, timeout_bars=24)
-    runner = SessionRunner(tmp_path, bars, config.data, [config.window], Figures((), bars.step_ms))
+    runner = SessionRunner(tmp_path, bars, config.data, [config.window], MetricsCalculator((), bars.step_ms))
     [outcome] = runner.run([config])
     closes, _ = entries_of(tmp_path / "seg1" / "events.jsonl")
     assert outcome.report.test_id == "seg1"
@@ -321,7 +321,7 @@ async def test_the_whole_supervisor_with_its_tasks_makes_them_too(tmp_path):
     run = run_config(bars, "trend_breakout", "10", hard_tp_usd=50.0, timeout_bars=12)
     window = run.window.model_copy(update={"first": 400, "train_end": 900, "val_start": 900})
     run = run.model_copy(update={"window": window, "data": run.data.model_copy(update={"timeframe": "1m"})})
-    figures = Figures(ORIGIN_TARGETS, bars.step_ms)
+    figures = MetricsCalculator(ORIGIN_TARGETS, bars.step_ms)
     told = SessionReports(bars, run.data, [window], figures).outcome(run, session.run_folder / "events.jsonl")
     [wanted] = BacktestRunner(bars, run.data, [window], figures).run([run])
     theirs = [pytest.approx(line, abs=2e-6) for line in lines_in(wanted.trades_jsonl)[:same]]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.simulators.regimes import simulate_bars
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.session.runs import SessionRunner
 from maestro_engine.trading.venue.money import DIGITS, adverse, grid
 from maestro_protocol.config import DataRef, RunConfig, Sizing, WindowRef
@@ -46,7 +46,9 @@ def session_of(bars: Bars, folder: Path) -> tuple[str, Sequence[dict]]:
         params=as_params({"ema_fast": 3, "ema_slow": 8, "hard_tp_usd": 50.0, "timeout_bars": 12}),
         sizing=Sizing(notional_usd=Decimal(1_000)),
     )  # fmt: skip
-    [outcome] = SessionRunner(folder, bars, data, [window], Figures(ORIGIN_TARGETS, bars.step_ms)).run([config])
+    [outcome] = SessionRunner(folder, bars, data, [window], MetricsCalculator(ORIGIN_TARGETS, bars.step_ms)).run(
+        [config]
+    )
     trail = (folder / "seg1" / "events.jsonl").read_bytes().splitlines()
     return outcome.trades_jsonl.decode(), [msgspec.json.decode(line) for line in trail]
 

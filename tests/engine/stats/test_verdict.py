@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro_engine.inference.evaluation.verdict import Verdict, combined_p, decide, holm
+from maestro_engine.inference.evaluation.verdict import Ruling, combined_p, decide, holm
 from maestro_engine.inference.statistics.bootstrap import positive_mean_p, sharpe_upper
 from maestro_engine.inference.statistics.effective import effective_trials
 from maestro_engine.inference.statistics.null import null_test
 from maestro_engine.inference.statistics.pbo import pbo
 from maestro_engine.inference.statistics.sharpe import deflated_sharpe, moments, sharpe, sharpes
-from maestro_engine.inference.statistics.standards import Answer, Evidence, Reason, Search, Thresholds
+from maestro_engine.inference.statistics.standards import FinalistEvidence, Reason, Search, Thresholds, VerdictAnswer
 from maestro_protocol.errors import UsageError
 
-STRONG = Evidence(
+STRONG = FinalistEvidence(
     finalist="A",
     sealed_periods=100,
     sealed_trades=200,
@@ -38,48 +38,52 @@ LOST = replace(STRONG, finalist="B", sealed_p=0.9, null_p=0.9, sealed_sharpe=-0.
 QUIET = Search(0.1, 0.1)
 
 
-def one(evidence: Evidence, search: Search = QUIET) -> Verdict:
+def one(evidence: FinalistEvidence, search: Search = QUIET) -> Ruling:
     return decide([evidence], search)
 
 
 def test_a_proven_finalist_survives_in_plain_words() -> None:
     verdict = decide([STRONG, LOST], QUIET)
-    assert verdict.answer is Answer.SURVIVES
+    assert verdict.answer is VerdictAnswer.SURVIVES
     assert verdict.decisive is not None
     assert verdict.decisive.reason is Reason.PROVEN
     assert verdict.sentence == (
         "A survives: it earned money on the data that were searched, and again on data the search never saw, more "
         "than luck or random entries explain; fewer than 5% of searches through pure noise get this far."
     )
-    assert [f.answer for f in verdict.findings] == [Answer.SURVIVES, Answer.DOES_NOT_SURVIVE]
+    assert [f.answer for f in verdict.findings] == [VerdictAnswer.SURVIVES, VerdictAnswer.DOES_NOT_SURVIVE]
 
 
 @pytest.mark.parametrize(
     ("change", "answer", "reason"),
     [
-        ({"sealed_trades": 12}, Answer.NOT_ENOUGH_EVIDENCE, Reason.THIN),
-        ({"sealed_trades": 0, "sealed_sharpe": None, "sealed_p": None}, Answer.NOT_ENOUGH_EVIDENCE, Reason.THIN),
-        ({"sealed_periods": 29}, Answer.NOT_ENOUGH_EVIDENCE, Reason.THIN),
-        ({"null_p": None}, Answer.NOT_ENOUGH_EVIDENCE, Reason.MISSING),
-        ({"sealed_p": None, "sealed_sharpe": None}, Answer.NOT_ENOUGH_EVIDENCE, Reason.MISSING),
-        ({"sealed_sharpe": -0.01, "sealed_p": 0.6, "null_p": 0.4}, Answer.NOT_ENOUGH_EVIDENCE, Reason.LOST),
-        ({"null_p": 0.6}, Answer.NOT_ENOUGH_EVIDENCE, Reason.RANDOM),
-        ({"research_null_p": 0.6}, Answer.NOT_ENOUGH_EVIDENCE, Reason.RANDOM),
-        ({"research_sharpe": -0.3, "dsr": 0.0}, Answer.NOT_ENOUGH_EVIDENCE, Reason.LOST_OPEN),
-        ({"research_sharpe": None, "dsr": None}, Answer.NOT_ENOUGH_EVIDENCE, Reason.LOST_OPEN),
-        ({"dsr": 0.4}, Answer.NOT_ENOUGH_EVIDENCE, Reason.LUCK),
-        ({"sealed_sharpe": 0.14, "sealed_p": 0.08}, Answer.NOT_ENOUGH_EVIDENCE, Reason.UNPROVEN),
-        ({"null_p": 0.2}, Answer.NOT_ENOUGH_EVIDENCE, Reason.UNPROVEN),
-        ({"upper": 0.02, "null_p": 0.2}, Answer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT),
-        ({"upper": 0.02, "sealed_trades": 12, "null_p": 0.2}, Answer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT),
-        ({"upper": 0.02, "research_sharpe": -0.1}, Answer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT),
-        ({"upper": 0.02}, Answer.SURVIVES, Reason.PROVEN),
-        ({"upper": None}, Answer.SURVIVES, Reason.PROVEN),
-        ({"dsr": None}, Answer.SURVIVES, Reason.PROVEN),
-        ({"dsr": 0.5}, Answer.SURVIVES, Reason.PROVEN),
+        ({"sealed_trades": 12}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.THIN),
+        (
+            {"sealed_trades": 0, "sealed_sharpe": None, "sealed_p": None},
+            VerdictAnswer.NOT_ENOUGH_EVIDENCE,
+            Reason.THIN,
+        ),
+        ({"sealed_periods": 29}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.THIN),
+        ({"null_p": None}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.MISSING),
+        ({"sealed_p": None, "sealed_sharpe": None}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.MISSING),
+        ({"sealed_sharpe": -0.01, "sealed_p": 0.6, "null_p": 0.4}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.LOST),
+        ({"null_p": 0.6}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.RANDOM),
+        ({"research_null_p": 0.6}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.RANDOM),
+        ({"research_sharpe": -0.3, "dsr": 0.0}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.LOST_OPEN),
+        ({"research_sharpe": None, "dsr": None}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.LOST_OPEN),
+        ({"dsr": 0.4}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.LUCK),
+        ({"sealed_sharpe": 0.14, "sealed_p": 0.08}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.UNPROVEN),
+        ({"null_p": 0.2}, VerdictAnswer.NOT_ENOUGH_EVIDENCE, Reason.UNPROVEN),
+        ({"upper": 0.02, "null_p": 0.2}, VerdictAnswer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT),
+        ({"upper": 0.02, "sealed_trades": 12, "null_p": 0.2}, VerdictAnswer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT),
+        ({"upper": 0.02, "research_sharpe": -0.1}, VerdictAnswer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT),
+        ({"upper": 0.02}, VerdictAnswer.SURVIVES, Reason.PROVEN),
+        ({"upper": None}, VerdictAnswer.SURVIVES, Reason.PROVEN),
+        ({"dsr": None}, VerdictAnswer.SURVIVES, Reason.PROVEN),
+        ({"dsr": 0.5}, VerdictAnswer.SURVIVES, Reason.PROVEN),
     ],
 )
-def test_each_rule_decides(change: dict[str, float | None], answer: Answer, reason: Reason) -> None:
+def test_each_rule_decides(change: dict[str, float | None], answer: VerdictAnswer, reason: Reason) -> None:
     verdict = one(replace(STRONG, **change))
     assert verdict.decisive is not None
     assert (verdict.answer, verdict.decisive.reason) == (answer, reason)
@@ -87,7 +91,7 @@ def test_each_rule_decides(change: dict[str, float | None], answer: Answer, reas
 
 @given(
     st.builds(
-        Evidence,
+        FinalistEvidence,
         finalist=st.just("A"),
         sealed_periods=st.integers(0, 500),
         sealed_trades=st.integers(0, 500),
@@ -103,13 +107,13 @@ def test_each_rule_decides(change: dict[str, float | None], answer: Answer, reas
     )
 )
 def test_what_earned_in_one_part_alone_never_survives_and_what_earned_in_both_is_not_flatly_denied(
-    e: Evidence,
+    e: FinalistEvidence,
 ) -> None:
     answer = one(e).answer
-    if answer is Answer.SURVIVES:
+    if answer is VerdictAnswer.SURVIVES:
         assert e.earned_open
         assert e.earned_sealed
-    if answer is Answer.DOES_NOT_SURVIVE:
+    if answer is VerdictAnswer.DOES_NOT_SURVIVE:
         assert e.upper is not None
         assert e.upper * Thresholds().year < Thresholds().worth
         assert not (e.earned_open and e.earned_sealed and e.null_p is not None and e.null_p <= 0.05)
@@ -126,18 +130,18 @@ def test_an_edge_in_the_sealed_part_alone_is_told_with_both_halves() -> None:
 def test_evidence_against_is_told_with_its_bound() -> None:
     """By hand: an upper bound of -0.03 a day is -0.57 a year, told as -0.5."""
     verdict = decide([replace(LOST, upper=-0.03), replace(LOST, finalist="C", upper=-0.04)], QUIET)
-    assert verdict.answer is Answer.DOES_NOT_SURVIVE
+    assert verdict.answer is VerdictAnswer.DOES_NOT_SURVIVE
     assert "over all 500 days its Sharpe ratio is, with 95 % confidence, below -0.5 a year" in verdict.sentence
-    assert decide([replace(LOST, upper=-0.03), STRONG], QUIET).answer is Answer.SURVIVES
+    assert decide([replace(LOST, upper=-0.03), STRONG], QUIET).answer is VerdictAnswer.SURVIVES
     open_one = replace(LOST, upper=0.1)
-    assert decide([replace(LOST, upper=-0.03), open_one], QUIET).answer is Answer.NOT_ENOUGH_EVIDENCE
+    assert decide([replace(LOST, upper=-0.03), open_one], QUIET).answer is VerdictAnswer.NOT_ENOUGH_EVIDENCE
 
 
 def test_overfitting_stands_in_the_way_only_when_the_chosen_lose() -> None:
     """PBO of a half with rare losses is many trials sharing one edge, not a bad choice."""
-    assert one(STRONG, Search(0.7, 0.7)).answer is Answer.NOT_ENOUGH_EVIDENCE
-    assert one(STRONG, Search(0.7, 0.05)).answer is Answer.SURVIVES
-    assert one(STRONG, Search(None, None)).answer is Answer.SURVIVES
+    assert one(STRONG, Search(0.7, 0.7)).answer is VerdictAnswer.NOT_ENOUGH_EVIDENCE
+    assert one(STRONG, Search(0.7, 0.05)).answer is VerdictAnswer.SURVIVES
+    assert one(STRONG, Search(None, None)).answer is VerdictAnswer.SURVIVES
 
 
 def test_what_is_missing_is_said_with_a_sample() -> None:
@@ -168,7 +172,7 @@ def test_periods_are_told_with_their_length() -> None:
 
 def test_without_a_finalist_nothing_is_shown_either_way() -> None:
     verdict = decide([], QUIET)
-    assert verdict.answer is Answer.NOT_ENOUGH_EVIDENCE
+    assert verdict.answer is VerdictAnswer.NOT_ENOUGH_EVIDENCE
     assert verdict.decisive is None
 
 
@@ -213,7 +217,7 @@ def test_better_evidence_never_gives_a_worse_p(sealed: float, null: float, dsr: 
 
 def campaign(
     seed: int, edge: float, research: int = 200, sealed: int = 50, cost: float = 0.0, found: bool = True
-) -> Verdict:
+) -> Ruling:
     """A whole search in small: 10 families of 10 correlated trials with fat, skewed daily PnL; one has the edge.
 
     The five best in research become finalists and meet sealed days and 200 random agents. Where the edge is not
@@ -246,7 +250,7 @@ def campaign(
         random = null_test(after, rng.normal(size=200) / math.sqrt(sealed)).p
         before = null_test(m.sharpe, rng.normal(size=200) / math.sqrt(research)).p
         finalists.append(
-            Evidence(
+            FinalistEvidence(
                 finalist=str(i),
                 sealed_periods=sealed,
                 sealed_trades=4 * sealed,
@@ -269,16 +273,16 @@ def campaign(
 def test_noise_seldom_survives_and_costs_get_a_clear_no() -> None:
     """Calibration: of 200 searches through noise at most 5 % survive; noise that pays costs is mostly denied."""
     answers = [campaign(seed, edge=0.0).answer for seed in range(200)]
-    assert answers.count(Answer.SURVIVES) <= 200 * 0.05
+    assert answers.count(VerdictAnswer.SURVIVES) <= 200 * 0.05
     paying = [campaign(seed, edge=0.0, cost=0.4).answer for seed in range(40)]
-    assert paying.count(Answer.DOES_NOT_SURVIVE) >= 30
+    assert paying.count(VerdictAnswer.DOES_NOT_SURVIVE) >= 30
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_an_edge_in_the_sealed_part_alone_never_survives() -> None:
     answers = [campaign(2000 + seed, edge=0.5, found=False, cost=0.2).answer for seed in range(40)]
-    assert answers.count(Answer.SURVIVES) == 0
+    assert answers.count(VerdictAnswer.SURVIVES) == 0
 
 
 @pytest.mark.slow
@@ -286,4 +290,4 @@ def test_an_edge_in_the_sealed_part_alone_never_survives() -> None:
 def test_a_planted_edge_is_found() -> None:
     """Power: a daily Sharpe near 0.5 in one family of ten survives in most of 60 searches."""
     answers = [campaign(1000 + seed, edge=0.5).answer for seed in range(60)]
-    assert answers.count(Answer.SURVIVES) >= 45
+    assert answers.count(VerdictAnswer.SURVIVES) >= 45

@@ -24,7 +24,7 @@ from maestro_protocol.errors import DataError
 _TIME = "open_time"
 
 
-def read_apart(path: Path) -> RawBars:
+def read_in_subprocess(path: Path) -> RawBars:
     """What :func:`~maestro_engine.data.readers.file_reader.read_columns` gives, read by another process.
 
     Raises DataError as that does, and when the reader comes to a bad end.

@@ -25,7 +25,7 @@ class Null:
 
 
 @dataclass(frozen=True, eq=False)
-class Weighed:
+class CandidateStats:
     """One finalist on one stretch."""
 
     config: RunConfig
@@ -45,7 +45,7 @@ class Weighed:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class OpenEvidence:
     """What the open part said: of the search as a whole, and of each finalist."""
 
     ran: int
@@ -55,7 +55,7 @@ class Kept:
     """Per period."""
     overfitting: Overfitting | None
     trial_sharpes: Floats
-    finalists: tuple[Weighed, ...]
+    finalists: tuple[CandidateStats, ...]
 
     @property
     def effective_count(self) -> float | None:

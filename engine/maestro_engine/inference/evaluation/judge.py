@@ -14,8 +14,8 @@ from maestro_engine.data.bars import Floats
 from maestro_engine.data.fingerprints import sealed_bars
 from maestro_engine.inference.evaluation import verdict as rules
 from maestro_engine.inference.evaluation import verdict_text
-from maestro_engine.inference.evaluation.evidence import Kept, Null, Weighed
-from maestro_engine.inference.evaluation.period import Stretch
+from maestro_engine.inference.evaluation.evidence import CandidateStats, Null, OpenEvidence
+from maestro_engine.inference.evaluation.period import EvaluationPeriod
 from maestro_engine.inference.evaluation.tearsheet import PartRun, tear_sheets
 from maestro_engine.inference.statistics import standards
 from maestro_engine.inference.statistics.bootstrap import intervals, sharpe_upper
@@ -32,18 +32,16 @@ from maestro_engine.inference.statistics.sharpe import (
     sharpe,
     sharpes,
 )
-from maestro_engine.inference.statistics.standards import Answer, Search, Thresholds
-from maestro_engine.metrics.calculator import YEAR_MS, Figures
+from maestro_engine.inference.statistics.standards import Search, Thresholds, VerdictAnswer
+from maestro_engine.metrics.calculator import YEAR_MS, MetricsCalculator
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import Curve, Exhibits, Finalist, Histogram, LooksCounted, NullModel, Verdict
 from maestro_protocol.messages.sealed import SealedBars
-from maestro_protocol.ports import Evidence
+from maestro_protocol.ports import FINALISTS, Evidence
 
 RANDOM_AGENTS = 200
 BINS = 40
-FINALISTS = 5
-"""How many of the best distinct configurations are put to the test: each costs the others power."""
 TRADE = ("entry_bar", "side", "exit_bar", "exit")
 """What makes two trades the same."""
 
@@ -51,7 +49,9 @@ TRADE = ("entry_bar", "side", "exit_bar", "exit")
 class CampaignJudge:
     """Judges by the open and the sealed stretch of one data set."""
 
-    def __init__(self, opened: Stretch, hidden: Stretch | None, figures: Figures, seed: int) -> None:
+    def __init__(
+        self, opened: EvaluationPeriod, hidden: EvaluationPeriod | None, figures: MetricsCalculator, seed: int
+    ) -> None:
         self._open = opened
         self._hidden = hidden
         self._figures = figures
@@ -74,7 +74,7 @@ class CampaignJudge:
     def _standards(self) -> Thresholds:
         return Thresholds(period_ms=self._open.period_bars * self._open.bars.step_ms)
 
-    def weigh(
+    def assess(
         self, trials: Sequence[RunConfig], finalists: Sequence[RunConfig], counted: int, most: int = FINALISTS
     ) -> Evidence:
         matrix = self._open.pnl(self._open.run(trials)) if trials else np.zeros((self._open.periods, 0))
@@ -82,7 +82,7 @@ class CampaignJudge:
             independent = pool.submit(effective_trials, matrix, self._seed) if trials else None
             overfitted = pool.submit(pbo, matrix) if len(trials) > 1 else None
             weighing = self._weigh(self._open, finalists, self._seed, pool, most)
-            kept = Kept(
+            kept = OpenEvidence(
                 ran=len(trials),
                 counted=counted,
                 effective=None if independent is None else independent.result(),
@@ -109,9 +109,9 @@ class CampaignJudge:
         return verdict_text.unopened(verdict, looks, reason), exhibits
 
     def _rule(
-        self, evidence: Evidence, opening: int, hidden: Stretch | None, bars: Thresholds
+        self, evidence: Evidence, opening: int, hidden: EvaluationPeriod | None, bars: Thresholds
     ) -> tuple[Verdict, Exhibits]:
-        if not isinstance(evidence.kept, Kept):
+        if not isinstance(evidence.kept, OpenEvidence):
             raise UsageError("judge: this evidence was weighed by another judge")
         kept = evidence.kept
         hidden = hidden if evidence.finalists else None
@@ -134,8 +134,13 @@ class CampaignJudge:
         return self._verdict(kept, sealed, ruled, bars), self._exhibits(kept, sealed)
 
     def _weigh(
-        self, stretch: Stretch, configs: Sequence[RunConfig], seed: int, pool: Executor, most: int | None = None
-    ) -> Iterable[Weighed]:
+        self,
+        stretch: EvaluationPeriod,
+        configs: Sequence[RunConfig],
+        seed: int,
+        pool: Executor,
+        most: int | None = None,
+    ) -> Iterable[CandidateStats]:
         """Each of *configs*, computed by *pool* in the meantime; where there is a *most*, those that differ alone."""
         if not configs:
             return ()
@@ -144,14 +149,14 @@ class CampaignJudge:
         places = range(len(configs)) if most is None else _distinct(result, pnl)[:most]
         alone = replace(stretch, jobs=1)  # the finalists are what the threads share
 
-        def one(place: int) -> Weighed:
+        def one(place: int) -> CandidateStats:
             return self._one(alone, result, pnl[:, place], place, configs[place], seed)
 
         return pool.map(one, places)
 
     def _one(
-        self, stretch: Stretch, result: BatchResult, pnl: Floats, place: int, config: RunConfig, seed: int
-    ) -> Weighed:
+        self, stretch: EvaluationPeriod, result: BatchResult, pnl: Floats, place: int, config: RunConfig, seed: int
+    ) -> CandidateStats:
         trades = result.trades(place)
         random = (
             stretch.random(config, trades, RANDOM_AGENTS, seed * 1_000 + place)
@@ -161,9 +166,9 @@ class CampaignJudge:
         observed = sharpe(pnl)
         values = np.nan_to_num(sharpes(random))
         test = null_test(observed, values) if observed is not None and len(values) else None
-        return Weighed(
+        return CandidateStats(
             config=config,
-            metrics=self._figures.of_span(result, place),
+            metrics=self._figures.window_metrics(result, place),
             pnl=pnl,
             moments=moments(pnl),
             null=Null(observed, values, test),
@@ -171,7 +176,7 @@ class CampaignJudge:
             records=trades,
         )
 
-    def _deflate(self, item: Weighed, kept: Kept) -> Weighed:
+    def _deflate(self, item: CandidateStats, kept: OpenEvidence) -> CandidateStats:
         m, best = item.moments, kept.expected_maximum
         if m.sharpe is None or m.skewness is None or m.kurtosis is None:
             return replace(item, deflated=Deflated(None, best, "its results do not vary"))
@@ -187,7 +192,9 @@ class CampaignJudge:
         value = psr(m.sharpe, m.n, best, m.skewness, m.kurtosis)
         return replace(item, deflated=Deflated(value, best), published=published)
 
-    def _verdict(self, kept: Kept, sealed: Sequence[Weighed], ruled: rules.Verdict, bars: Thresholds) -> Verdict:
+    def _verdict(
+        self, kept: OpenEvidence, sealed: Sequence[CandidateStats], ruled: rules.Ruling, bars: Thresholds
+    ) -> Verdict:
         finalists = tuple(
             Finalist(
                 run_id=item.config.run_id,
@@ -213,7 +220,7 @@ class CampaignJudge:
             sample_needed=ruled.needed,
         )
 
-    def _exhibits(self, kept: Kept, sealed: Sequence[Weighed]) -> Exhibits:
+    def _exhibits(self, kept: OpenEvidence, sealed: Sequence[CandidateStats]) -> Exhibits:
         known = kept.trial_sharpes[~np.isnan(kept.trial_sharpes)]
         return Exhibits(
             trial_sharpes=verdict_text.all_rounded(
@@ -240,14 +247,14 @@ class CampaignJudge:
             ),
         )
 
-    def _parts(self, place: int, item: Weighed, sealed: Sequence[Weighed]) -> list[PartRun]:
+    def _parts(self, place: int, item: CandidateStats, sealed: Sequence[CandidateStats]) -> list[PartRun]:
         """A finalist's trades over the open part and, where it was opened, over the sealed one."""
         opened = PartRun("open", self._open, item.records)
         if not sealed or self._hidden is None:
             return [opened]
         return [opened, PartRun("sealed", self._hidden, sealed[place].records)]
 
-    def _curve(self, item: Weighed, sealed: Weighed | None) -> Curve:
+    def _curve(self, item: CandidateStats, sealed: CandidateStats | None) -> Curve:
         pnl = _pnl_of(item, sealed)
         bars = self._open.bars
         return Curve(
@@ -282,17 +289,17 @@ def _best_of_noise(periods: int, count: float | None) -> float | None:
     return None if count is None or count <= 1 else expected_maximum_sharpe(1.0 / (periods - 1), count)
 
 
-def _survives(answer: Answer) -> bool | None:
-    return None if answer is Answer.NOT_ENOUGH_EVIDENCE else answer is Answer.SURVIVES
+def _survives(answer: VerdictAnswer) -> bool | None:
+    return None if answer is VerdictAnswer.NOT_ENOUGH_EVIDENCE else answer is VerdictAnswer.SURVIVES
 
 
-def _pnl_of(item: Weighed, sealed: Weighed | None) -> Floats:
+def _pnl_of(item: CandidateStats, sealed: CandidateStats | None) -> Floats:
     """A finalist's PnL per period over both parts."""
     return item.pnl if sealed is None else np.concatenate([item.pnl, sealed.pnl])
 
 
-def _evidence(item: Weighed, sealed: Weighed | None, upper: float | None) -> standards.Evidence:
-    return standards.Evidence(
+def _evidence(item: CandidateStats, sealed: CandidateStats | None, upper: float | None) -> standards.FinalistEvidence:
+    return standards.FinalistEvidence(
         finalist=item.config.run_id,
         sealed_periods=0 if sealed is None else len(sealed.pnl),
         sealed_trades=0 if sealed is None else sealed.trades,

@@ -34,7 +34,7 @@ AT_ONCE = 50
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class EvaluationPeriod:
     """Bars ``first`` to ``end`` of *bars*, with the history before ``first`` for the indicators."""
 
     bars: Bars

@@ -14,7 +14,7 @@ import numpy as np
 from maestro_engine.backtest import ExitReason, Records
 from maestro_engine.data.bars import Bars, Floats, Ints
 from maestro_engine.data.timeframes import DAY_MS
-from maestro_engine.inference.evaluation.period import Stretch
+from maestro_engine.inference.evaluation.period import EvaluationPeriod
 from maestro_engine.inference.evaluation.verdict_text import all_rounded, rounded
 from maestro_engine.inference.statistics.sharpe import annualise, sharpe
 from maestro_engine.metrics.event_lines import EXITS
@@ -51,7 +51,7 @@ class PartRun:
     """One finalist's trades, TRADE rows in order of time, over one stretch."""
 
     part: Part
-    stretch: Stretch
+    stretch: EvaluationPeriod
     trades: Records
 
 
@@ -65,7 +65,7 @@ def tear_sheets(finalists: Sequence[tuple[run.RunConfig, Sequence[PartRun]]], pe
     if not finalists:
         return None
     config, runs = finalists[0]
-    stretches: list[tuple[Part, Stretch]] = [(each.part, each.stretch) for each in runs]
+    stretches: list[tuple[Part, EvaluationPeriod]] = [(each.part, each.stretch) for each in runs]
     first, bars = stretches[0][1].first, stretches[-1][1].bars
     capital = _capital(config, bars, first)
     days = bars.open_time // DAY_MS
@@ -272,7 +272,11 @@ def _chart(runs: Sequence[PartRun], bars: Bars) -> PriceChart | None:
 
 
 def _hold(
-    stretches: Sequence[tuple[Part, Stretch]], bars: Bars, config: run.RunConfig, capital: float, per_year: float
+    stretches: Sequence[tuple[Part, EvaluationPeriod]],
+    bars: Bars,
+    config: run.RunConfig,
+    capital: float,
+    per_year: float,
 ) -> BuyAndHold:
     """Bought at the first open, sold at the last close, both as a taker."""
     first, end = stretches[0][1].first, stretches[-1][1].end

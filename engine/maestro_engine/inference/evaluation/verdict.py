@@ -48,7 +48,14 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from maestro_engine.inference.statistics.power import periods_needed
-from maestro_engine.inference.statistics.standards import Answer, Evidence, Reason, Sample, Search, Thresholds
+from maestro_engine.inference.statistics.standards import (
+    FinalistEvidence,
+    Reason,
+    SampleSize,
+    Search,
+    Thresholds,
+    VerdictAnswer,
+)
 
 _NORMAL = NormalDist()
 _TINY = 1e-12
@@ -60,32 +67,32 @@ BEATEN = "entering at random with the same exits did better more often than not"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FinalistRuling:
     """The answer for one finalist. ``p`` is corrected for both doors, ``adjusted_p`` for all finalists too."""
 
     finalist: str
-    answer: Answer
+    answer: VerdictAnswer
     reason: Reason
     text: str
     p: float | None
     adjusted_p: float | None
-    needed: Sample | None = None
+    needed: SampleSize | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Ruling:
     """The campaign's answer, the finding it rests on (None without finalists) and one sentence in plain words."""
 
-    answer: Answer
+    answer: VerdictAnswer
     sentence: str
-    decisive: Finding | None
-    findings: tuple[Finding, ...]
+    decisive: FinalistRuling | None
+    findings: tuple[FinalistRuling, ...]
     alpha: float
     needed: str = ""
     """What it would take to decide, in words; empty where it is decided or nothing can be said."""
 
 
-def decide(finalists: Sequence[Evidence], search: Search, thresholds: Thresholds | None = None) -> Verdict:
+def decide(finalists: Sequence[FinalistEvidence], search: Search, thresholds: Thresholds | None = None) -> Ruling:
     """The verdict over ``finalists`` (usually five, best first). Pure: same evidence, same verdict."""
     bars = thresholds or Thresholds()
     ps = [combined_p(e, bars) for e in finalists]
@@ -94,12 +101,12 @@ def decide(finalists: Sequence[Evidence], search: Search, thresholds: Thresholds
         _finding(e, search, bars, p, None if p is None else a, len(finalists))
         for e, p, a in zip(finalists, ps, adjusted, strict=True)
     )
-    order = (Answer.SURVIVES, Answer.NOT_ENOUGH_EVIDENCE, Answer.DOES_NOT_SURVIVE)
+    order = (VerdictAnswer.SURVIVES, VerdictAnswer.NOT_ENOUGH_EVIDENCE, VerdictAnswer.DOES_NOT_SURVIVE)
     ranked = sorted(findings, key=lambda f: (order.index(f.answer), 1.0 if f.adjusted_p is None else f.adjusted_p))
     decisive = ranked[0] if ranked else None
-    answer = decisive.answer if decisive else Answer.NOT_ENOUGH_EVIDENCE
+    answer = decisive.answer if decisive else VerdictAnswer.NOT_ENOUGH_EVIDENCE
     needed = "" if decisive is None or decisive.needed is None else in_words(decisive.needed, bars)
-    return Verdict(answer, _sentence(decisive, findings, bars), decisive, findings, bars.alpha, needed)
+    return Ruling(answer, _sentence(decisive, findings, bars), decisive, findings, bars.alpha, needed)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -112,7 +119,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def combined_p(evidence: Evidence, thresholds: Thresholds) -> float | None:
+def combined_p(evidence: FinalistEvidence, thresholds: Thresholds) -> float | None:
     """One p-value of a finalist from both doors; None when a sealed test is missing or its data are thin."""
     e, share = evidence, thresholds.sealed_share
     if e.sealed_p is None or e.null_p is None or _thin(e, thresholds):
@@ -124,7 +131,7 @@ def combined_p(evidence: Evidence, thresholds: Thresholds) -> float | None:
     return min(1.0, best)
 
 
-def _joint_p(e: Evidence, sealed_p: float, dsr: float) -> float:
+def _joint_p(e: FinalistEvidence, sealed_p: float, dsr: float) -> float:
     """Stouffer's combination of deflated research and sealed evidence, weighted by the roots of their periods."""
     research, sealed = _quantile(dsr), _quantile(1.0 - sealed_p)
     total = e.research_periods + e.sealed_periods
@@ -136,27 +143,29 @@ def _quantile(p: float) -> float:
     return _NORMAL.inv_cdf(min(max(p, _TINY), 1.0 - _TINY))
 
 
-def _thin(e: Evidence, bars: Thresholds) -> bool:
+def _thin(e: FinalistEvidence, bars: Thresholds) -> bool:
     return e.sealed_trades < bars.min_trades or e.sealed_periods < bars.min_periods
 
 
 def _finding(
-    e: Evidence, search: Search, bars: Thresholds, p: float | None, adjusted: float | None, finalists: int
-) -> Finding:
+    e: FinalistEvidence, search: Search, bars: Thresholds, p: float | None, adjusted: float | None, finalists: int
+) -> FinalistRuling:
     """Why this finalist survives, does not, or cannot be judged."""
     if _not_worth_it(e, bars):
         text = f"{_halves(e)}: {_bound(e, bars)}"
-        return Finding(e.finalist, Answer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT, text, p, adjusted)
+        return FinalistRuling(e.finalist, VerdictAnswer.DOES_NOT_SURVIVE, Reason.NOT_WORTH_IT, text, p, adjusted)
     proven = adjusted is not None and adjusted <= bars.alpha
     lacking = _lacking(e, search, bars, proven)
     if lacking is None and proven:
-        return Finding(e.finalist, Answer.SURVIVES, Reason.PROVEN, PROOF, p, adjusted)
+        return FinalistRuling(e.finalist, VerdictAnswer.SURVIVES, Reason.PROVEN, PROOF, p, adjusted)
     reason, why = lacking or (Reason.UNPROVEN, "luck is not ruled out")
     needed = None if proven else _needed(e, bars, finalists)
-    return Finding(e.finalist, Answer.NOT_ENOUGH_EVIDENCE, reason, f"{_halves(e)}: {why}", p, adjusted, needed)
+    return FinalistRuling(
+        e.finalist, VerdictAnswer.NOT_ENOUGH_EVIDENCE, reason, f"{_halves(e)}: {why}", p, adjusted, needed
+    )
 
 
-def _not_worth_it(e: Evidence, bars: Thresholds) -> bool:
+def _not_worth_it(e: FinalistEvidence, bars: Thresholds) -> bool:
     """Whether the data of both parts rule out an edge that would be worth trading."""
     enough = (
         e.research_trades + e.sealed_trades >= bars.min_trades
@@ -168,7 +177,7 @@ def _not_worth_it(e: Evidence, bars: Thresholds) -> bool:
     return e.upper * bars.year < bars.worth
 
 
-def _lacking(e: Evidence, search: Search, bars: Thresholds, proven: bool) -> tuple[Reason, str] | None:
+def _lacking(e: FinalistEvidence, search: Search, bars: Thresholds, proven: bool) -> tuple[Reason, str] | None:
     """The first thing that a proof lacks beside a small p-value."""
     if _thin(e, bars):
         return Reason.THIN, (
@@ -206,7 +215,7 @@ def _coin(search: Search, bars: Thresholds) -> bool:
     return search.pbo >= bars.max_pbo and search.loss >= bars.max_loss
 
 
-def _halves(e: Evidence) -> str:
+def _halves(e: FinalistEvidence) -> str:
     """What both parts said: ``it lost 21,500 USD on the open part and earned 900 USD on the sealed one``."""
     opened, sealed = _result(e.research_sharpe, e.research_pnl), _result(e.sealed_sharpe, e.sealed_pnl)
     if e.sealed_periods == 0:
@@ -222,7 +231,7 @@ def _result(sharpe: float | None, pnl: float | None) -> str:
     return f"{'earned' if sharpe > 0.0 else 'lost'} {amount}"
 
 
-def _bound(e: Evidence, bars: Thresholds) -> str:
+def _bound(e: FinalistEvidence, bars: Thresholds) -> str:
     upper = math.ceil((e.upper or 0.0) * bars.year * 10.0) / 10.0
     days = bars.days(e.research_periods + e.sealed_periods)
     return (
@@ -231,7 +240,7 @@ def _bound(e: Evidence, bars: Thresholds) -> str:
     )
 
 
-def _needed(e: Evidence, bars: Thresholds, finalists: int) -> Sample | None:
+def _needed(e: FinalistEvidence, bars: Thresholds, finalists: int) -> SampleSize | None:
     """The sealed data that would decide: the least that can be judged, and the power at a stated edge."""
     pace = e.sealed_trades / e.sealed_periods if e.sealed_periods > 0 else 0.0
     if pace <= 0.0:
@@ -245,12 +254,14 @@ def _needed(e: Evidence, bars: Thresholds, finalists: int) -> Sample | None:
     periods = max(periods, e.sealed_periods + 1)
     trades = math.ceil(periods * pace)
     if not _thin(e, bars):
-        return Sample(edge * bars.year, observed, periods, trades)
+        return SampleSize(edge * bars.year, observed, periods, trades)
     least = max(bars.min_periods, math.ceil(bars.min_trades / pace))
-    return Sample(edge * bars.year, observed, periods, trades, least, max(bars.min_trades, math.ceil(least * pace)))
+    return SampleSize(
+        edge * bars.year, observed, periods, trades, least, max(bars.min_trades, math.ceil(least * pace))
+    )
 
 
-def in_words(needed: Sample, bars: Thresholds) -> str:
+def in_words(needed: SampleSize, bars: Thresholds) -> str:
     """What it would take to decide, in days and trades of sealed data."""
     least = ""
     if needed.least is not None:
@@ -263,18 +274,18 @@ def in_words(needed: Sample, bars: Thresholds) -> str:
     )
 
 
-def _sentence(decisive: Finding | None, findings: Sequence[Finding], bars: Thresholds) -> str:
+def _sentence(decisive: FinalistRuling | None, findings: Sequence[FinalistRuling], bars: Thresholds) -> str:
     """One sentence for a reader who knows no statistics."""
     if decisive is None:
         return "Not enough evidence: the search named no finalist, so nothing was put to the test."
-    survivors = [f.finalist for f in findings if f.answer is Answer.SURVIVES]
+    survivors = [f.finalist for f in findings if f.answer is VerdictAnswer.SURVIVES]
     chance = f"fewer than {100 * bars.alpha:.2g}% of searches through pure noise get this far"
     if len(survivors) == 1:
         return f"{survivors[0]} survives: {decisive.text}; {chance}."
     if survivors:
         text = decisive.text.replace("it earned", "they earned")
         return f"{len(survivors)} of {len(findings)} finalists survive ({', '.join(survivors)}): {text}; {chance}."
-    if decisive.answer is Answer.DOES_NOT_SURVIVE:
+    if decisive.answer is VerdictAnswer.DOES_NOT_SURVIVE:
         return f"Nothing that was tried survives; the best finalist was {decisive.finalist}: {decisive.text}."
     sample = "" if decisive.needed is None else f"; {in_words(decisive.needed, bars)}"
     return f"Not enough evidence for {decisive.finalist}: {decisive.text}{sample}."

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from maestro_engine.inference.evaluation import verdict as rules
-from maestro_engine.inference.evaluation.evidence import Kept, Weighed
+from maestro_engine.inference.evaluation.evidence import CandidateStats, OpenEvidence
 from maestro_engine.inference.statistics.sharpe import Deflated, annualise, minimum_track_record, psr
-from maestro_engine.inference.statistics.standards import DAY_MS, Answer, Thresholds
+from maestro_engine.inference.statistics.standards import DAY_MS, Thresholds, VerdictAnswer
 from maestro_protocol.messages.campaign import Figure, LooksCounted, Verdict
 
 DIGITS = 6
@@ -34,7 +34,7 @@ def unopened(verdict: Verdict, looks: LooksCounted, reason: str) -> Verdict:
     text = f"Not enough evidence: the sealed part was not opened ({reason})"
     return verdict.model_copy(
         update={
-            "word": Answer.NOT_ENOUGH_EVIDENCE.value,
+            "word": VerdictAnswer.NOT_ENOUGH_EVIDENCE.value,
             "sentence": f"{text}; {looks.in_words()}." if looks.earlier else f"{text}.",
             "finalists": tuple(finalist.model_copy(update={"survives": None}) for finalist in verdict.finalists),
             "sample_needed": "",
@@ -47,7 +47,7 @@ def _in_first_sentence(text: str, more: str) -> str:
     return f"{first.removesuffix('.')}; {more}.{' ' if stop else ''}{rest}"
 
 
-def of_search(kept: Kept, per_year: float) -> tuple[Figure, ...]:
+def of_search(kept: OpenEvidence, per_year: float) -> tuple[Figure, ...]:
     """The figures of the search as a whole."""
     overfitting = kept.overfitting
     best = max((s for s in kept.trial_sharpes.tolist() if s == s), default=None)
@@ -91,13 +91,13 @@ def of_search(kept: Kept, per_year: float) -> tuple[Figure, ...]:
 
 
 def of_finalist(
-    item: Weighed, sealed: Weighed | None, finding: rules.Finding, bars: Thresholds
+    item: CandidateStats, sealed: CandidateStats | None, finding: rules.FinalistRuling, bars: Thresholds
 ) -> tuple[Figure, ...]:
     """The figures of one finalist, those of the sealed part last."""
     return (*_open_figures(item, bars), *_sealed_figures(sealed, bars), _ruling(finding, bars))
 
 
-def _open_figures(item: Weighed, bars: Thresholds) -> tuple[Figure, ...]:
+def _open_figures(item: CandidateStats, bars: Thresholds) -> tuple[Figure, ...]:
     m, per_year = item.moments, bars.year**2
     probable = record = None
     if m.sharpe is not None and m.skewness is not None and m.kurtosis is not None:
@@ -146,7 +146,7 @@ def _open_figures(item: Weighed, bars: Thresholds) -> tuple[Figure, ...]:
     )
 
 
-def _sealed_figures(sealed: Weighed | None, bars: Thresholds) -> tuple[Figure, ...]:
+def _sealed_figures(sealed: CandidateStats | None, bars: Thresholds) -> tuple[Figure, ...]:
     if sealed is None:
         return (_figure("sealed part", None, None, "–", "no part of the data was sealed"),)
     per_year = bars.year**2
@@ -191,7 +191,7 @@ def _sealed_figures(sealed: Weighed | None, bars: Thresholds) -> tuple[Figure, .
     )
 
 
-def _ruling(finding: rules.Finding, bars: Thresholds) -> Figure:
+def _ruling(finding: rules.FinalistRuling, bars: Thresholds) -> Figure:
     proven = None if finding.adjusted_p is None else finding.adjusted_p <= bars.alpha
     about = f"{finding.answer}: {finding.text}"
     return _figure("p, corrected for all finalists", finding.adjusted_p, proven, f"<= {bars.alpha:.2g}", about)

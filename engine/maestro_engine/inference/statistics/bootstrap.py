@@ -29,7 +29,7 @@ MIN_PERIODS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ConfidenceInterval:
     """A point estimate and the two-sided interval around it, in the unit of the statistic."""
 
     estimate: float
@@ -41,8 +41,8 @@ class Interval:
 class Intervals:
     """Mean and Sharpe (per period) of one series with their intervals, and how they were made."""
 
-    mean: Interval
-    sharpe: Interval
+    mean: ConfidenceInterval
+    sharpe: ConfidenceInterval
     p: float
     """One-sided p-value of "the mean is not above 0": :func:`positive_mean_p`."""
     confidence: float
@@ -165,11 +165,11 @@ def _batch_error(centred: Floats, span: int) -> Floats:
     return np.sqrt((sums * sums).mean(axis=1) / (span * (n - span)))
 
 
-def _studentised(own: Floats, resampled: Floats, confidence: float) -> Interval:
+def _studentised(own: Floats, resampled: Floats, confidence: float) -> ConfidenceInterval:
     estimate, error = float(own[0]), float(own[1])
     t = _pivots(estimate, resampled)
     low, high = np.quantile(t, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
-    return Interval(estimate, estimate - float(high) * error, estimate - float(low) * error)
+    return ConfidenceInterval(estimate, estimate - float(high) * error, estimate - float(low) * error)
 
 
 def _positive(own: Floats, resampled: Floats) -> float:

@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 YEAR_MS = 365 * DAY_MS
 
 
-class Answer(StrEnum):
+class VerdictAnswer(StrEnum):
     """The three answers; nothing in between, nothing beyond."""
 
     SURVIVES = "SURVIVES"
@@ -79,7 +79,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class FinalistEvidence:
     """What is known of one finalist; None is unknown. Sealed values are of the holdout, research ones of the rest.
 
     ``sealed_p``: one-sided, of "the sealed mean is not above 0" (``bootstrap.positive_mean_p``).
@@ -122,7 +122,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleSize:
     """Sealed data, in periods in all, that it would take."""
 
     edge: float

@@ -26,7 +26,7 @@ from maestro_engine.backtest.window_context import WindowContext
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import TIMEFRAMES
 from maestro_engine.feeds.facts import FACTS
-from maestro_engine.metrics.calculator import Figures
+from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.story import Story, StoryLine, StoryTrade, read_story
@@ -63,7 +63,7 @@ class SessionReports(BacktestRunner):
         bars = _bars((), run.data.symbol, step_ms)
         if run.data.has_taker_volume:
             bars = replace(bars, taker_buy_volume=np.empty(0))
-        return cls(bars, run.data, [], Figures(targets_of(run) if targets is None else targets, step_ms))
+        return cls(bars, run.data, [], MetricsCalculator(targets_of(run) if targets is None else targets, step_ms))
 
     def outcome(self, run: RunConfig, trail: Path) -> TestOutcome:
         """What the session that carried out *run* left in *trail*. Raises :class:`DataError`."""
