@@ -297,9 +297,12 @@ async def test_the_whole_supervisor_with_its_tasks_makes_them_too(tmp_path):
     from maestro_engine.feeds.clock import VirtualClock
 
     bars = simulate_bars("mixed", 11, 900, step_ms=60_000, price=1_000.0)
+    high = bars.high.copy()
+    high[50] *= 1.06  # once, long ago, price went as far as the target, without which no session starts
+    bars = replace(bars, high=high)
     config = SessionConfig(
         source="replay", symbol=bars.symbol, interval="1m", duration_s=600 * 60.0, methods=("trend_breakout",),
-        params=as_params({"hard_tp_usd": 50.0, "timeout_bars": 12}), quantity=Decimal(10), fills="bars",
+        params=as_params({"hard_tp_usd": 50.0, "timeout_bars": 12}), quantity=Decimal(1), fills="bars",
         entry_latency_ms=0, response_latency_ms=0, history_bars=900, stale_s=60, outage_s=600, checkpoint_s=600,
         on_breaker="hold",
     )  # fmt: skip
@@ -313,12 +316,12 @@ async def test_the_whole_supervisor_with_its_tasks_makes_them_too(tmp_path):
     report = await asyncio.wait_for(session.run(), 100)
     assert report.exit_code == 0
     spec = TestSpec("x", BarWindow(0, 400, 800, 800, 900), config.methods, config.values())
-    kernel = simulate_batch(bars, [spec], FillCosts(), TradeSize.fixed(10.0)).trades(0)
+    kernel = simulate_batch(bars, [spec], FillCosts(), TradeSize.fixed(1.0)).trades(0)
     made = session_trades(session.run_folder / "events.jsonl")
     same = min(len(made), len(kernel)) - 1  # the last may be open when the session ends
     assert same >= 1, "at this size the daily loss limit soon holds entries back"
     assert_same(kernel[:same], made[:same])
-    run = run_config(bars, "trend_breakout", "10", hard_tp_usd=50.0, timeout_bars=12)
+    run = run_config(bars, "trend_breakout", "1", hard_tp_usd=50.0, timeout_bars=12)
     window = run.window.model_copy(update={"first": 400, "train_end": 900, "val_start": 900})
     run = run.model_copy(update={"window": window, "data": run.data.model_copy(update={"timeframe": "1m"})})
     figures = MetricsCalculator(ORIGIN_TARGETS, bars.step_ms)
