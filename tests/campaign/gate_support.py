@@ -12,9 +12,9 @@ from campaign_support import begin
 from maestro.clock import SystemClock
 from maestro.settings import Settings
 from maestro.store.gates import Gates
-from maestro.wiring import gates as waiting
 from maestro.wiring import workspace
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
+from maestro.wiring.workspace import owner as owner_here
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.gate import GateRequest, GateVote
 
@@ -26,14 +26,14 @@ async def people(settings: Settings, owner: str | None = None) -> AsyncIterator[
     """Somebody at another terminal: a connection of their own to the same store."""
     store = await workspace.open_workspace_store(settings)
     try:
-        yield Gates(store, SystemClock(), owner or waiting.owner())
+        yield Gates(store, SystemClock(), owner or owner_here())
     finally:
         await store.close()
 
 
 def vote(request: GateRequest, approve: bool, **more: Any) -> GateVote:
     given: dict[str, Any] = {"gate_id": request.gate_id, "bound_to": request.bound_to, "approve": approve}
-    given |= {"who": waiting.owner(), "where": "test", "at": 1}
+    given |= {"who": owner_here(), "where": "test", "at": 1}
     return GateVote(**(given | more))
 
 

@@ -14,6 +14,7 @@ from gate_support import people
 
 from maestro.wiring import gates as waiting
 from maestro.wiring.campaigns import resume_campaign
+from maestro.wiring.workspace import owner
 from maestro_protocol.messages.gate import GateDecided
 from maestro_protocol.messages.rules import GatePolicy, PatchRisk, RiskClass, RiskClasses
 
@@ -70,7 +71,7 @@ def test_a_waiting_campaign_is_answered_from_another_terminal(
     assert "Nothing waits for an answer in " in maestro("gate", "list").out
     told = maestro("gate", "show", row["gate"]).out
     said = "approved" if answer == "approve" else "rejected"
-    assert f"{said} by {waiting.owner()} (cli, " in told
+    assert f"{said} by {owner()} (cli, " in told
     assert told.endswith(" UTC): I looked at it\n")
     settings = settings_in(tmp_path)
     if answer == "reject":  # the rest of the gates are answered as they come up
@@ -82,7 +83,7 @@ def test_a_waiting_campaign_is_answered_from_another_terminal(
     assert first.answer == ("approved" if answer == "approve" else "rejected")
     why = maestro("why", "seg1-p1", "vhf_min")
     if answer == "approve":
-        assert f"approved by {waiting.owner()}" in why.out
+        assert f"approved by {owner()}" in why.out
     else:
         assert why.code == 2
 

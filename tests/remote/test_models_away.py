@@ -15,9 +15,8 @@ from vendor_server import VendorServer
 from maestro.clock import SystemClock
 from maestro.settings import Settings
 from maestro.store.gates import Gates
-from maestro.wiring import gates as waiting
 from maestro.wiring.remote import questions_topic
-from maestro.wiring.workspace import open_workspace_store
+from maestro.wiring.workspace import open_workspace_store, owner
 from maestro_protocol.messages.campaign import BrainChoice
 from maestro_protocol.messages.gate import GateVote
 
@@ -132,15 +131,13 @@ async def test_a_budget_that_the_owner_raised_is_raised_for_the_role_away(
 
 async def always_yes(settings: Settings) -> None:
     store = await open_workspace_store(settings)
-    gates = Gates(store, SystemClock(), waiting.owner())
+    gates = Gates(store, SystemClock(), owner())
     try:
         while True:
             for state in await gates.pending():
                 asked = state.request
                 vote = {"gate_id": asked.gate_id, "bound_to": asked.bound_to, "approve": True, "at": asked.asked_at}
-                await gates.vote(
-                    GateVote.model_validate(vote | {"who": waiting.owner(), "where": "cli", "reason": "yes"})
-                )
+                await gates.vote(GateVote.model_validate(vote | {"who": owner(), "where": "cli", "reason": "yes"}))
             await asyncio.sleep(0.05)
     finally:
         await store.close()

@@ -39,6 +39,7 @@ from maestro.wiring.live import rounds
 from maestro.wiring.live.rounds import Asked, Chain
 from maestro.wiring.live.runner import session_of
 from maestro.wiring.replays import replay_campaign
+from maestro.wiring.workspace import owner
 from maestro_engine import methods
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import run_of
@@ -294,15 +295,13 @@ def test_a_patch_of_high_risk_waits_for_a_person_and_a_no_leaves_the_config(
 
 
 def vote_of(asked: GateRequest, approve: bool) -> GateVote:
-    return GateVote(
-        gate_id=asked.gate_id, bound_to=asked.bound_to, approve=approve, who=waiting.owner(), where="test", at=1
-    )
+    return GateVote(gate_id=asked.gate_id, bound_to=asked.bound_to, approve=approve, who=owner(), where="test", at=1)
 
 
 async def attended(there: Settings, base: SessionConfig, attend: Callable[[GateRequest], GateVote | None]) -> Chain:
     """A chain of two sessions with somebody at its gates, who votes or does something else."""
     store = await workspace.open_workspace_store(there)
-    people = Gates(store, SystemClock(), waiting.owner())
+    people = Gates(store, SystemClock(), owner())
 
     async def look() -> None:
         while True:

@@ -81,7 +81,7 @@ def reject(gate: GateArg, reason: Reason = "", bound_to: Bound = None, out: Out 
 
 def _answer(gate: str, approve: bool, reason: str, bound_to: str | None, out: Path | None) -> None:
     from maestro.clock import SystemClock
-    from maestro.wiring.gates import owner
+    from maestro.wiring.workspace import owner
     from maestro_protocol.messages.gate import GateVote
 
     if bound_to is not None and not re.fullmatch("[0-9a-f]{64}", bound_to):
@@ -111,8 +111,7 @@ def _with_gates(out: Path | None, work: Callable[[Gates], Awaitable[T]]) -> T:
         from maestro.cli.campaign import settings_with
         from maestro.clock import SystemClock
         from maestro.store.gates import Gates
-        from maestro.wiring.gates import owner
-        from maestro.wiring.workspace import open_workspace_store
+        from maestro.wiring.workspace import open_workspace_store, owner
 
         store = await open_workspace_store(settings_with(out))
         try:

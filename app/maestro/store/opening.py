@@ -27,11 +27,12 @@ _ALONE = "SELECT pg_advisory_xact_lock(hashtext('maestro/schema'))"
 """On PostgreSQL: one process at a time; on SQLite the transaction itself sees to that."""
 
 
-async def open_store(url: str, patience: float = PATIENCE) -> SqlStore:
+async def open_store(url: str, patience: float = PATIENCE, owner: str | None = None) -> SqlStore:
     """The store at *url*, ready for use; its schema is made or brought up to date first.
 
     *url* is ``sqlite:////path/maestro.db`` (the folder must exist) or ``postgresql://user:password@host/name``;
-    *patience* is how many seconds to wait for somebody else's lock. Raises :class:`StoreError` when the database
+    *patience* is how many seconds to wait for somebody else's lock; *owner* is who may decide the gates that are put
+    through this store and name nobody, None where none are. Raises :class:`StoreError` when the database
     cannot be used and :class:`ConfigError` when the URL cannot.
     """
     database = open_database(url, patience)
@@ -41,7 +42,7 @@ async def open_store(url: str, patience: float = PATIENCE) -> SqlStore:
     except BaseException:
         await database.close()
         raise
-    return SqlStore(database)
+    return SqlStore(database, owner)
 
 
 def open_database(url: str, patience: float = PATIENCE) -> Database:

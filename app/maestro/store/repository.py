@@ -49,8 +49,9 @@ class SqlStore:
     what was not committed then is not there, and the store works again when the cause is mended.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, owner: str | None = None) -> None:
         self.database = database
+        self._owner = owner
         self.calls = SqlCallLog(database)
         self.openings = SqlOpenings(database)
 
@@ -70,7 +71,7 @@ class SqlStore:
         template as another run; :class:`LooksOvertaken` when the looks that *opened* counted are others by now.
         """
         _follow_each_other(campaign, entries)
-        work = partial(_commit, campaign, entries, results, runs, opened)
+        work = partial(_commit, campaign, entries, results, runs, opened, self._owner)
         await self.database.write(work, small=not results and opened is None and len(entries) <= FEW)
 
     async def journal(self, campaign: CampaignId, after: int = 0) -> AsyncIterator[Envelope]:
@@ -132,6 +133,7 @@ def _commit(
     results: Sequence[Stored],
     runs: Sequence[RunConfig],
     opened: Claim | None,
+    owner: str | None,
     connection: Connection,
 ) -> None:
     last = _advance(connection, campaign, entries)
@@ -146,7 +148,7 @@ def _commit(
             connection.run(statement, *rows)
     for entry in entries:
         if isinstance(entry.body, GateRequest):
-            open_gate(connection, entry.body, campaign)
+            open_gate(connection, entry.body, campaign, owner)
         elif isinstance(entry.body, ModelCalled):
             price(connection, campaign, entry.body)
         elif isinstance(entry.body, HoldoutOpened) and opened is not None:

@@ -294,7 +294,7 @@ async def walk(
     from maestro.store.gates import Gates
 
     clock = SystemClock()
-    gate = gates.StoreGate(Gates(store, clock, gates.owner()), config.campaign, gates.tell_on_stderr)
+    gate = gates.StoreGate(Gates(store, clock, workspace.owner()), config.campaign, gates.tell_on_stderr)
     here = [choice for choice in config.brains if choice.role not in away]
     async with (
         store.lease(config.campaign),

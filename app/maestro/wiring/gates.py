@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,18 +23,6 @@ from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import RoleFellBack
 
 POLL_SECONDS = 0.5
-
-
-def owner(where: str = "cli") -> str:
-    """Who sits at this machine, as a voter's name: by the system's word, since a variable says what anybody sets."""
-    try:
-        import pwd
-    except ImportError:
-        return f"{where}:{getpass.getuser()}"
-    try:
-        return f"{where}:{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:
-        return f"{where}:uid-{os.getuid()}"
 
 
 class StoreGate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import os
 from collections.abc import Generator, Sequence
@@ -25,13 +26,25 @@ SERVER_BOOK = "servers.json"
 """What servers of models were found to take; stays here, since another machine has other servers under a URL."""
 
 
+def owner(where: str = "cli") -> str:
+    """Who sits at this machine, as a voter's name: by the system's word, since a variable says what anybody sets."""
+    try:
+        import pwd
+    except ImportError:
+        return f"{where}:{getpass.getuser()}"
+    try:
+        return f"{where}:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"{where}:uid-{os.getuid()}"
+
+
 async def open_workspace_store(settings: Settings) -> SqlStore:
     """The store of the workspace: by URL, or a SQLite file in the runs folder. Raises StoreError."""
     from maestro.store.opening import open_store
 
     if settings.database_url is None:
         make_runs(settings)
-    return await open_store(store_url(settings))
+    return await open_store(store_url(settings), owner=owner())
 
 
 def store_url(settings: Settings) -> str:

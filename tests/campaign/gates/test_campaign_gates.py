@@ -24,6 +24,7 @@ from maestro.clock import SystemClock
 from maestro.store.gates import Gates
 from maestro.wiring import gates as waiting
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
+from maestro.wiring.workspace import owner
 from maestro_protocol.errors import GateRefused
 from maestro_protocol.messages.gate import GateDecided, GateRequest, GateVote
 from maestro_protocol.messages.plan import PatchApplied
@@ -58,7 +59,7 @@ async def test_a_patch_that_is_approved_is_applied_as_if_nobody_had_been_asked(
     assert [one.gate_id for one in decided] == seen
     assert {one.answer for one in decided} == {"approved"}
     assert len(seen) == len(set(seen)) >= 2
-    assert {one.by for one in decided} == {(waiting.owner(),)}
+    assert {one.by for one in decided} == {(owner(),)}
     names = differing(contents(undisturbed.folder), contents(run.folder))
     assert not [name for name in names if "scores" in name or "trades" in name], "asking changed what was run"
 

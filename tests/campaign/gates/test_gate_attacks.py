@@ -34,6 +34,7 @@ from maestro.store.repository import SqlStore
 from maestro.wiring import brains, workspace
 from maestro.wiring import gates as waiting
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
+from maestro.wiring.workspace import owner
 from maestro_agents.api import Agent
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import GateRefused
@@ -138,10 +139,10 @@ async def _gates_in(settings: Settings) -> int:
 
 def test_a_voters_name_is_the_systems_word_not_a_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """With N of M one person would be as many as they like."""
-    before = waiting.owner()
+    before = owner()
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "ann")
-    assert waiting.owner() == before
+    assert owner() == before
 
 
 class Crash(BaseException):
@@ -192,7 +193,7 @@ async def test_a_gate_that_expired_while_nobody_ran_is_a_no_and_a_late_yes_chang
 
     store = await workspace.open_workspace_store(settings)
     with pytest.raises(GateRefused, match="expired already"):
-        await Gates(store, Later(), waiting.owner()).vote(vote(request, True))
+        await Gates(store, Later(), owner()).vote(vote(request, True))
     await store.close()
     run, _ = await gone_on_with(CAMPAIGN, settings, yes)
     journal = journal_of(run.folder)
@@ -222,7 +223,7 @@ async def test_a_policy_that_is_edited_while_a_gate_waits_changes_nothing_for_it
     with suppress(asyncio.CancelledError):
         await running
     run, _ = await gone_on_with(CAMPAIGN, settings, yes)
-    assert {one.by for one in bodies(journal_of(run.folder), GateDecided)} == {(waiting.owner(),)}
+    assert {one.by for one in bodies(journal_of(run.folder), GateDecided)} == {(owner(),)}
 
 
 def _command(settings: Settings, *arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:

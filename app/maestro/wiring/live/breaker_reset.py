@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from maestro.clock import SystemClock
 from maestro.settings import Settings
 from maestro.wiring import sessions
-from maestro.wiring.gates import owner
+from maestro.wiring.workspace import owner
 from maestro_engine.session import clearing
 from maestro_engine.session.places import Run
 from maestro_engine.session.safety.controls import Clearing, send_clearing
