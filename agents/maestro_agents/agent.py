@@ -15,7 +15,7 @@ from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import AgentError, BrainError, BudgetExceeded, ConfigError
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages import Message
-from maestro_protocol.messages.plan import ModelCalled, Role, RoleFellBack
+from maestro_protocol.messages.plan import ModelCalled, RoleFellBack, RoleName
 from maestro_protocol.messages.report import Briefing
 from maestro_protocol.messages.work import TaskSpec
 from maestro_protocol.ports import Clock
@@ -45,7 +45,7 @@ class Agent:
         self._thinking = thinking
 
     @property
-    def role(self) -> Role:
+    def role(self) -> RoleName:
         return self.rules.name
 
     async def handle(self, envelope: Envelope) -> Sequence[Message]:

@@ -8,6 +8,7 @@ from maestro_agents.roles.base import Answer, Question
 from maestro_agents.roles.search_space import QUORUM, Field
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.messages.plan import (
+    Advice,
     Critique,
     OnePagePlan,
     PlanEvent,
@@ -50,6 +51,8 @@ def _of_briefing(answer: Answer, field: Field) -> Iterator[str]:
         case OnePagePlan():
             right = answer.after_segment == field.briefing.segment
             return iter(() if right else (f"after_segment: must be {field.briefing.segment}",))
+        case Advice():
+            return _advice(answer, field)
         case TaskAssigned():
             return iter(("TaskAssigned answers a work order, not a briefing",))
 
@@ -147,6 +150,14 @@ def _as_chosen(draft: RunConfigDraft, field: Field) -> Iterator[str]:
             yield f"params {name}: the critic chose {value}, not {given[name]}"
         elif name not in given:
             yield f"params {name}: is missing; the critic chose {value}"
+
+
+def _advice(advice: Advice, field: Field) -> Iterator[str]:
+    for change in advice.suggested_changes:
+        try:
+            field.spec(change.parameter).check(change.new)
+        except ParameterError as error:
+            yield f"suggested_changes {change.parameter}: {error}"
 
 
 def _plan_event(event: PlanEvent, field: Field) -> Iterator[str]:

@@ -19,6 +19,7 @@ from maestro_agents.estimate import Estimate, Turns, estimated
 from maestro_agents.paid_calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.prices import Price, Prices
 from maestro_agents.roles import ROLES, control_of, rules_of
+from maestro_agents.roles.advisors import ADVISORS, AskedAt, RoleSpec
 from maestro_agents.serving import CONTROL, serve, topic_of
 from maestro_prompts.cutoffs import knowledge_cutoff
 from maestro_prompts.render import Prompts
@@ -29,12 +30,14 @@ from maestro_protocol.messages.campaign import BrainChoice
 from maestro_protocol.ports import CallLog, Clock
 
 __all__ = [
+    "ADVISORS",
     "BRAINS",
     "CONTROL",
     "DAY_MS",
     "NO_ANSWER",
     "ROLES",
     "Agent",
+    "AskedAt",
     "Brain",
     "BrainAdapter",
     "BrainReply",
@@ -47,6 +50,7 @@ __all__ = [
     "Price",
     "Prices",
     "PromptOptions",
+    "RoleSpec",
     "ScriptedBrain",
     "ServerMemory",
     "ServerTraits",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from maestro_agents.answer_schema import answer_schema
 from maestro_agents.brains.base import BrainRequest, Said
-from maestro_agents.prompt_context import shown
+from maestro_agents.prompt_context import shown, system_template
 from maestro_agents.roles.base import Question, wanted
 from maestro_prompts.render import PromptFault, Prompts
 from maestro_protocol.errors import BrainError, ConfigError
-from maestro_protocol.messages.plan import Role
+from maestro_protocol.messages.plan import RoleName
 
 ECHO = 8_000
 """Characters of a broken answer that its author is shown again."""
@@ -30,12 +30,12 @@ class Conversation:
     temperature: float | None
     blind: bool = False
 
-    def opening(self, question: Question, role: Role) -> BrainRequest:
+    def opening(self, question: Question, role: RoleName) -> BrainRequest:
         """The first request of a turn. Raises :class:`ConfigError` when a template does not render."""
         wants = wanted(question)
         context = shown(question, role, blind=self.blind)
         try:
-            system = self.prompts.render(f"system_{role}.md.j2", context)
+            system = self.prompts.render(system_template(role), context)
             turn = self.prompts.render(f"turn_{wants}.md.j2", context)
         except PromptFault as error:
             raise ConfigError(str(error)) from None

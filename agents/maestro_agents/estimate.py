@@ -10,7 +10,7 @@ from maestro_agents.agent import REPAIRS
 from maestro_agents.brains.base import Usage
 from maestro_agents.prices import Prices
 from maestro_protocol.messages.campaign import BrainChoice
-from maestro_protocol.messages.plan import Role
+from maestro_protocol.messages.plan import RoleName
 
 BYTES_A_TOKEN = 4
 """Of English and JSON, about; no token is shorter than one byte."""
@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
 
 
 def estimated(
-    asked: Mapping[Role, Turns], models: Mapping[Role, tuple[BrainChoice, str]], prices: Prices, at_ms: int
+    asked: Mapping[RoleName, Turns], models: Mapping[RoleName, tuple[BrainChoice, str]], prices: Prices, at_ms: int
 ) -> Estimate:
     """What *asked*, turns by role, takes of *models*, a role's choice and model.
 

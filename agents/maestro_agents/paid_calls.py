@@ -15,7 +15,7 @@ from maestro_agents.budget import Budget
 from maestro_agents.prices import Prices
 from maestro_protocol.errors import BrainError, BudgetExceeded
 from maestro_protocol.ids import CampaignId
-from maestro_protocol.messages.plan import ModelCalled, Role
+from maestro_protocol.messages.plan import ModelCalled, RoleName
 from maestro_protocol.ports import Amount, CallLog, Clock
 from maestro_protocol.sanitize import printable
 
@@ -52,7 +52,7 @@ class Caller(Protocol):
 class PaidCaller:
     """Asks a vendor. What was answered before is recalled; all else is reserved, recorded, asked and settled."""
 
-    role: Role
+    role: RoleName
     brain: Brain
     clock: Clock
     log: CallLog
@@ -192,7 +192,7 @@ class _Call:
 class ReplayCaller:
     """Answers from the recordings of a campaign, in the words of the vendor who answered then."""
 
-    role: Role
+    role: RoleName
     provider: str
     replay: Replay
     of: CampaignId | None = None
@@ -214,7 +214,7 @@ def _tokens(usage: Usage) -> int:
     return (usage.input_tokens or 0) + (usage.output_tokens or 0)
 
 
-def _called(recorded: Recorded, role: Role, turn: int, key: str) -> ModelCalled:
+def _called(recorded: Recorded, role: RoleName, turn: int, key: str) -> ModelCalled:
     """What the journal tells of an answered request: the same words when it is recalled later."""
     usage = recorded.reply.usage
     return ModelCalled(

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from maestro_agents.answer_schema import answer_schema, schema_text
-from maestro_agents.roles import rules_of
+from maestro_agents.roles import ROLES, rules_of
+from maestro_agents.roles.advisors import ADVISORS
 from maestro_agents.roles.base import Question, turn_of, wanted
 from maestro_agents.roles.evidence import reading
 from maestro_agents.roles.search_space import COST_MULTIPLE
 from maestro_prompts.blind import redacted
-from maestro_protocol.messages.plan import Role, Target
+from maestro_protocol.messages.plan import RoleName, Target
 from maestro_protocol.messages.report import Alert, Briefing, VariationReport
 from maestro_protocol.messages.work import TaskSpec
 from maestro_protocol.space import ParameterSpec, Value
@@ -30,7 +31,7 @@ FIGURES = (
 )
 
 
-def shown(question: Question, role: Role, *, blind: bool) -> dict[str, Any]:
+def shown(question: Question, role: RoleName, *, blind: bool) -> dict[str, Any]:
     """Everything the prompt templates may use. With *blind*, dates and symbols are not in it at all."""
     base: dict[str, Any] = {
         "role": role,
@@ -38,6 +39,7 @@ def shown(question: Question, role: Role, *, blind: bool) -> dict[str, Any]:
         "wants": wanted(question),
         "turn": turn_of(question),
         "blind": blind,
+        "instructions": "" if role in ROLES else ADVISORS.get(role).prompt,
         "json_schema": answer_schema(wanted(question)),
         "schema_text": schema_text(wanted(question)),
     }
@@ -47,6 +49,11 @@ def shown(question: Question, role: Role, *, blind: bool) -> dict[str, Any]:
     if blind:
         said = cast("dict[str, Any]", redacted(said, symbol=question.data.symbol))
     return base | _campaign(question, blind=blind) | said
+
+
+def system_template(role: RoleName) -> str:
+    """The template of *role*'s system prompt: roles from outside share one, which holds their own words."""
+    return f"system_{role}.md.j2" if role in ROLES else "system_advisor.md.j2"
 
 
 def _campaign(briefing: Briefing, *, blind: bool) -> dict[str, Any]:
@@ -92,6 +99,7 @@ def _spoken(briefing: Briefing) -> dict[str, Any]:
     return {
         **{name: None if message is None else message.model_dump(mode="json") for name, message in said.items()},
         "notes": list(briefing.notes),
+        "advice": [given.model_dump(mode="json") for given in briefing.advice],
         "evidence": [alert.evidence for alert in briefing.alerts],
     }
 

@@ -14,7 +14,7 @@ from maestro_agents.brains.base import ANSWER_BYTES, BrainReply
 from maestro_agents.roles.base import ANSWER_TYPES, Answer, Question, turn_of, wanted
 from maestro_protocol.errors import AgentError, BrainError
 from maestro_protocol.messages.legacy_keys import translate
-from maestro_protocol.messages.plan import Role
+from maestro_protocol.messages.plan import RoleName
 
 _FENCED = re.compile(r"(?i)```(?:json5?|javascript|js)?\s*(\{.*\})\s*```", re.DOTALL)
 """An object in a fence of any layout: an answer has no use for one, so nothing is lost with it."""
@@ -38,7 +38,7 @@ class CutShort(Unusable):
     """An answer that its own limit cut off: words of ours cannot mend it, a larger limit may."""
 
 
-def answer_in(reply: BrainReply, question: Question, role: Role) -> Answer:
+def answer_in(reply: BrainReply, question: Question, role: RoleName) -> Answer:
     """The message that *reply* holds.
 
     Raises :class:`Unusable` with what its author should mend, and :class:`BrainError` when asking again is no use.
@@ -110,7 +110,7 @@ def _no_constant(name: str) -> Any:
     raise Unusable(f"{name} is no number; write null for what is unknown")
 
 
-def _identified(given: dict[str, Any], question: Question, role: Role) -> dict[str, Any]:
+def _identified(given: dict[str, Any], question: Question, role: RoleName) -> dict[str, Any]:
     """*given* with type, agent and turn as the question settles them; another speaker's answer is refused."""
     answer = cast("dict[str, Any]", translate(given))
     kind = wanted(question)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from maestro_agents.roles import controls, critic, dispatcher, implementer, maestro, strategist
+from maestro_agents.roles.advisors import ADVISORS, advisor_rules
 from maestro_agents.roles.base import RoleRules
 from maestro_protocol.errors import UnknownKey
 
@@ -15,10 +16,12 @@ ROLES: Mapping[str, RoleRules] = {
 
 
 def rules_of(role: str) -> RoleRules:
-    """The rules of *role*. Raises :class:`UnknownKey`."""
-    if role not in ROLES:
-        raise UnknownKey("roles", role, ROLES)
-    return ROLES[role]
+    """The rules of *role*, the product's or one from outside. Raises :class:`UnknownKey`."""
+    if role in ROLES:
+        return ROLES[role]
+    if role not in ADVISORS:
+        raise UnknownKey("roles", role, [*ROLES, *ADVISORS.names()])
+    return advisor_rules(role)
 
 
 def control_of(role: str, brain: str) -> RoleRules:

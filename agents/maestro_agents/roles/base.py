@@ -8,11 +8,12 @@ from typing import get_args
 
 from maestro_protocol.errors import AgentError
 from maestro_protocol.messages.plan import (
+    Advice,
     Critique,
     OnePagePlan,
     PlanEvent,
     Proposal,
-    Role,
+    RoleName,
     RunConfigDraft,
     SegmentPlan,
 )
@@ -20,7 +21,7 @@ from maestro_protocol.messages.report import Briefing
 from maestro_protocol.messages.work import TaskAssigned, TaskSpec
 
 Question = Briefing | TaskSpec
-Answer = SegmentPlan | Proposal | Critique | RunConfigDraft | PlanEvent | OnePagePlan | TaskAssigned
+Answer = SegmentPlan | Proposal | Critique | RunConfigDraft | PlanEvent | OnePagePlan | TaskAssigned | Advice
 
 ANSWER_TYPES: Mapping[str, type[Answer]] = {kind.__name__: kind for kind in get_args(Answer)}
 
@@ -32,7 +33,7 @@ class RoleRules:
     A rule is deterministic: the same question gives the same answer, in any process.
     """
 
-    name: Role
+    name: RoleName
     duty: str
     rules: Mapping[str, Callable[[Question], Answer]]
 

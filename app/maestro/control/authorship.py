@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from maestro_protocol.envelope import Envelope
 from maestro_protocol.messages.campaign import BrainChoice, RoleTurns
-from maestro_protocol.messages.plan import ModelCalled, Role, RoleFellBack
+from maestro_protocol.messages.plan import ModelCalled, RoleFellBack, RoleName
 from maestro_protocol.messages.report import Briefing
 
 
 class Turn(NamedTuple):
     """One question to a role, and whether its model's answer was the one taken."""
 
-    role: Role
+    role: RoleName
     segment: int
     by_model: bool
 
@@ -25,7 +25,7 @@ def turns_of(journal: Iterable[Envelope]) -> list[Turn]:
     A model answered a turn in which it was called and its rules did not step in; a budget that was used up on the way
     ends no turn by itself.
     """
-    asked: dict[tuple[str, int], tuple[Role, int]] = {}
+    asked: dict[tuple[str, int], tuple[RoleName, int]] = {}
     called: set[tuple[str, int]] = set()
     fell: set[tuple[str, int]] = set()
     for envelope in journal:

@@ -42,12 +42,12 @@ from maestro_protocol.errors import ConfigError
 from maestro_protocol.ids import MessageId
 from maestro_protocol.messages import Message
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig, Limits, RoleLimits
-from maestro_protocol.messages.plan import Role
+from maestro_protocol.messages.plan import RoleName
 from maestro_protocol.ports import Bus, CallLog, Clock
 
 L = TypeVar("L", bound=Limits)
 
-ROLES: tuple[Role, ...] = ("maestro", "strategist", "critic", "implementer")
+ROLES: tuple[RoleName, ...] = ("maestro", "strategist", "critic", "implementer")
 LAST_WORDS_SECONDS = 2.0
 MakeAgent = Callable[[BrainChoice], Agent]
 
@@ -226,7 +226,7 @@ class StoppedAgent(Agent):
         await self._agent.close()
 
 
-def expected_turns(config: CampaignConfig) -> dict[Role, Turns]:
+def expected_turns(config: CampaignConfig) -> dict[RoleName, Turns]:
     """How often each role of a campaign is asked: when all goes well at once, and with every proposal and alert."""
     segments = 1 if config.only_segment is not None else min(config.segments, config.tests)
     pages = segments // PAGE_EVERY
@@ -241,7 +241,7 @@ def expected_turns(config: CampaignConfig) -> dict[Role, Turns]:
 
 def forecast(config: CampaignConfig, at_ms: int) -> str:
     """What models are likely to take of a campaign, and the limits in force, in one line; empty without models."""
-    models: dict[Role, tuple[BrainChoice, str]] = {
+    models: dict[RoleName, tuple[BrainChoice, str]] = {
         choice.role: (choice, choice.model or choice.brain) for choice in config.brains if choice.brain in BRAINS
     }
     if not models:

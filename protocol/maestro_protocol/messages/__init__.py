@@ -22,6 +22,7 @@ from maestro_protocol.messages.events import BatchFinished, ScoreEvent, TradeEve
 from maestro_protocol.messages.gate import GateDecided, GateRequest, GateVote
 from maestro_protocol.messages.legacy_keys import typed
 from maestro_protocol.messages.plan import (
+    Advice,
     Critique,
     ModelCalled,
     OnePagePlan,
@@ -36,7 +37,8 @@ from maestro_protocol.messages.report import Briefing, SegmentFinished
 from maestro_protocol.messages.work import TaskAssigned, TaskSpec
 
 Message = Annotated[
-    BatchFinished
+    Advice
+    | BatchFinished
     | Briefing
     | CampaignConfig
     | CampaignFinished

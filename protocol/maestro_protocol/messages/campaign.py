@@ -10,7 +10,7 @@ from pydantic import Field
 from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
 from maestro_protocol.config import Costs, DataReading, DataRef, Engine, Sizing
 from maestro_protocol.ids import CampaignId, RunId
-from maestro_protocol.messages.plan import Role, Target
+from maestro_protocol.messages.plan import Role, RoleName, Target
 from maestro_protocol.messages.report import Metrics
 from maestro_protocol.messages.rules import GatePolicy, OpeningPolicy, Policies, Rules
 from maestro_protocol.messages.tearsheet import Histogram, TearSheets
@@ -32,7 +32,7 @@ RULE_BRAINS = ("offline", "silent", "random")
 class BrainChoice(Frozen):
     """Which brain a role thinks with. Temperature is left out where the vendor has none."""
 
-    role: Role
+    role: RoleName
     brain: Name = "offline"
     """A vendor's (``anthropic``, ``openai``, or one installed beside them), ``scripted``, ``replay``, or a kind of
     rules: ``offline``; for an ablation ``silent`` and ``random``, a critic that never objects, proposals by lot."""
@@ -75,7 +75,7 @@ class Limits(Frozen):
 class RoleLimits(Limits):
     """Limits of one role's own."""
 
-    role: Role
+    role: RoleName
 
 
 class ModelPrice(Frozen):
@@ -281,7 +281,7 @@ class Exhibits(Frozen):
 class Memory(Frozen):
     """Results before and after the end of what a model may remember: only those after it are free of memory."""
 
-    role: Role
+    role: RoleName
     model: Line
     knows_until: UtcMs
     before: Metrics | None
@@ -292,7 +292,7 @@ class Memory(Frozen):
 class RoleTurns(Frozen):
     """Who answered one role's turns: its model, or the rules that took over where the model gave no usable answer."""
 
-    role: Role
+    role: RoleName
     model: Line
     by_model: Annotated[int, Field(ge=0)]
     by_rules: Annotated[int, Field(ge=0)]

@@ -13,6 +13,8 @@ from maestro_protocol.messages.legacy_keys import Heard
 from maestro_protocol.values import Changes, Params
 
 Role = Literal["maestro", "strategist", "critic", "implementer", "dispatcher", "control"]
+RoleName = Name
+"""A role of the product (:data:`Role`), or one installed beside it as ``maestro.roles``."""
 Goal = Literal["explore", "new_methods", "walk_forward", "ensemble"]
 Comparison = Literal[">=", "<="]
 MetricName = Literal[
@@ -205,11 +207,24 @@ class OnePagePlan(Spoken):
     focus: Text
 
 
+class Advice(Frozen):
+    """What a role from outside says of a turn: the next role reads it in its briefing and decides by itself."""
+
+    type: Literal["Advice"] = "Advice"
+    agent: RoleName
+    turn: Turn
+    text: Text
+    suggested_changes: Changes = ()
+    """Parameters it would set otherwise; null for an old value that it does not know."""
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    """How sure it is, 0 to 1, by its own word."""
+
+
 class RoleFellBack(Frozen):
     """A role's model could not answer; its offline rules answered this turn instead."""
 
     type: Literal["RoleFellBack"] = "RoleFellBack"
-    role: Role
+    role: RoleName
     turn: Turn
     brain: Line
     reason: Text
@@ -224,7 +239,7 @@ class ModelCalled(Frozen):
     """One answered request to a model, as its vendor counted it."""
 
     type: Literal["ModelCalled"] = "ModelCalled"
-    role: Role
+    role: RoleName
     turn: Turn
     brain: Line
     model: Line

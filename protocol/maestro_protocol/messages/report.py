@@ -10,12 +10,13 @@ from maestro_protocol.base import Frozen, Line, Money, Name, Text
 from maestro_protocol.config import DataRef, Phase
 from maestro_protocol.ids import RunId
 from maestro_protocol.messages.plan import (
+    Advice,
     Critique,
     Goal,
     MetricName,
     PlanEvent,
     Proposal,
-    Role,
+    RoleName,
     SegmentPlan,
     Target,
     Turn,
@@ -94,8 +95,8 @@ class Briefing(Frozen):
     """What a role is asked and all it may know to answer. It carries reports only: no books, no fills, no holdout."""
 
     type: Literal["Briefing"] = "Briefing"
-    role: Role
-    wants: Literal["SegmentPlan", "Proposal", "Critique", "RunConfigDraft", "PlanEvent", "OnePagePlan"]
+    role: RoleName
+    wants: Literal["SegmentPlan", "Proposal", "Critique", "RunConfigDraft", "PlanEvent", "OnePagePlan", "Advice"]
     turn: Turn
     segment: int
     segments: int
@@ -118,6 +119,8 @@ class Briefing(Frozen):
     asked: PlanEvent | None = None
     """The change another role asked for, to be refined, refused or turned into a kill."""
     alerts: tuple[Alert, ...] = ()
+    advice: Annotated[tuple[Advice, ...], Field(max_length=16, exclude_if=lambda given: not given)] = ()
+    """What roles from outside say of this turn; not written where there is none."""
     notes: tuple[Text, ...] = ()
     tried: tuple[Name, ...] | None = None
     """Methods that ran in at least one test so far; null in journals of before this was told."""

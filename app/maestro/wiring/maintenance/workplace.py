@@ -17,7 +17,7 @@ from maestro.wiring.brains import ServerBook
 from maestro.wiring.maintenance import leftovers
 from maestro.wiring.maintenance.findings import Check, Finding, aside, failed, ok, warning
 from maestro.wiring.maintenance.machine import numbers, there_of
-from maestro_agents.api import BRAINS, ServerTraits, brain_adapters
+from maestro_agents.api import ADVISORS, BRAINS, ServerTraits, brain_adapters
 from maestro_protocol.errors import MaestroError, StoreError
 from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
 from maestro_protocol.ports import Clock
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BUS_SECONDS = 3.0
 LEAST_REDIS = (6, 2)
 """The first that can hand a dead reader's entries to another one (XAUTOCLAIM)."""
-REGISTRIES = (BRAINS,)
+REGISTRIES = (BRAINS, ADVISORS)
 SPECS = {"rules/adjustments.yaml": Rules, "rules/policies.yaml": Policies, "gates/policy.yaml": GatePolicy}
 
 
