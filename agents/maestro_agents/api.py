@@ -19,7 +19,7 @@ from maestro_agents.estimate import Estimate, Turns, estimated
 from maestro_agents.paid_calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.prices import Price, Prices
 from maestro_agents.roles import ROLES, control_of, rules_of
-from maestro_agents.roles.advisors import ADVISORS, AskedAt, RoleSpec
+from maestro_agents.roles.advisors import ADVISORS, RoleSpec
 from maestro_agents.serving import CONTROL, serve, topic_of
 from maestro_prompts.cutoffs import knowledge_cutoff
 from maestro_prompts.render import Prompts
@@ -37,7 +37,6 @@ __all__ = [
     "NO_ANSWER",
     "ROLES",
     "Agent",
-    "AskedAt",
     "Brain",
     "BrainAdapter",
     "BrainReply",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeGuard, get_args
+from typing import Protocol, TypeGuard, get_args
 
 from maestro_agents.roles.base import RoleRules, briefed
-from maestro_protocol.messages.plan import Advice
+from maestro_protocol.messages.plan import Advice, AskedAt
 from maestro_protocol.messages.report import Briefing
 from maestro_protocol.registry import Registry
-
-AskedAt = Literal["after_proposal", "after_critique", "before_plan"]
-"""Where in a turn a role is asked; the next role of the turn reads its advice."""
 
 
 class RoleSpec(Protocol):

@@ -362,9 +362,9 @@ def _folder_or_id(settings: Settings, campaign: str) -> Path:
 
 def _roles(names: Sequence[str] | None) -> frozenset[str]:
     """The roles behind ``--remote``. Raises UsageError."""
-    from maestro.wiring.brains import ROLES
+    from maestro.wiring.brains import role_names
 
-    return frozenset(_one_of("--remote", name, ROLES) for name in names or ())
+    return frozenset(_one_of("--remote", name, role_names()) for name in names or ())
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

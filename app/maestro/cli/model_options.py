@@ -60,6 +60,7 @@ def parse_brain(text: str) -> BrainChoice:
     """``ROLE=BRAIN[:MODEL][,max_tokens=N][,temperature=X]``. Raises UsageError."""
     from pydantic import ValidationError
 
+    from maestro.wiring.brains import role_names
     from maestro_agents.api import brain_names
     from maestro_protocol.messages.campaign import BrainChoice
 
@@ -69,8 +70,8 @@ def parse_brain(text: str) -> BrainChoice:
     if not equals or name not in brain_names():
         *names, last = brain_names()
         raise UsageError(f"--brain {text[:80]!r}: write ROLE=BRAIN[:MODEL] with {', '.join(names)} or {last}")
-    if role not in ROLES:
-        raise UsageError(f"--brain {text[:80]!r}: unknown role; known: {', '.join(ROLES)}")
+    if role not in (known := role_names()):
+        raise UsageError(f"--brain {text[:80]!r}: unknown role; known: {', '.join(known)}")
     given = {name: value for name, _, value in (setting.partition("=") for setting in settings)}
     if len(given) != len(settings) or not given.keys() <= {"max_tokens", "temperature"}:
         raise UsageError(f"--brain {text[:80]!r}: after the model come max_tokens=N and temperature=X, each once")

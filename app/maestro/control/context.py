@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from maestro.control.record.standings import Standings
 from maestro_protocol.config import Phase, RunConfig
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig
-from maestro_protocol.messages.plan import Goal, ModelCalled, Role, RoleFellBack
+from maestro_protocol.messages.plan import AskedAt, Goal, ModelCalled, RoleFellBack, RoleName
 from maestro_protocol.messages.report import Briefing, TestReport
 from maestro_protocol.ports import Judge, Openings, Runner, Statistics
 from maestro_protocol.space import ParameterSpace
@@ -73,6 +73,8 @@ class Desk:
     folder: CampaignFolder
     observer: Observer
     openings: Openings
+    advisors: Mapping[AskedAt, Sequence[RoleName]] = field(default_factory=dict[AskedAt, Sequence[RoleName]])
+    """The roles from outside that give advice, by when in a turn they are asked."""
     ledger: Ledger = field(default_factory=Ledger)
     tests: list[TestReport] = field(default_factory=list[TestReport])
     trades: int = 0
@@ -141,7 +143,7 @@ class Desk:
         notional = float(self.notional or self.config.sizing.notional_usd)
         return notional * 2 * (costs.taker_bps + costs.slippage_bps) / 1e4
 
-    def briefing(self, role: Role, wants: str, segment: int, goal: Goal, tests: int, **more: object) -> Briefing:
+    def briefing(self, role: RoleName, wants: str, segment: int, goal: Goal, tests: int, **more: object) -> Briefing:
         """What *role* may know to say *wants*. Train phase only; nothing of the holdout is reachable from here."""
         self.turn += 1
         fields: dict[str, object] = {

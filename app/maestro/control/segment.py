@@ -17,12 +17,14 @@ from maestro_protocol.envelope import Envelope
 from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId
 from maestro_protocol.messages.plan import (
+    Advice,
+    AskedAt,
     Critique,
     Goal,
     PlanEvent,
     Proposal,
     QuickTest,
-    Role,
+    RoleName,
     RunConfigDraft,
     SegmentPlan,
 )
@@ -73,12 +75,17 @@ class Segment:
         self.desk.folder.results(self.number, finished)
         return finished
 
-    async def _ask(self, role: Role, wants: str, **more: object) -> Envelope:
+    async def _advised(self, when: AskedAt, **told: object) -> dict[str, object]:
+        """*told*, and what the roles from outside that are asked *when* say of it, each by itself."""
+        answers = [await self._ask(role, "Advice", **told) for role in self.desk.advisors.get(when, ())]
+        return told | ({"advice": tuple(cast("Advice", answer.body) for answer in answers)} if answers else {})
+
+    async def _ask(self, role: RoleName, wants: str, **more: object) -> Envelope:
         briefing = self.desk.briefing(role, wants, self.number, self.goal, self.tests, **more)
         return await self.desk.steps.ask(briefing)
 
     async def _plan(self) -> tuple[SegmentPlan, MessageId]:
-        answer = await self._ask("maestro", "SegmentPlan")
+        answer = await self._ask("maestro", "SegmentPlan", **await self._advised("before_plan"))
         plan = cast("SegmentPlan", answer.body)
         self.desk.folder.plan(self.number, plan)
         self.desk.watch(self.number, self.goal, "planned")
@@ -91,7 +98,8 @@ class Segment:
             asked = await self._ask("strategist", "Proposal", plan=plan)
             proposal = cast("Proposal", asked.body)
             lineup.take(proposal, asked.id)
-            judged = await self._ask("critic", "Critique", plan=plan, proposal=proposal)
+            offered = await self._advised("after_proposal", plan=plan, proposal=proposal)
+            judged = await self._ask("critic", "Critique", **offered)
             critique = cast("Critique", judged.body)
             lineup.judge(critique)
             if critique.verdict != "rejected" and critique.chosen is not None:
@@ -141,13 +149,8 @@ class Segment:
 
     async def draft(self, lineup: LineUp, candidate: Candidate) -> None:
         """Let the implementer make *candidate* concrete; what does not hold is refused and the variation stands."""
-        answer = await self._ask(
-            "implementer",
-            "RunConfigDraft",
-            plan=lineup.plan,
-            proposal=candidate.proposal,
-            critique=candidate.critique,
-        )
+        told = {"plan": lineup.plan, "proposal": candidate.proposal, "critique": candidate.critique}
+        answer = await self._ask("implementer", "RunConfigDraft", **await self._advised("after_critique", **told))
         draft = cast("RunConfigDraft", answer.body)
         try:
             candidate.adopt(draft, answer.id, self.desk.space(candidate.config.methods), self.desk.runner)

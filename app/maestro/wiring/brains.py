@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, time
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from maestro.control.segment import MAX_PROPOSALS
 from maestro.settings import Settings
 from maestro.wiring import workspace
 from maestro_agents.api import (
+    ADVISORS,
     BRAINS,
     Agent,
     Budget,
@@ -42,12 +43,13 @@ from maestro_protocol.errors import ConfigError
 from maestro_protocol.ids import MessageId
 from maestro_protocol.messages import Message
 from maestro_protocol.messages.campaign import BrainChoice, BudgetPlan, CampaignConfig, Limits, RoleLimits
-from maestro_protocol.messages.plan import RoleName
+from maestro_protocol.messages.plan import AskedAt, RoleName
 from maestro_protocol.ports import Bus, CallLog, Clock
 
 L = TypeVar("L", bound=Limits)
 
 ROLES: tuple[RoleName, ...] = ("maestro", "strategist", "critic", "implementer")
+"""The roles that every campaign has; others take part where a campaign's brains name them."""
 LAST_WORDS_SECONDS = 2.0
 MakeAgent = Callable[[BrainChoice], Agent]
 
@@ -112,8 +114,34 @@ def client_of(choice: BrainChoice, settings: Settings) -> ClientOptions | None:
 
 
 def outside(choices: Sequence[BrainChoice]) -> tuple[str, ...]:
-    """The brains of *choices* that the product does not bring, each with its distribution and version."""
-    return BRAINS.from_outside(choice.brain for choice in choices if adapter_of(choice) is not None)
+    """The brains and roles of *choices* that the product does not bring, each with its distribution and version."""
+    brains = BRAINS.from_outside(choice.brain for choice in choices if adapter_of(choice) is not None)
+    return (*brains, *ADVISORS.from_outside(choice.role for choice in choices if choice.role not in ROLES))
+
+
+def role_names() -> tuple[str, ...]:
+    """Every role that a campaign may have: the product's, and those that somebody installed to advise them."""
+    return (*ROLES, *ADVISORS.names())
+
+
+def advisors_of(config: CampaignConfig) -> dict[AskedAt, tuple[RoleName, ...]]:
+    """The roles of *config* that give advice, by when in a turn they are asked.
+
+    Raises ConfigError where one is not there or cannot be used, saying what brought it when *config* was made.
+    """
+    found: dict[AskedAt, tuple[RoleName, ...]] = {}
+    for role in (choice.role for choice in config.brains if choice.role not in ROLES):
+        with _brought_by(config, ADVISORS.group, role):
+            when = ADVISORS.get(role).asked
+        found[when] = (*found.get(when, ()), role)
+    return found
+
+
+def all_roles(choices: Sequence[BrainChoice]) -> tuple[BrainChoice, ...]:
+    """*choices* with every role that a campaign has, by rules where none was chosen, then those that advise."""
+    chosen = {choice.role: choice for choice in choices}
+    own = tuple(described(chosen.get(role, BrainChoice(role=role))) for role in ROLES)
+    return (*own, *(described(choice) for choice in choices if choice.role not in ROLES))
 
 
 class ServerBook:
@@ -172,14 +200,21 @@ def paying(config: CampaignConfig, settings: Settings, clock: Clock, calls: Call
 
 def _installed(choice: BrainChoice, config: CampaignConfig) -> BrainChoice:
     """*choice*, whose brain is there. Raises ConfigError saying what brought it when *config* was made, otherwise."""
-    try:
+    with _brought_by(config, BRAINS.group, choice.brain):
         adapter_of(choice)
+    return choice
+
+
+@contextmanager
+def _brought_by(config: CampaignConfig, group: str, name: str) -> Generator[None]:
+    """A ConfigError of the block says what brought the extension *name* of *group* when *config* was made."""
+    try:
+        yield
     except ConfigError as error:
-        ran_with = [line for line in config.versions if line.startswith(f"{BRAINS.group}:{choice.brain} ")]
+        ran_with = [line for line in config.versions if line.startswith(f"{group}:{name} ")]
         if not ran_with:
             raise
         raise ConfigError(f"{error}; {config.campaign} ran with {ran_with[0]}: install that") from None
-    return choice
 
 
 def replaying(
@@ -231,12 +266,19 @@ def expected_turns(config: CampaignConfig) -> dict[RoleName, Turns]:
     segments = 1 if config.only_segment is not None else min(config.segments, config.tests)
     pages = segments // PAGE_EVERY
     batches = segments + config.tests // config.batch
-    return {
+    turns = {
         "maestro": Turns(segments + pages, segments + pages),
         "strategist": Turns(segments, MAX_PROPOSALS * segments + batches),
         "critic": Turns(segments, MAX_PROPOSALS * segments + batches),
         "implementer": Turns(segments, segments + batches),
     }
+    beside: dict[AskedAt, RoleName] = {
+        "before_plan": "maestro",
+        "after_proposal": "critic",
+        "after_critique": "implementer",
+    }
+    advised = advisors_of(config).items()
+    return turns | {role: turns[beside[when]] for when, roles in advised for role in roles}
 
 
 def forecast(config: CampaignConfig, at_ms: int) -> str:

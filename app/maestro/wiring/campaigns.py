@@ -109,7 +109,6 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
     """
     from maestro_engine.api import data_ref  # numba, which loads while a file is read
 
-    chosen = {choice.role: choice for choice in request.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
     sizing = _naming_amounts(request.sizing)
     share = float(sizing.share)
@@ -118,13 +117,13 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
         config = CampaignConfig(
             campaign="unnamed",
             data=data_ref(bars).model_copy(update={"repaired": tuple(line[:300] for line in mended[:20])}),
-            brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
+            brains=brains.all_roles(request.brains),
             rules=request.rules or rules.scaled(share),
             targets=request.targets or tuple(target.scaled(share) for target in ORIGIN_TARGETS),
             policies=request.policies or policies,
             gates=request.gates or gate_policy,
             openings=request.openings or workspace.read_openings(settings),
-            versions=versions(tuple(chosen.values())),
+            versions=versions(request.brains),
             sizing=sizing,
             **said,
         )
@@ -341,4 +340,5 @@ def desk_of(
         folder=CampaignFolder(runs / config.campaign),
         observer=observer,
         openings=openings,
+        advisors=brains.advisors_of(config),
     )

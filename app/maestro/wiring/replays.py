@@ -255,8 +255,8 @@ async def _tell_again(
         budget = Budget(brains.limits_of(config.budget, {}), clock)
         steps.more_budget = gates.budget_asker(config, steps, budget, recorded, retold=True)
         make = brains.replaying(config, settings, clock, RecordedCalls(exchanges), recorded)
+        desk = desk_of(config, market, steps, settings.runs, observer, RecordedOpenings(recorded))
         async with brains.roles_on(bus, config.brains, make):
-            desk = desk_of(config, market, steps, settings.runs, observer, RecordedOpenings(recorded))
             await Campaign(desk).run()
         return steps.past()
     finally:

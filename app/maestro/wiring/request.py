@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from maestro.control.rules import read_yaml
 from maestro.settings import Settings
 from maestro.wiring import markets, workspace
+from maestro.wiring.brains import role_names
 from maestro.wiring.campaigns import CampaignRequest, versions
 from maestro.wiring.gates import tell_on_stderr
 from maestro_protocol.config import DECLARED_FOR, Sizing
-from maestro_protocol.errors import UsageError
+from maestro_protocol.errors import UnknownKey, UsageError
 from maestro_protocol.messages.campaign import CampaignConfig
 
 SESSION_SIZING = {"notional_usd": "5000"}
@@ -58,17 +59,19 @@ def request_of(file: Path | None, said: Mapping[str, Any], settings: Settings) -
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-    _check_roles(request)
+    _check_roles(request, file)
     if before is None or request.rules is None or request.targets is None or "sizing" not in said:
         return request
     return _resized(request, float(request.sizing.share / Sizing.model_validate(before).share))
 
 
-def _check_roles(request: CampaignRequest) -> None:
-    roles = [choice.role for choice in request.brains]
-    for role in roles:
+def _check_roles(request: CampaignRequest, file: Path | None) -> None:
+    roles, known = [choice.role for choice in request.brains], role_names()
+    for place, role in enumerate(roles):
         if roles.count(role) > 1:
             raise UsageError(f"brains: {role} is given twice; a role has one brain")
+        if role not in known:
+            raise UnknownKey(f"{'' if file is None else f'{file}: '}brains.{place}.role", role, known)
 
 
 def _resized(request: CampaignRequest, share: float) -> CampaignRequest:

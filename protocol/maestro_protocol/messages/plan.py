@@ -207,6 +207,10 @@ class OnePagePlan(Spoken):
     focus: Text
 
 
+AskedAt = Literal["after_proposal", "after_critique", "before_plan"]
+"""Where in a turn a role from outside is asked; the next role of the turn reads its advice."""
+
+
 class Advice(Frozen):
     """What a role from outside says of a turn: the next role reads it in its briefing and decides by itself."""
 

@@ -34,10 +34,10 @@ def run(
     from maestro.cli.campaign import settings_with
     from maestro.cli.model_options import parse_brain
     from maestro.wiring.agent_worker import answer_questions
-    from maestro.wiring.brains import ROLES
+    from maestro.wiring.brains import role_names
     from maestro.wiring.gates import tell_on_stderr
 
-    if role not in ROLES:
-        raise UsageError(f"role {role[:40]!r} is not known; choose one of: {', '.join(ROLES)}")
+    if role not in (known := role_names()):
+        raise UsageError(f"role {role[:40]!r} is not known; choose one of: {', '.join(known)}")
     choice = parse_brain(f"{role}={brain}")
     asyncio.run(answer_questions(choice, settings_with(out, bus), tell_on_stderr))

@@ -167,11 +167,14 @@ def _run_rounds(
 
 
 def _asked(brain: Sequence[str] | None, budget: Sequence[str] | None, policy: str) -> Asked:
-    from maestro.cli.model_options import parse_brains, parse_budget
+    from maestro.cli.model_options import ROLES, parse_brains, parse_budget
     from maestro.wiring.live.rounds import Asked
 
     known = _one_of("--policy", policy, ("sequential", "streak"))
     chosen, limits = parse_brains(brain or ()), parse_budget(budget or ())
+    for choice in chosen:
+        if choice.role not in ROLES:
+            raise UsageError(f"--brain: {choice.role} advises in campaigns; sessions ask {', '.join(ROLES)}")
     return Asked.model_validate({"brains": chosen, "policy": known, "budget": limits})
 
 

@@ -274,7 +274,6 @@ def _config(
     price: Decimal | None,
 ) -> CampaignConfig:
     """A chain's config. Targets and lines of rules that are amounts of money are for a position at *price*."""
-    chosen = {choice.role: choice for choice in asked.brains}
     rules, policies, gate_policy = workspace.read_rules(settings)
     root = run_of(base, name, begins_ms, price)
     return CampaignConfig(
@@ -287,13 +286,13 @@ def _config(
         data=root.data,
         costs=base.costs,
         sizing=root.sizing,
-        brains=tuple(brains.described(chosen.get(role, BrainChoice(role=role))) for role in brains.ROLES),
+        brains=brains.all_roles(asked.brains),
         budget=asked.budget,
         rules=rules.scaled(float(root.sizing.notional_usd / DECLARED_FOR)),
         targets=targets_of(root),
         policies=policies,
         gates=gate_policy,
-        versions=versions(tuple(chosen.values())),
+        versions=versions(asked.brains),
     )
 
 
