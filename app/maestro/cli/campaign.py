@@ -233,7 +233,7 @@ def replay(
 @app.command("reopen")
 def reopen(
     campaign: CampaignArg,
-    runs: Annotated[list[str], typer.Argument(help="Runs to look at, like seg2-p1 or seg5_test017.")],
+    runs: Annotated[list[str], typer.Argument(help="Runs to look at, like seg2-p1 or seg5_test017, or last.")],
     data: Annotated[Path | None, typer.Option(help="The data file, where it is no longer where it was.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Threads.")] = 2,
     out: Out = None,
@@ -242,9 +242,14 @@ def reopen(
     """Open the sealed data of a finished campaign again: behind a gate, and each run counts as one more trial."""
     from maestro.cli.output import verdict_table
     from maestro.wiring.holdout_reopen import reopen_campaign
+    from maestro.wiring.replays import last_test, read_journal
 
     settings = settings_with(out)
-    verdict = asyncio.run(reopen_campaign(campaign_id(settings, campaign), runs, settings, jobs, data))
+    name = campaign_id(settings, campaign)
+    if "last" in runs:
+        newest = last_test(read_journal(campaign_folder(settings, name)))
+        runs = [newest if run == "last" else run for run in runs]
+    verdict = asyncio.run(reopen_campaign(name, runs, settings, jobs, data))
     if as_json:
         emit(verdict.model_dump(mode="json"))
         return

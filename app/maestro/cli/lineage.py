@@ -62,7 +62,7 @@ async def _print(store: SqlStore, campaign: str, after: int, follow: bool) -> No
 
 
 def why(
-    run: Annotated[str, typer.Argument(help="A run, like seg1_test051 or seg2-p1.")],
+    run: Annotated[str, typer.Argument(help="A run, like seg1_test051 or seg2-p1; last is the last test's.")],
     parameter: Annotated[str, typer.Argument(help="One of its parameters.")],
     campaign: Annotated[str | None, typer.Option(help="Its campaign; the newest without.")] = None,
     out: Out = None,
@@ -72,14 +72,15 @@ def why(
     from maestro.cli.campaign import campaign_folder, settings_with
     from maestro.control.record.lineage import explain
     from maestro.wiring.live.rounds import planned_as
-    from maestro.wiring.replays import read_journal
+    from maestro.wiring.replays import last_test, read_journal
 
     settings = settings_with(out)
     planned = planned_as(settings, run) if campaign is None else None
     if planned is not None:
         campaign, run = planned
     folder = campaign_folder(settings, campaign or "last")
-    chain = explain(folder, read_journal(folder), run, parameter)
+    journal = read_journal(folder)
+    chain = explain(folder, journal, last_test(journal) if run == "last" else run, parameter)
     if as_json:
         emit({"campaign": folder.name, **asdict(chain)})
     else:

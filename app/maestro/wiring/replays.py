@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -28,8 +28,9 @@ from maestro_agents.api import Budget
 from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.errors import DataError, LooksOvertaken, MaestroError, StoreError, UnknownVersion, UsageError
-from maestro_protocol.ids import CampaignId
+from maestro_protocol.ids import CampaignId, RunId
 from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished, LooksCounted
+from maestro_protocol.messages.events import BatchFinished
 from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
 from maestro_protocol.messages.versions import this_version, unknown_word, writer, writer_of, written_elsewhere
 from maestro_protocol.ports import Amount, Exchange, Hold
@@ -107,6 +108,14 @@ class RecordedOpenings:
         if self._counted:
             raise LooksOvertaken("somebody else looked at the same bars, when it was recorded")
         return None
+
+
+def last_test(journal: Iterable[Envelope]) -> RunId:
+    """The run of the last test that *journal* tells of. Raises UsageError where none was run."""
+    done = [envelope.body for envelope in journal if isinstance(envelope.body, BatchFinished)]
+    if not done:
+        raise UsageError("last: no test has been run yet")
+    return done[-1].tests[-1]
 
 
 def read_journal(folder: Path) -> list[Envelope]:
