@@ -210,10 +210,7 @@ def test_why_tells_who_said_what(maestro: Any, finished: CampaignRun) -> None:
     assert "seg1-p1 (from seg1): 0.3 -> 0.35" in prose.out
     assert "it is the declared default" in maestro("why", "root", "atr_bars", *out).out
     newest = json.loads(maestro("why", "last", "vhf_min", *out, "--json").out)
-    named = [
-        name for line in (finished.folder / "journal.jsonl").open() for name in re.findall(r"seg\d_test\d+", line)
-    ]
-    assert newest["run"] == max(named)
+    assert newest["run"] == max(re.findall(r"seg\d_test\d+", (finished.folder / "journal.jsonl").read_text()))
 
 
 def test_what_a_model_said_cannot_command_the_terminal(maestro: Any, finished: CampaignRun) -> None:
