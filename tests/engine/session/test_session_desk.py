@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from maestro_engine.feeds.port import BookTicker
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.trading.desk import Desk
+from maestro_engine.session.trading.trades import order_id
 from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
 from maestro_engine.trading.account.perpetual import PerpetualAccount
 from maestro_engine.trading.risk.guard import RiskGuard
 from maestro_engine.trading.risk.killswitch import KillSource
 from maestro_engine.trading.risk.limits import RiskLimits
-from maestro_engine.trading.venue.orders import Instrument, Side
+from maestro_engine.trading.venue.orders import Instrument, Purpose, Side
 from maestro_protocol.config import Costs
 from maestro_protocol.errors import DataError
 
@@ -73,6 +74,8 @@ def test_entry_stop_and_target_are_one_trade():
     floor.wait()
     assert floor.desk.position == D("0.02")
     assert [s.order.client_order_id for s in floor.desk.working] == ["run-1s", "run-1t"]
+    sent = [(fields["client_order_id"], fields["purpose"]) for name, fields in floor.said if name == "OrderSubmitted"]
+    assert sent == [("run-1e", "entry"), ("run-1s", "stop"), ("run-1t", "target")]
     floor.quote(59_890.0, after_ms=1_000)
     floor.wait()
     assert floor.exits() == ["stop"]
@@ -211,6 +214,42 @@ def test_a_margin_that_is_gone_is_a_liquidation():
     floor.quote(54_100.0, after_ms=1_000)
     assert floor.exits() == ["liquidation"]
     assert floor.desk.position == floor.desk.exchange.net == 0
+
+
+def unwritten(plain: dict) -> dict:
+    """A desk's state as 0.1.0 saved it: an order's id alone says what it is for."""
+    for state in plain["tracker"]["states"]:
+        assert state["order"].pop("purpose")
+    for resting in plain["exchange"]["orders"]:
+        assert resting["order"].pop("purpose")
+    return plain
+
+
+@pytest.mark.parametrize(("price", "reason"), [(59_890.0, "stop"), (61_010.0, "target"), (60_000.0, "timeout")])
+def test_a_state_of_the_first_release_is_gone_on_with(price, reason):
+    floor = Floor()
+    floor.enter()
+    floor.wait()
+    plain = unwritten(json.loads(json.dumps(floor.desk.to_dict())))
+    desk = floor.make(PerpetualAccount.from_dict(plain["account"], TABLES), floor.desk.guard)
+    desk.restore(plain)
+    desk.quote, desk.price, floor.desk = floor.desk.quote, floor.desk.price, desk
+    if reason == "timeout":
+        floor.desk.leave("timeout", floor.now)
+        floor.desk.leave("timeout", floor.now)
+        assert [s.order.client_order_id for s in floor.desk.working] == ["run-1s", "run-1t", "run-1x"]
+    floor.quote(price, after_ms=1_000)
+    floor.wait()
+    assert floor.exits() == [reason]
+    assert floor.desk.flat
+
+
+def test_no_two_orders_of_a_run_have_one_id():
+    """The second exit of the first trade was once called like the first exit of the twelfth, and then never sent."""
+    ids = [order_id("run", n, what, count) for n in range(1, 30) for what in Purpose for count in range(1, 30)]
+    assert len(ids) == len(set(ids))
+    assert [order_id("run", 7, what)[-1] for what in Purpose] == ["e", "s", "t", "x"]
+    assert all(Purpose.read(None, order_id("run", 7, what)) is what for what in Purpose)
 
 
 MOVES = st.lists(

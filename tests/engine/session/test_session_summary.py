@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -66,6 +67,19 @@ def test_the_page_is_the_one_that_is_kept(tmp_path):
         GOLDEN.write_text(pages[0], encoding="utf-8")
         pytest.fail("there was no golden page; look at the one that is there now")
     assert pages[0] == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_bracket_is_found_by_purpose_and_in_trails_of_the_first_release_by_the_ids(tmp_path, written):
+    lines = [json.loads(line) for line in TRAIL.strip().splitlines()]
+    for line in lines:
+        if written and "client_order_id" in line:
+            line["client_order_id"] = "s-1-" + {"e": "a", "s": "b", "t": "c"}[line["client_order_id"][-1]]
+            line["purpose"] = {"market": "entry", "stop_market": "stop"}.get(line.get("type"), "target")
+    (tmp_path / "events.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    story = read_story(tmp_path / "events.jsonl")
+    [trade] = story.trades
+    assert story.bracket(trade) == (Decimal(98), Decimal(104))
 
 
 def test_a_reader_finds_what_the_session_made_and_why(undisturbed):

@@ -160,6 +160,8 @@ class OrderSubmitted(Record, frozen=True):
     qty: Decimal
     price: Decimal | None
     reduce_only: bool
+    purpose: str
+    """``entry``, ``stop``, ``target`` or ``exit``; trails of 0.1.0 do not tell."""
 
 
 class OrderRejected(Record, frozen=True):

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from maestro_engine.trading.venue.orders import Purpose
 from maestro_protocol.errors import DataError
 
 TICK, BEAT = b'"event":"TickReceived"', b'"event":"AsyncHeartbeat"'
 MOST_POINTS = 1_440
 """Points of the equity's path; where there are more, every second one goes."""
+
+
+Levels = dict[tuple[str, Purpose | None], Decimal]
 
 
 class StoryLine(msgspec.Struct):
@@ -27,6 +31,7 @@ class StoryLine(msgspec.Struct):
     client_order_id: str = ""
     side: str = ""
     type: str = ""
+    purpose: str = ""
     reason: str = ""
     price: Decimal | None = None
     qty: Decimal = Decimal(0)
@@ -91,8 +96,10 @@ class Story:
     cash: Decimal = Decimal(0)
     position: Decimal = Decimal(0)
     decided: dict[str, StoryLine] = field(default_factory=dict[str, StoryLine])
-    levels: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
-    """Price of each stop and target that was sent, by the id of its order."""
+    levels: dict[tuple[str, Purpose | None], Decimal] = field(
+        default_factory=dict[tuple[str, Purpose | None], Decimal]
+    )
+    """Price of the first stop and target sent after each entry, by the entry's id."""
     points: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
     """Time (UTC milliseconds) and equity (quote currency) at heartbeats, thinned where there are many."""
     deepest: Decimal = Decimal(0)
@@ -103,6 +110,8 @@ class Story:
     """When it said goodbye, UTC milliseconds; 0 where it did not."""
     gaps: int = 0
     """Candles that were missing when their turn came."""
+    _entry: str = ""
+    """Id of the entry sent last."""
     _peak: Decimal | None = None
     _beats: int = 0
     _every: int = 1
@@ -117,8 +126,8 @@ class Story:
                 self.held.append(bool(self.position))
             case "EntryDecided":
                 self.decided[line.client_order_id] = line
-            case "OrderSubmitted" if line.price is not None:
-                self.levels[line.client_order_id] = line.price
+            case "OrderSubmitted":
+                self._sent(line)
             case "ExecutionFill":
                 self._fill(line)
             case "FundingPaid" if self.trades:
@@ -148,7 +157,14 @@ class Story:
 
     def bracket(self, trade: StoryTrade) -> tuple[Decimal | None, Decimal | None]:
         """Stop and target that *trade* was entered with; None where the trail does not tell."""
-        return self.levels.get(f"{trade.order[:-1]}s"), self.levels.get(f"{trade.order[:-1]}t")
+        return self.levels.get((trade.order, Purpose.STOP)), self.levels.get((trade.order, Purpose.TARGET))
+
+    def _sent(self, line: StoryLine) -> None:
+        purpose = Purpose.read(line.purpose, line.client_order_id)
+        if purpose is Purpose.ENTRY:
+            self._entry = line.client_order_id
+        elif line.price is not None:
+            self.levels.setdefault((self._entry, purpose), line.price)
 
     def _note(self, line: StoryLine) -> None:
         """What is no part of a trade."""

@@ -18,7 +18,7 @@ from maestro_engine.feeds.port import Trade as TradeTick
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.records import Record
-from maestro_engine.session.trading.trades import ENTRY, EXIT, STOP, TARGET, Counts, OpenTrade
+from maestro_engine.session.trading.trades import Counts, OpenTrade, order_id
 from maestro_engine.session.trading.venue import NewestQuote, fee_rates, market_of, venue_of
 from maestro_engine.trading.account.perpetual import PerpetualAccount
 from maestro_engine.trading.risk.checks import Exposure, Rejected, TradePlan, bracket_plan
@@ -28,7 +28,7 @@ from maestro_engine.trading.venue.book_matching import BookMatching
 from maestro_engine.trading.venue.events import Fill, Liquidity
 from maestro_engine.trading.venue.lifecycle import OrderState
 from maestro_engine.trading.venue.market import Bar, BookSnapshot, Levels
-from maestro_engine.trading.venue.orders import ZERO, Instrument, Order, OrderType, Side
+from maestro_engine.trading.venue.orders import ZERO, Instrument, Order, OrderType, Purpose, Side, TimeInForce
 from maestro_engine.trading.venue.tracker import OrderTracker
 from maestro_protocol.errors import DataError
 
@@ -83,7 +83,8 @@ class Desk:
     @property
     def entry_id(self) -> str:
         """Id of the order that opened the trade under way."""
-        return self._id(ENTRY)
+        assert self.trade is not None
+        return order_id(self._run, self.trade.number, Purpose.ENTRY)
 
     @property
     def working(self) -> tuple[OrderState, ...]:
@@ -168,30 +169,31 @@ class Desk:
         assert self.price is not None, "an entry is decided on a price"
         qty = self.instrument.round_qty(qty)
         self._number += 1
-        entry = self._order(ENTRY, side, OrderType.MARKET, qty)
+        entry = self._order(Purpose.ENTRY, side, OrderType.MARKET, qty)
         stop, target = (max(self.instrument.round_price(p), self.instrument.tick_size) for p in (stop, target))
         plan = bracket_plan(entry, self.quote.mid or self.price, stop, target, self._rates.taker)
         if not self._allowed(entry, plan, now):
             return False
         self.trade = OpenTrade(self._number, side, plan.loss or ZERO, bar_ms)
         self._send(entry, now)
-        for tail, kind, price in ((STOP, OrderType.STOP_MARKET, stop), (TARGET, OrderType.TAKE_PROFIT, target)):
-            order = self._order(tail, side.opposite, kind, qty, price, attached_to=entry.client_order_id)
+        bracket = (Purpose.STOP, OrderType.STOP_MARKET, stop), (Purpose.TARGET, OrderType.TAKE_PROFIT, target)
+        for purpose, kind, price in bracket:
+            order = self._order(purpose, side.opposite, kind, qty, price, attached_to=entry.client_order_id)
             self.guard.check(order, self.exposure, TradePlan(), now)
             self._send(order, now)
         return True
 
     def leave(self, reason: str, now: int) -> None:
         """Send a market order that closes what is held, unless one is working."""
-        if not self.position or any(s.order.client_order_id.endswith(EXIT) for s in self.working):
+        if not self.position or any(_purpose(s.order) is Purpose.EXIT for s in self.working):
             return
         if self.trade is None:  # an adopted position without its story
             self._number += 1
             self.trade = OpenTrade(self._number, self._held_side(), ZERO)
         self.trade.leaving = reason
         self.trade.exits += 1
-        tail = EXIT if self.trade.exits == 1 else f"{self.trade.exits}{EXIT}"
-        order = self._order(tail, self._held_side().opposite, OrderType.MARKET, abs(self.position))
+        side, count = self._held_side().opposite, self.trade.exits
+        order = self._order(Purpose.EXIT, side, OrderType.MARKET, abs(self.position), count=count)
         self.guard.check(order, self.exposure, TradePlan(), now)
         self._send(order, now)
 
@@ -223,23 +225,21 @@ class Desk:
         self._say(records.ErrorCounted(what, self.guard.errors), now)
         self._trip(trips, now)
 
-    def _id(self, tail: str) -> str:
-        assert self.trade is not None
-        return f"{self._run}-{self.trade.number}{tail}"
-
     def _order(
         self,
-        tail: str,
+        purpose: Purpose,
         side: Side,
         kind: OrderType,
         qty: Decimal,
         price: Decimal | None = None,
         attached_to: str | None = None,
+        count: int = 1,
     ) -> Order:
-        number = self._number if tail == ENTRY or self.trade is None else self.trade.number
-        name = f"{self._run}-{number}{tail}"
-        opening = tail == ENTRY
-        return Order(name, self._symbol, side, kind, qty, price, reduce_only=not opening, attached_to=attached_to)
+        opening = purpose is Purpose.ENTRY
+        number = self._number if opening or self.trade is None else self.trade.number
+        name = order_id(self._run, number, purpose, count)
+        gtc = TimeInForce.GTC
+        return Order(name, self._symbol, side, kind, qty, price, gtc, not opening, attached_to, purpose)
 
     def _held_side(self) -> Side:
         return Side.BUY if self.position > 0 else Side.SELL
@@ -278,13 +278,8 @@ class Desk:
         if self.quote.ticker is not None:  # while nothing worked, quotes were only remembered
             self.exchange.on_market(market_of(self.quote.ticker, self.quote.made_ms))
         self.counts.orders += 1
-        kind = order.type.value
-        self._say(
-            records.OrderSubmitted(
-                order.client_order_id, order.side.value, kind, order.qty, order.price, order.reduce_only
-            ),
-            now,
-        )
+        said = (order.client_order_id, order.side.value, order.type.value, order.qty, order.price, order.reduce_only)
+        self._say(records.OrderSubmitted(*said, _purpose(order) or ""), now)
         self.exchange.send(sent)
 
     def _heard(self, event: events.OrderEvent, now: int) -> None:
@@ -335,13 +330,14 @@ class Desk:
     def _why(self, key: str) -> str:
         if key.startswith(("liquidation-", "assumed-")):
             return key.partition("-")[0]
-        names = {STOP: "stop", TARGET: "target"}
-        left = self.trade.leaving if self.trade is not None else None
-        return names.get(key[-1]) or left or "closed"
+        purpose = _purpose(self.tracker[key].order)
+        if purpose is Purpose.STOP or purpose is Purpose.TARGET:
+            return purpose.value
+        return (self.trade.leaving if self.trade is not None else None) or "closed"
 
     def _protect(self, order: Order, now: int) -> None:
         """A position whose stop the venue refused is left at once."""
-        if order.client_order_id.endswith(STOP) and self.position:
+        if order.type is OrderType.STOP_MARKET and self.position:
             self.leave("unprotected", now)
 
     def _over(self) -> None:
@@ -393,6 +389,10 @@ class Desk:
 
     def _heard_all(self) -> bool:
         return self.exchange.next_due() is None
+
+
+def _purpose(order: Order) -> Purpose | None:
+    return Purpose.read(order.purpose, order.client_order_id)
 
 
 def _part(plain: Mapping[str, object], name: str) -> dict[str, object]:

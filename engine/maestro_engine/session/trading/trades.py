@@ -1,4 +1,4 @@
-"""trades owns what is known of the trade under way, and what a session has counted so far."""
+"""trades owns what is known of the trade under way, how its orders are called, and what a session has counted."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from maestro_engine.trading.venue.orders import Side
+from maestro_engine.trading.venue.orders import Purpose, Side
 
-ENTRY, STOP, TARGET, EXIT = "e", "s", "t", "x"
-"""Last letter of an order's id: what the order is for."""
+
+def order_id(run: str, trade: int, purpose: Purpose, count: int = 1) -> str:
+    """Id of the *count*-th order (from 1) for *purpose* of trade number *trade* of *run*; no two have the same."""
+    letter = "x" if purpose is Purpose.EXIT else purpose.value[0]
+    return f"{run}-{trade}{letter}{count if count > 1 else ''}"
 
 
 class OpenTrade(Struct):

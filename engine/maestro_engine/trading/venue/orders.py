@@ -32,6 +32,27 @@ class OrderType(StrEnum):
     """Rests at the venue as a reduce-only maker at ``price``."""
 
 
+class Purpose(StrEnum):
+    """What an order is for, in the trade that it belongs to. Its client's own note: no venue looks at it."""
+
+    ENTRY = "entry"
+    STOP = "stop"
+    TARGET = "target"
+    EXIT = "exit"
+    """A market order that leaves the trade: its time is up, the session ends, a person wants it."""
+
+    @classmethod
+    def read(cls, written: str | None, client_order_id: str) -> Purpose | None:
+        """The purpose as it is *written*; where none is, that of an order of 0.1.0: its id ends with a letter for it.
+
+        None for an order that nobody sent, like a liquidation.
+        """
+        return cls(written) if written else _LETTERS.get(client_order_id[-1:])
+
+
+_LETTERS = {"e": Purpose.ENTRY, "s": Purpose.STOP, "t": Purpose.TARGET, "x": Purpose.EXIT}
+
+
 class TimeInForce(StrEnum):
     GTC = "gtc"
     IOC = "ioc"
@@ -59,6 +80,7 @@ class Order:
     tif: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
     attached_to: str | None = None
+    purpose: Purpose | None = None
 
 
 @dataclass(frozen=True, slots=True)
