@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import pytest_httpx2  # noqa: F401 - registers the mocker that sees what the vendors' SDKs send
 import respx
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
 
 
 @pytest.fixture

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
-sys.path.insert(0, str(Path(__file__).parents[1] / "agents"))
-
 from campaign_support import conducted, settings_in, small_config, small_file
 
 from maestro.settings import Settings

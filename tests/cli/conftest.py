@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "campaign"))
-
 from campaign_support import conducted, settings_in, small_config, small_file
 
 from maestro.wiring.campaigns import CampaignRun

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "agents"))
-
 from campaign_support import begin, settings_in, small_config, small_file
 from vendor_server import Told, VendorServer
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "campaign"))
-sys.path.insert(0, str(Path(__file__).parent))
 
 from maestro_engine.api import Market, open_market
 from maestro_engine.data.simulators.regimes import simulate_bars

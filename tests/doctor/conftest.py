@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
 
 _spec = spec_from_file_location("store_fixtures_for_doctor", Path(__file__).parents[1] / "store" / "conftest.py")
 assert _spec is not None

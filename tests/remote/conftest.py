@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
-sys.path.insert(0, str(Path(__file__).parents[1] / "agents"))
-
 from remote_support import AgentProcess, bars_file
 
 _spec = spec_from_file_location("store_fixtures_for_remote", Path(__file__).parents[1] / "store" / "conftest.py")

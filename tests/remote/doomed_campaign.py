@@ -6,8 +6,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from remote_support import conduct, request_on, settings_in
 
 asyncio.run(conduct(request_on(Path(sys.argv[3])), settings_in(Path(sys.argv[2]), sys.argv[1]), {sys.argv[4]}))

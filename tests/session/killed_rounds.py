@@ -16,8 +16,6 @@ import sys
 import traceback
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from rounds_support import chain, settings_in
 
 from maestro.store.repository import SqlStore

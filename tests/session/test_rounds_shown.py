@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
-
 from rounds_support import chain, config, settings_in
 from typer.testing import CliRunner
 

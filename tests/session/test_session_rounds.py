@@ -16,13 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rounds_support as support
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
-
-import rounds_support as support
 from rounds_support import bodies, chain, config, journal_of, left, lines, settings_in, trails
 
 from maestro.clock import SystemClock

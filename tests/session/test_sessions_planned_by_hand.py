@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
-
 import rounds_support as support
+import yaml
 from rounds_support import settings_in
 from typer.testing import CliRunner, Result
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules have no package: importmode is importlib
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from idle_loop import idle_clock, pytest_asyncio_loop_factories  # noqa: F401 - the latter is a hook
 
 from maestro_engine.feeds.binance.client import binance_feed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,9 +11,6 @@ from typing import Any
 
 import msgspec
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # helper modules have no package: importmode is importlib
-
 from idle_loop import pytest_asyncio_loop_factories  # noqa: F401 - a hook
 
 from maestro_engine.feeds.clock import VirtualClock
