@@ -15,7 +15,7 @@ from maestro_agents.brains.scripted import ScriptedBrain
 from maestro_agents.brains.wire.dialect import ServerMemory, ServerTraits
 from maestro_agents.budget import DAY_MS, Budget, BudgetLimits, DayLimits, scoped_day
 from maestro_agents.conversation import Conversation
-from maestro_agents.estimate import Estimate, Turns, estimated
+from maestro_agents.estimate import CostEstimate, Turns, estimated
 from maestro_agents.paid_calls import Caller, PaidCaller, ReplayCaller
 from maestro_agents.prices import Price, Prices
 from maestro_agents.roles import ROLES, control_of, rules_of
@@ -44,8 +44,8 @@ __all__ = [
     "Budget",
     "BudgetLimits",
     "ClientOptions",
+    "CostEstimate",
     "DayLimits",
-    "Estimate",
     "Price",
     "Prices",
     "PromptOptions",

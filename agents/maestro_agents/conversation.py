@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maestro_agents.answer_schema import answer_schema
-from maestro_agents.brains.base import BrainRequest, Said
+from maestro_agents.brains.base import BrainRequest, ChatMessage
 from maestro_agents.prompt_context import shown, system_template
 from maestro_agents.roles.base import Question, wanted
 from maestro_prompts.render import PromptFault, Prompts
@@ -42,7 +42,7 @@ class Conversation:
         return BrainRequest(
             model=self.model,
             system=system,
-            messages=(Said(role="user", text=turn),),
+            messages=(ChatMessage(role="user", text=turn),),
             answer=wants,
             json_schema=answer_schema(wants),
             max_tokens=self.max_tokens,
@@ -67,6 +67,6 @@ class Conversation:
             told = self.prompts.render("repair.md.j2", {"problems": list(found)})
         except PromptFault as error:
             raise ConfigError(str(error)) from None
-        said = Said(role="assistant", text=answer[:ECHO].strip() or "(empty)")
-        mend = Said(role="user", text=told)
+        said = ChatMessage(role="assistant", text=answer[:ECHO].strip() or "(empty)")
+        mend = ChatMessage(role="user", text=told)
         return request.model_copy(update={"messages": (*request.messages, said, mend)})

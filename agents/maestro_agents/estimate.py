@@ -27,7 +27,7 @@ class Turns(NamedTuple):
     most: int
 
 
-class Estimate(NamedTuple):
+class CostEstimate(NamedTuple):
     """What the models of a campaign may take, each as the least and the most that is likely."""
 
     requests: tuple[int, int]
@@ -38,7 +38,7 @@ class Estimate(NamedTuple):
 
 def estimated(
     asked: Mapping[RoleName, Turns], models: Mapping[RoleName, tuple[BrainChoice, str]], prices: Prices, at_ms: int
-) -> Estimate:
+) -> CostEstimate:
     """What *asked*, turns by role, takes of *models*, a role's choice and model.
 
     The least is one request a turn with a short answer; the most has every repair, each as long as it may be.
@@ -56,6 +56,6 @@ def estimated(
             cost, sofar = prices.cost(choice.brain, model, usage, at_ms), usd[end]
             usd[end] = None if cost is None or sofar is None else sofar + count * cost
     low, high = usd
-    return Estimate(
+    return CostEstimate(
         (requests[0], requests[1]), (tokens[0], tokens[1]), None if low is None or high is None else (low, high)
     )

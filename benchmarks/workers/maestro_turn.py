@@ -23,7 +23,7 @@ from maestro_protocol.bus import LocalBus
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.messages.campaign import BrainChoice, Limits
 from maestro_protocol.messages.report import Briefing
-from maestro_protocol.ports import Amount, CallLog, Exchange, Gate, Hold, Runner, Taken
+from maestro_protocol.ports import Amount, CallLog, Gate, Hold, ModelCallRecord, Runner, Taken
 
 KNOWN = ("agent", "turn", "type")
 """What a question settles already, so that a model does not say it."""
@@ -42,7 +42,7 @@ class Memory:
 
     async def recall(self, campaign: str, key: str) -> str | None: ...
 
-    async def exchanges(self, campaign: str) -> Sequence[Exchange]:
+    async def exchanges(self, campaign: str) -> Sequence[ModelCallRecord]:
         return []
 
 

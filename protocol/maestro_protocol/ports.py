@@ -174,7 +174,7 @@ class Evidence(NamedTuple):
     kept: object
 
 
-class Openings(Protocol):
+class OpeningsRegistry(Protocol):
     """Knows which sealed bars were opened, over all campaigns of a workspace."""
 
     async def looks(self, bars: SealedBars, look: str) -> Looks:
@@ -301,7 +301,7 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
 
-class Exchange(NamedTuple):
+class ModelCallRecord(NamedTuple):
     """One request to a model and what came of it, scrubbed of keys."""
 
     key: str
@@ -375,7 +375,7 @@ class CallLog(Protocol):
         """The reply of an answered request, or null."""
         ...
 
-    async def exchanges(self, campaign: CampaignId) -> Sequence[Exchange]:
+    async def exchanges(self, campaign: CampaignId) -> Sequence[ModelCallRecord]:
         """All of the campaign's, in the order they were opened."""
         ...
 

@@ -12,7 +12,7 @@ from maestro_protocol.envelope import Envelope
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
 from maestro_protocol.messages.plan import SegmentPlan
 from maestro_protocol.messages.report import Briefing, Metrics, VariationReport
-from maestro_protocol.ports import Amount, Exchange, Hold, Taken
+from maestro_protocol.ports import Amount, Hold, ModelCallRecord, Taken
 from maestro_protocol.space import ParameterSpec, Value
 from maestro_protocol.values import as_params
 
@@ -189,7 +189,7 @@ class MemoryLog:
     """A call log that forgets when the test ends."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], Exchange] = {}
+        self.rows: dict[tuple[str, str], ModelCallRecord] = {}
         self.counted: list[tuple[str, str, int, str, Amount]] = []
         """Campaign, role, day, key and what counts, of each attempt."""
 
@@ -203,7 +203,7 @@ class MemoryLog:
         if hold is not None:
             granted = hold.grant(self.taken(campaign, role, hold.day))
             self.counted.append((campaign, role, hold.day, key, granted))
-        self.rows[campaign, key] = Exchange(key=key, role=role, request=request, reply=None, state="open")
+        self.rows[campaign, key] = ModelCallRecord(key=key, role=role, request=request, reply=None, state="open")
         return granted
 
     async def answered(self, campaign: str, key: str, reply: str, took: Amount | None = None) -> None:
@@ -234,5 +234,5 @@ class MemoryLog:
         row = self.rows.get((campaign, key))
         return row.reply if row and row.state == "answered" else None
 
-    async def exchanges(self, campaign: str) -> Sequence[Exchange]:
+    async def exchanges(self, campaign: str) -> Sequence[ModelCallRecord]:
         return [row for (owner, _), row in self.rows.items() if owner == campaign]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from maestro_agents.api import Agent, Budget, BudgetLimits, ClientOptions, Price, Prices, build_agent
-from maestro_agents.brains.base import BrainReply, BrainRequest, FailedAttempt, Said, Usage
+from maestro_agents.brains.base import BrainReply, BrainRequest, ChatMessage, FailedAttempt, Usage
 from maestro_agents.brains.recording import Recorded
 from maestro_agents.brains.wire.formats import AnswerReader, Completions, Messages, Responses, reply_in
 from maestro_agents.roles import rules_of
@@ -33,7 +33,7 @@ MOST = 4_000
 REQUEST = BrainRequest(
     model="m",
     system="s",
-    messages=(Said(role="user", text="u"),),
+    messages=(ChatMessage(role="user", text="u"),),
     answer="Proposal",
     json_schema={},
     max_tokens=MOST,

@@ -12,7 +12,7 @@ import wire_formats
 from pydantic import SecretStr
 
 from maestro_agents.brains.anthropic import AnthropicBrain
-from maestro_agents.brains.base import Brain, BrainRequest, ClientOptions, Said
+from maestro_agents.brains.base import Brain, BrainRequest, ChatMessage, ClientOptions
 from maestro_agents.brains.openai import OpenAIBrain
 from maestro_agents.brains.wire.transport import WIRE_BYTES
 from maestro_protocol.errors import BrainError
@@ -29,7 +29,7 @@ def request(temperature: float | None = None) -> BrainRequest:
     return BrainRequest(
         model="some-model",
         system="be brief",
-        messages=(Said(role="user", text="how many?"),),
+        messages=(ChatMessage(role="user", text="how many?"),),
         answer="Proposal",
         json_schema=SCHEMA,
         max_tokens=1_000,

@@ -28,7 +28,7 @@ from maestro_agents.api import (
     ScriptedBrain,
     build_agent,
 )
-from maestro_agents.brains.base import BrainReply, BrainRequest, Said, Usage
+from maestro_agents.brains.base import BrainReply, BrainRequest, ChatMessage, Usage
 from maestro_agents.brains.recording import read, request_json, request_key
 from maestro_agents.roles import rules_of
 from maestro_agents.roles.base import ANSWER_TYPES
@@ -310,7 +310,12 @@ async def test_a_miss_shows_the_difference_to_the_nearest_record() -> None:
 
 
 REQUEST = BrainRequest(
-    model="m", system="s", messages=(Said(role="user", text="u"),), answer="Proposal", json_schema={}, max_tokens=500
+    model="m",
+    system="s",
+    messages=(ChatMessage(role="user", text="u"),),
+    answer="Proposal",
+    json_schema={},
+    max_tokens=500,
 )
 
 
@@ -319,8 +324,8 @@ REQUEST = BrainRequest(
     [
         {"model": "n"},
         {"system": "t"},
-        {"messages": (Said(role="user", text="v"),)},
-        {"messages": (Said(role="assistant", text="u"),)},
+        {"messages": (ChatMessage(role="user", text="v"),)},
+        {"messages": (ChatMessage(role="assistant", text="u"),)},
         {"json_schema": {"type": "object"}},
         {"max_tokens": 501},
         {"temperature": 0.0},
@@ -366,7 +371,7 @@ def test_a_request_is_filed_under_the_same_json_as_ever(wants: str, temperature:
     request = REQUEST.model_copy(
         update={
             "system": words,
-            "messages": (Said(role="user", text=words), Said(role="assistant", text="{}")),
+            "messages": (ChatMessage(role="user", text=words), ChatMessage(role="assistant", text="{}")),
             "json_schema": answer_schema(wants),
             "temperature": temperature,
         }
@@ -380,7 +385,7 @@ def test_what_is_recorded_is_what_is_sent_without_keys_on_any_line() -> None:
     request = BrainRequest(
         model="m",
         system=secret,
-        messages=(Said(role="user", text=secret), Said(role="assistant", text=secret)),
+        messages=(ChatMessage(role="user", text=secret), ChatMessage(role="assistant", text=secret)),
         answer="Critique",
         json_schema={},
         max_tokens=1_000,

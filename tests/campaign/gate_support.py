@@ -11,22 +11,22 @@ from campaign_support import begin
 
 from maestro.clock import SystemClock
 from maestro.settings import Settings
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.wiring import workspace
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
 from maestro.wiring.workspace import owner as owner_here
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.gate import GateRequest, GateVote
 
-Answer = Callable[[Gates, GateRequest], Awaitable[None]]
+Answer = Callable[[GateStore, GateRequest], Awaitable[None]]
 
 
 @asynccontextmanager
-async def people(settings: Settings, owner: str | None = None) -> AsyncIterator[Gates]:
+async def people(settings: Settings, owner: str | None = None) -> AsyncIterator[GateStore]:
     """Somebody at another terminal: a connection of their own to the same store."""
     store = await workspace.open_workspace_store(settings)
     try:
-        yield Gates(store, SystemClock(), owner or owner_here())
+        yield GateStore(store, SystemClock(), owner or owner_here())
     finally:
         await store.close()
 
@@ -64,9 +64,9 @@ async def gone_on_with(campaign: str, settings: Settings, answer: Answer) -> tup
             await there
 
 
-async def yes(gates: Gates, request: GateRequest) -> None:
+async def yes(gates: GateStore, request: GateRequest) -> None:
     await gates.vote(vote(request, True, reason="fine"))
 
 
-async def no(gates: Gates, request: GateRequest) -> None:
+async def no(gates: GateStore, request: GateRequest) -> None:
     await gates.vote(vote(request, False, reason="not on my watch"))

@@ -24,7 +24,7 @@ from maestro_protocol.errors import StoreError
 from maestro_protocol.messages.campaign import Verdict
 from maestro_protocol.messages.gate import GateRequest
 from maestro_protocol.messages.plan import RoleFellBack
-from maestro_protocol.ports import Exchange
+from maestro_protocol.ports import ModelCallRecord
 from maestro_protocol.values import as_mapping
 
 FATES = st.sampled_from(["run", "rejected", "killed", "reverted", "quick_test_failed", "untried"])
@@ -114,8 +114,8 @@ def test_the_first_difference_is_named_by_its_place() -> None:
     assert first_difference({"a": {}}, {"a": []}).startswith("a: recorded {}")
 
 
-def _exchange(key: str) -> Exchange:
-    return Exchange(key, "critic", "{}", '{"text": "café"}', "answered")
+def _exchange(key: str) -> ModelCallRecord:
+    return ModelCallRecord(key, "critic", "{}", '{"text": "café"}', "answered")
 
 
 def test_files_are_replaced_whole_and_leave_nothing_half_written(tmp_path: Path) -> None:

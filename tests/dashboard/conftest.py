@@ -17,7 +17,7 @@ import pytest
 from maestro.dashboard.board import Board
 from maestro.dashboard.server import Dashboard
 from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
-from maestro_engine.feeds.port import Clock, Subscription
+from maestro_engine.feeds.port import FeedClock, StreamRequest
 from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
@@ -27,11 +27,11 @@ from maestro_protocol.values import as_params
 
 SPEED = 20.0
 START = SimSettings(seed=7).start_ms
-STREAMS = [Subscription("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
+STREAMS = [StreamRequest("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
 EAGER = {"ema_fast": 2, "ema_slow": 5, "timeout_bars": 12}
 
 
-def machine_clock(speed: float = SPEED) -> Clock:
+def machine_clock(speed: float = SPEED) -> FeedClock:
     began = time.monotonic_ns()
     return SuppliedClock(lambda: START * 1_000_000 + time.monotonic_ns() - began, time.monotonic_ns, speed)
 
@@ -41,7 +41,7 @@ class Shown:
     """A session of *minutes* with its page; ``run`` in the caller's loop, or ``start`` it in a thread."""
 
     root: Path
-    clock: Clock
+    clock: FeedClock
     minutes: float = 60.0
     limits: dict[str, Any] = field(default_factory=dict)
     board: Board = field(default_factory=lambda: Board(time.monotonic))
@@ -63,7 +63,7 @@ class Shown:
             on_breaker="hold",
             limits=self.limits,
         ).with_target()
-        wanted = [*STREAMS, Subscription("BTCUSDT", "kline", "1m")]
+        wanted = [*STREAMS, StreamRequest("BTCUSDT", "kline", "1m")]
         around = Surroundings(
             clock=self.clock,
             feed=lambda: SimFeed(SimSettings(7), wanted, self.clock),

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from maestro.settings import Settings
 from maestro.wiring.maintenance import findings
 from maestro.wiring.maintenance.doctor import examine
-from maestro.wiring.maintenance.findings import Check, Checked
+from maestro.wiring.maintenance.findings import Checked, DoctorCheck
 from maestro.wiring.maintenance.machine import MINIMUM_FREE, look_at_disk, look_at_packages, numbers
 from maestro.wiring.workspace import open_workspace_store, remember_data
 
@@ -85,7 +85,7 @@ async def test_a_secret_in_a_librarys_error_is_starred_out(tmp_path: Path) -> No
         raise ValueError(f"cannot log in with {CANARY}\nat all")
 
     settings = settings_in(tmp_path, vendors={"ANTHROPIC_API_KEY": SecretStr(CANARY)})
-    told = await findings.run([Check("broken", breaks)], settings, fix=False)
+    told = await findings.run([DoctorCheck("broken", breaks)], settings, fix=False)
     assert told == [
         Checked("broken", "failed", "cannot be looked at (ValueError: cannot log in with *** at all)", "", False)
     ]
@@ -99,10 +99,10 @@ async def test_what_cannot_be_mended_is_told_as_failed(tmp_path: Path) -> None:
         raise PermissionError(13, "too heavy")
 
     settings = settings_in(tmp_path)
-    [told] = await findings.run([Check("leg", poorly, drop)], settings, fix=True)
+    [told] = await findings.run([DoctorCheck("leg", poorly, drop)], settings, fix=True)
     assert (told.outcome, told.mended) == ("failed", False)
     assert told.detail == "it limps; could not be mended ([Errno 13] too heavy)"
-    [seen] = await findings.run([Check("leg", poorly, drop)], settings, fix=False)
+    [seen] = await findings.run([DoctorCheck("leg", poorly, drop)], settings, fix=False)
     assert (seen.outcome, seen.detail, seen.fix) == ("warning", "it limps", "carry it")
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from maestro.store.calls import Counted, Spent
+from maestro.store.calls import Spent, UnsettledUsage
 from maestro.store.repository import SqlStore
 from maestro_protocol.errors import BudgetExceeded, StoreError
 from maestro_protocol.messages.plan import ModelCalled
-from maestro_protocol.ports import Amount, Exchange, Hold, Taken
+from maestro_protocol.ports import Amount, Hold, ModelCallRecord, Taken
 
 KEY, OTHER = "a" * 64, "b" * 64
 
@@ -42,7 +42,7 @@ async def test_an_answer_is_recalled_and_not_asked_for_again(store: SqlStore) ->
     await log.answered("c1", KEY, '{"a": 1}')
     assert await log.recall("c1", KEY) == '{"a": 1}'
     assert await log.opened("c1", KEY, "critic", "{}") == '{"a": 1}'  # and nothing is opened
-    assert await log.exchanges("c1") == [Exchange(KEY, "critic", '{"q": "ünï"}', '{"a": 1}', "answered")]
+    assert await log.exchanges("c1") == [ModelCallRecord(KEY, "critic", '{"q": "ünï"}', '{"a": 1}', "answered")]
 
 
 async def test_answers_belong_to_their_campaign(store: SqlStore) -> None:
@@ -152,13 +152,13 @@ async def test_what_nobody_knows_the_outcome_of_is_told_by_role_with_the_most_it
     await log.answered("c1", "k3", "1", TOOK)
     await log.opened("c1", "k4", "critic", "{}", Wants(WORST).hold)
     assert await log.counted("c1") == [
-        Counted("critic", "set aside", 3, 750_003, 27_000),
-        Counted("maestro", "set aside", 1, 250_001, 9_000),
+        UnsettledUsage("critic", "set aside", 3, 750_003, 27_000),
+        UnsettledUsage("maestro", "set aside", 1, 250_001, 9_000),
     ]
     await log.failed("c1", "k4", "no")
     assert (await log.counted("c1"))[:2] == [
-        Counted("critic", "failed", 1, 0, 0),
-        Counted("critic", "set aside", 2, 500_002, 18_000),
+        UnsettledUsage("critic", "failed", 1, 0, 0),
+        UnsettledUsage("critic", "set aside", 2, 500_002, 18_000),
     ]
     assert await log.counted("c2") == []
 

@@ -14,7 +14,7 @@ from vendor_server import VendorServer
 
 from maestro.clock import SystemClock
 from maestro.settings import Settings
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.wiring.remote import questions_topic
 from maestro.wiring.workspace import open_workspace_store, owner
 from maestro_protocol.messages.campaign import BrainChoice
@@ -131,7 +131,7 @@ async def test_a_budget_that_the_owner_raised_is_raised_for_the_role_away(
 
 async def always_yes(settings: Settings) -> None:
     store = await open_workspace_store(settings)
-    gates = Gates(store, SystemClock(), owner())
+    gates = GateStore(store, SystemClock(), owner())
     try:
         while True:
             for state in await gates.pending():

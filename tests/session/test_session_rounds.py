@@ -28,7 +28,7 @@ from maestro.control.record.journal_hash import journal_hash
 from maestro.control.record.lineage import explain
 from maestro.control.rules import read_yaml
 from maestro.settings import Settings
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.wiring import gates as waiting
 from maestro.wiring import sessions, workspace
 from maestro.wiring.campaigns import resume_campaign
@@ -298,7 +298,7 @@ def vote_of(asked: GateRequest, approve: bool) -> GateVote:
 async def attended(there: Settings, base: SessionConfig, attend: Callable[[GateRequest], GateVote | None]) -> Chain:
     """A chain of two sessions with somebody at its gates, who votes or does something else."""
     store = await workspace.open_workspace_store(there)
-    people = Gates(store, SystemClock(), owner())
+    people = GateStore(store, SystemClock(), owner())
 
     async def look() -> None:
         while True:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.store.opening import open_store
 from maestro.store.repository import SqlStore
 from maestro_protocol.errors import GateRefused
@@ -73,8 +73,8 @@ class GateMachine(RuleBasedStateMachine):
             self.loop.run(store.close())
         self.loop.close()
 
-    def doors(self, side: int) -> Gates:
-        return Gates(self.stores[side], self.clock, "nobody")
+    def doors(self, side: int) -> GateStore:
+        return GateStore(self.stores[side], self.clock, "nobody")
 
     def together(self, *calls: Any) -> list[Any]:
         """Run *calls* at once and note every outcome they give; refusals are answers, other errors are not."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.store.repository import SqlStore
 from maestro_protocol.errors import GateRefused
 from maestro_protocol.messages.gate import GateRequest, GateVote
@@ -34,12 +34,12 @@ def vote(who: str = OWNER, approve: bool = True, bound_to: str = HASH, gate_id: 
 
 
 @pytest.fixture
-def gates(store: SqlStore, clock: Any) -> Gates:
-    return Gates(store, clock, OWNER)
+def gates(store: SqlStore, clock: Any) -> GateStore:
+    return GateStore(store, clock, OWNER)
 
 
 @pytest.mark.parametrize(("approve", "answer"), [(True, "approved"), (False, "rejected")])
-async def test_the_first_answer_wins_and_the_second_is_told(gates: Gates, approve: bool, answer: str) -> None:
+async def test_the_first_answer_wins_and_the_second_is_told(gates: GateStore, approve: bool, answer: str) -> None:
     await gates.request(asked())
     decided = await gates.vote(vote(approve=approve))
     assert decided is not None
@@ -51,7 +51,7 @@ async def test_the_first_answer_wins_and_the_second_is_told(gates: Gates, approv
     assert await gates.pending() == []
 
 
-async def test_asking_again_is_the_same_gate_with_what_came_of_it(gates: Gates) -> None:
+async def test_asking_again_is_the_same_gate_with_what_came_of_it(gates: GateStore) -> None:
     first = await gates.request(asked(), "c1")
     assert (first.state, first.campaign, first.request) == ("pending", "c1", asked(owner=OWNER))
     await gates.vote(vote())
@@ -61,10 +61,10 @@ async def test_asking_again_is_the_same_gate_with_what_came_of_it(gates: Gates) 
 
 async def test_a_pending_gate_survives_a_restart(store_url: str, opened: Any, clock: Any) -> None:
     before = await opened(store_url)
-    await Gates(before, clock, OWNER).request(asked(needs=2, may_decide=("a", "b")))
-    await Gates(before, clock, OWNER).vote(vote("a"))
+    await GateStore(before, clock, OWNER).request(asked(needs=2, may_decide=("a", "b")))
+    await GateStore(before, clock, OWNER).vote(vote("a"))
     await before.close()
-    gates = Gates(await opened(store_url), clock, OWNER)
+    gates = GateStore(await opened(store_url), clock, OWNER)
     (state,) = await gates.pending()
     assert [one.who for one in state.votes] == ["a"]
     decided = await gates.vote(vote("b"))
@@ -72,9 +72,9 @@ async def test_a_pending_gate_survives_a_restart(store_url: str, opened: Any, cl
     assert decided.by == ("a", "b")
 
 
-async def test_whoever_else_reaches_the_store_is_not_the_owner(store: SqlStore, gates: Gates, clock: Any) -> None:
+async def test_whoever_else_reaches_the_store_is_not_the_owner(store: SqlStore, gates: GateStore, clock: Any) -> None:
     await gates.request(asked())
-    stranger = Gates(store, clock, "cli:mallory")
+    stranger = GateStore(store, clock, "cli:mallory")
     with pytest.raises(GateRefused, match=f"cli:mallory may not decide it: {OWNER} may"):
         await stranger.vote(vote("cli:mallory"))
     await stranger.request(asked())  # to put the question again makes nobody its owner
@@ -85,7 +85,7 @@ async def test_whoever_else_reaches_the_store_is_not_the_owner(store: SqlStore, 
     assert decided.by == (OWNER,)
 
 
-async def test_silence_is_a_no(gates: Gates, clock: Any) -> None:
+async def test_silence_is_a_no(gates: GateStore, clock: Any) -> None:
     await gates.request(asked())
     clock.now = 4_999
     assert await gates.expire() == []
@@ -97,7 +97,7 @@ async def test_silence_is_a_no(gates: Gates, clock: Any) -> None:
         await gates.vote(vote())
 
 
-async def test_a_late_answer_expires_the_gate_and_does_not_count(gates: Gates, clock: Any) -> None:
+async def test_a_late_answer_expires_the_gate_and_does_not_count(gates: GateStore, clock: Any) -> None:
     await gates.request(asked())
     clock.now = 5_000
     with pytest.raises(GateRefused, match="expired already: nobody decided in time"):
@@ -105,14 +105,14 @@ async def test_a_late_answer_expires_the_gate_and_does_not_count(gates: Gates, c
     assert (await gates.get("g1")).state == "expired"
 
 
-async def test_reading_a_gate_that_is_due_expires_it(gates: Gates, clock: Any) -> None:
+async def test_reading_a_gate_that_is_due_expires_it(gates: GateStore, clock: Any) -> None:
     await gates.request(asked())
     clock.now = 9_000
     assert (await gates.get("g1")).state == "expired"
 
 
 async def test_a_forged_answer_is_refused_stored_and_decides_nothing(
-    gates: Gates, store: SqlStore, clock: Any
+    gates: GateStore, store: SqlStore, clock: Any
 ) -> None:
     await gates.request(asked(may_decide=("bob",)))
     for forged, why in (
@@ -133,7 +133,7 @@ async def test_a_forged_answer_is_refused_stored_and_decides_nothing(
     assert [row[0] for row in attempts] == ["mallory", OWNER, "bob", "bob\N{REPLACEMENT CHARACTER}"]
 
 
-async def test_so_many_different_people_must_approve(gates: Gates) -> None:
+async def test_so_many_different_people_must_approve(gates: GateStore) -> None:
     await gates.request(asked(needs=2, may_decide=("a", "b", "c")))
     assert await gates.vote(vote("a")) is None
     with pytest.raises(GateRefused, match="a has answered it already"):
@@ -143,7 +143,7 @@ async def test_so_many_different_people_must_approve(gates: Gates) -> None:
     assert (decided.answer, decided.by) == ("approved", ("a", "c"))
 
 
-async def test_one_no_is_a_no(gates: Gates) -> None:
+async def test_one_no_is_a_no(gates: GateStore) -> None:
     await gates.request(asked(needs=2, may_decide=("a", "b", "c")))
     assert await gates.vote(vote("a")) is None
     decided = await gates.vote(vote("b", approve=False))
@@ -151,7 +151,7 @@ async def test_one_no_is_a_no(gates: Gates) -> None:
     assert (decided.answer, decided.by) == ("rejected", ("b",))
 
 
-async def test_a_gate_is_void_when_what_it_is_bound_to_changes(gates: Gates) -> None:
+async def test_a_gate_is_void_when_what_it_is_bound_to_changes(gates: GateStore) -> None:
     await gates.request(asked())
     state = await gates.request(asked(bound_to=OTHER))
     assert state.state == "void"
@@ -163,7 +163,7 @@ async def test_a_gate_is_void_when_what_it_is_bound_to_changes(gates: Gates) -> 
             await gates.vote(vote(bound_to=bound_to))
 
 
-async def test_a_decided_gate_is_not_voided(gates: Gates) -> None:
+async def test_a_decided_gate_is_not_voided(gates: GateStore) -> None:
     await gates.request(asked())
     await gates.vote(vote())
     assert await gates.void("g1", "the plan changed") is None
@@ -171,28 +171,30 @@ async def test_a_decided_gate_is_not_voided(gates: Gates) -> None:
     assert (await gates.get("g1")).state == "approved"
 
 
-async def test_void_says_why(gates: Gates) -> None:
+async def test_void_says_why(gates: GateStore) -> None:
     await gates.request(asked())
     decided = await gates.void("g1", "the plan changed")
     assert decided is not None
     assert (decided.answer, decided.reason) == ("rejected", "void: the plan changed")
 
 
-async def test_the_journal_opens_a_gate_with_the_message_that_asks(store: SqlStore, gates: Gates, make: Any) -> None:
+async def test_the_journal_opens_a_gate_with_the_message_that_asks(
+    store: SqlStore, gates: GateStore, make: Any
+) -> None:
     await store.commit("c1", [make.envelope(1, asked())])
     assert await gates.pending() == [], "nobody may answer it before it says whose it is"
     assert (await gates.request(asked(), "c1")).state == "pending"
     assert [state.campaign for state in await gates.pending()] == ["c1"]
 
 
-async def test_pending_gates_come_the_most_urgent_first(gates: Gates) -> None:
+async def test_pending_gates_come_the_most_urgent_first(gates: GateStore) -> None:
     for name, end in (("g1", 9_000), ("g2", 2_000), ("g3", 5_000)):
         await gates.request(asked(name, expires_at=end))
     assert [state.request.gate_id for state in await gates.pending()] == ["g2", "g3", "g1"]
 
 
 async def test_of_many_deciders_at_once_one_decides(store_url: str, opened: Any, clock: Any) -> None:
-    many = [Gates(await opened(store_url), clock, OWNER) for _ in range(4)]
+    many = [GateStore(await opened(store_url), clock, OWNER) for _ in range(4)]
     await many[0].request(asked(may_decide=("p0", "p1", "p2", "p3")))
     outcomes = await asyncio.gather(
         *(gates.vote(vote(f"p{n}", approve=n % 2 == 0)) for n, gates in enumerate(many)), return_exceptions=True
@@ -205,7 +207,7 @@ async def test_of_many_deciders_at_once_one_decides(store_url: str, opened: Any,
 
 async def test_the_last_of_many_approvals_at_once_decides(store_url: str, opened: Any, clock: Any) -> None:
     people = ("p0", "p1", "p2", "p3")
-    many = [Gates(await opened(store_url), clock, OWNER) for _ in people]
+    many = [GateStore(await opened(store_url), clock, OWNER) for _ in people]
     for turn in range(10):
         gate_id = f"g{turn}"
         await many[0].request(asked(gate_id, needs=4, may_decide=people))
@@ -220,7 +222,9 @@ async def test_the_last_of_many_approvals_at_once_decides(store_url: str, opened
     "other",
     [{"bound_to": OTHER}, {"may_decide": ("mallory",)}, {"needs": 2, "may_decide": ("a", "b")}, {"risk": "low"}],
 )
-async def test_what_was_said_of_one_question_is_no_answer_to_another_of_its_name(gates: Gates, other: Any) -> None:
+async def test_what_was_said_of_one_question_is_no_answer_to_another_of_its_name(
+    gates: GateStore, other: Any
+) -> None:
     """Whoever puts a question first under a name, with people of their own choosing, has decided nothing by it."""
     await gates.request(asked(**other))
     for who in asked(**other).may_decide or (OWNER,):
@@ -234,7 +238,7 @@ async def test_what_was_said_of_one_question_is_no_answer_to_another_of_its_name
 
 
 @pytest.mark.parametrize("other", [{"may_decide": ("mallory",)}, {"needs": 2}, {"risk": "low"}])
-async def test_a_question_to_other_people_voids_the_one_that_waits(gates: Gates, other: Any) -> None:
+async def test_a_question_to_other_people_voids_the_one_that_waits(gates: GateStore, other: Any) -> None:
     await gates.request(asked(**other))
     state = await gates.request(asked())
     assert state.state == "void"

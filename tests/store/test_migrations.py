@@ -25,8 +25,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from maestro.store import opening
 from maestro.store.database import Database
-from maestro.store.gates import Gates
-from maestro.store.migrations.tables import Row
+from maestro.store.gates import GateStore
+from maestro.store.migrations.tables import TableRow
 from maestro.store.opening import create, look, migrate, open_database, open_store, stamp
 from maestro.store.repository import SqlStore
 from maestro.store.schema import HEAD, TABLES
@@ -64,7 +64,7 @@ def shape(connection: Connection) -> Any:
 def empty(connection: Connection) -> None:
     for view in inspect(connection).get_view_names():
         connection.exec_driver_sql(f"DROP VIEW {view}")
-    Row.metadata.drop_all(connection)
+    TableRow.metadata.drop_all(connection)
     connection.exec_driver_sql("DROP TABLE alembic_version")
 
 
@@ -81,7 +81,7 @@ async def test_migrated_from_nothing_it_is_what_the_tables_say(database: Databas
         empty(connection)
         migrate(connection)
         assert shape(connection) == made
-        return made, compare_metadata(MigrationContext.configure(connection), Row.metadata)
+        return made, compare_metadata(MigrationContext.configure(connection), TableRow.metadata)
 
     await database.write(create)
     made, drift = await database.alter(work)
@@ -92,7 +92,7 @@ async def test_migrated_from_nothing_it_is_what_the_tables_say(database: Databas
 
 @pytest.mark.parametrize("kind", DIALECTS)
 def test_what_makes_a_database_is_what_the_tables_say(kind: str) -> None:
-    tables = Row.metadata.sorted_tables
+    tables = TableRow.metadata.sorted_tables
     dialect = DIALECTS[kind]()
     parts = [CreateTable(table) for table in tables]
     parts += [
@@ -104,7 +104,7 @@ def test_what_makes_a_database_is_what_the_tables_say(kind: str) -> None:
     if os.environ.get("MAESTRO_WRITE_GOLDEN"):
         file.write_text(text, encoding="utf-8")
     assert file.read_text(encoding="utf-8") == text
-    assert set(TABLES) == set(Row.metadata.tables)
+    assert set(TABLES) == set(TableRow.metadata.tables)
 
 
 async def load(url: str, revision: str) -> None:
@@ -136,7 +136,7 @@ async def test_a_database_of_every_release_opens_with_all_that_is_in_it(
     assert await store.finished("c1") == ["seg1_test001", "seg1_test002"]
     assert await store.calls.recall("c1", "a" * 64) == '{"a": 1}'
     assert [one.key for one in await store.calls.settle("c1")] == ["b" * 64]
-    assert (await Gates(store, clock, "cli:alice").get("g1")).state == "pending"
+    assert (await GateStore(store, clock, "cli:alice").get("g1")).state == "pending"
     sums = await store.database.read(
         lambda connection: connection.rows("SELECT count(*), sum(pnl_micros) FROM trades")
     )

@@ -8,7 +8,7 @@ from maestro_agents.brains.adapters import BrainAdapter
 from maestro_agents.brains.base import BrainReply, BrainRequest, ClientOptions
 from maestro_agents.brains.wire.dialect import ServerMemory, ServerTraits
 from maestro_agents.brains.wire.formats import Messages
-from maestro_agents.brains.wire.transport import NO_KEY, Line, http_client
+from maestro_agents.brains.wire.transport import NO_KEY, ServerLink, http_client
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -23,7 +23,7 @@ class AnthropicBrain:
 
     def __init__(self, options: ClientOptions, memory: ServerMemory | None = None) -> None:
         self._options = options
-        self._line = Line(self.provider, options.base_url or BASE_URL, options.api_key.get_secret_value())
+        self._line = ServerLink(self.provider, options.base_url or BASE_URL, options.api_key.get_secret_value())
         if memory is not None:
             self._line.memory = memory
         self._client: AsyncAnthropic | None = None

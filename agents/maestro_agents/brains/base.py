@@ -23,7 +23,7 @@ KeyFree = Annotated[str, AfterValidator(scrub)]
 to the letter, with nothing hidden in the one that the other holds."""
 
 
-class Said(Frozen):
+class ChatMessage(Frozen):
     """One message of the conversation with a model."""
 
     role: Literal["user", "assistant"]
@@ -35,7 +35,7 @@ class BrainRequest(Frozen):
 
     model: KeyFree
     system: KeyFree
-    messages: tuple[Said, ...]
+    messages: tuple[ChatMessage, ...]
     answer: str
     """Wire name of the message wanted."""
     json_schema: Mapping[str, Any]

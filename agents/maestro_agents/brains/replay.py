@@ -10,7 +10,7 @@ from typing import Any, cast
 from maestro_agents.brains.base import BrainRequest
 from maestro_agents.brains.recording import Recorded, read, request_json, request_key
 from maestro_protocol.errors import BrainError
-from maestro_protocol.ports import CallLog, Exchange
+from maestro_protocol.ports import CallLog, ModelCallRecord
 
 SHOWN = 12
 """Lines of the difference that a miss shows."""
@@ -44,7 +44,7 @@ class Replay:
         raise BrainError(miss(asked[0] if asked else "", exchanges))
 
 
-def miss(asked: str, exchanges: Sequence[Exchange]) -> str:
+def miss(asked: str, exchanges: Sequence[ModelCallRecord]) -> str:
     """What a request without a record differs in from the recorded one that is most like it."""
     if not exchanges:
         return "replay: nothing was recorded for this campaign"

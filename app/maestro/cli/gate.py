@@ -16,7 +16,7 @@ from maestro.lines import emit, say
 from maestro_protocol.errors import UsageError
 
 if TYPE_CHECKING:
-    from maestro.store.gates import Gates
+    from maestro.store.gates import GateStore
     from maestro.store.gating import GateState
     from maestro_protocol.messages.gate import GateVote
 
@@ -35,7 +35,7 @@ Bound = Annotated[str | None, typer.Option(help="Hash that you were shown; the a
 def list_(out: Out = None, as_json: Json = False) -> None:
     """List the gates that wait for an answer, the most urgent first."""
 
-    async def waiting(gates: Gates) -> tuple[Sequence[GateState], str]:
+    async def waiting(gates: GateStore) -> tuple[Sequence[GateState], str]:
         return await gates.pending(), gates.place
 
     states, place = _with_gates(out, waiting)
@@ -87,7 +87,7 @@ def _answer(gate: str, approve: bool, reason: str, bound_to: str | None, out: Pa
     if bound_to is not None and not re.fullmatch("[0-9a-f]{64}", bound_to):
         raise UsageError("--bound-to: write all 64 letters and digits, as `maestro gate show` tells them")
 
-    async def vote(gates: Gates) -> str:
+    async def vote(gates: GateStore) -> str:
         state = await gates.get(gate)
         answer = GateVote(
             gate_id=gate,
@@ -104,18 +104,18 @@ def _answer(gate: str, approve: bool, reason: str, bound_to: str | None, out: Pa
     say(_with_gates(out, vote))
 
 
-def _with_gates(out: Path | None, work: Callable[[Gates], Awaitable[T]]) -> T:
+def _with_gates(out: Path | None, work: Callable[[GateStore], Awaitable[T]]) -> T:
     """Do *work* with the workspace's gates."""
 
     async def run() -> T:
         from maestro.cli.campaign import settings_with
         from maestro.clock import SystemClock
-        from maestro.store.gates import Gates
+        from maestro.store.gates import GateStore
         from maestro.wiring.workspace import open_workspace_store, owner
 
         store = await open_workspace_store(settings_with(out))
         try:
-            return await work(Gates(store, SystemClock(), owner()))
+            return await work(GateStore(store, SystemClock(), owner()))
         finally:
             await store.close()
 

@@ -14,8 +14,8 @@ from maestro.cli.output import table
 from maestro.lines import emit, emit_json, say
 
 if TYPE_CHECKING:
-    from maestro.control.record.lineage import Chain
-    from maestro.store.calls import Counted
+    from maestro.control.record.lineage import Lineage
+    from maestro.store.calls import UnsettledUsage
     from maestro.store.repository import SqlStore
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -87,7 +87,7 @@ def why(
         say(*in_prose(chain))
 
 
-def in_prose(chain: Chain) -> list[str]:
+def in_prose(chain: Lineage) -> list[str]:
     """The chain as a person reads it, newest first, in lines of which each has one piece of others' words at most."""
     lines = [f"{chain.parameter} of {chain.run} is {chain.value}"]
     if chain.converted:
@@ -158,7 +158,7 @@ _KINDS = {
 }
 
 
-def _unpaid(campaign: str, counted: Counted) -> dict[str, Any]:
+def _unpaid(campaign: str, counted: UnsettledUsage) -> dict[str, Any]:
     return {
         "campaign": campaign,
         "kind": counted.kind,

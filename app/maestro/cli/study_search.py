@@ -14,7 +14,7 @@ from maestro.lines import emit, say
 
 if TYPE_CHECKING:
     from maestro.wiring.yardstick.cells import Study
-    from maestro.wiring.yardstick.comparison import Interval, Row
+    from maestro.wiring.yardstick.comparison import ArmRow, Interval
 
 QUICK = {"seeds": 4, "fresh": 100_000, "pool": 300}
 QUICK_FAMILIES = ("trend", "cycle", "noise")
@@ -95,7 +95,7 @@ def _asked(
     )
 
 
-def _shown(row: Row) -> dict[str, object]:
+def _shown(row: ArmRow) -> dict[str, object]:
     spans = {"edge": _span(row.edge), "traded": _span(row.traded), "over": _span(row.over)}
     return {**asdict(row), **spans}
 

@@ -17,7 +17,7 @@ from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.campaign import CampaignConfig
 from maestro_protocol.messages.plan import AskedAt, Goal, ModelCalled, RoleFellBack, RoleName
 from maestro_protocol.messages.report import Briefing, TestReport
-from maestro_protocol.ports import Judge, Openings, Runner, Statistics
+from maestro_protocol.ports import Judge, OpeningsRegistry, Runner, Statistics
 from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import as_params
 
@@ -72,7 +72,7 @@ class Desk:
     judge: Judge | None
     folder: CampaignFolder
     observer: Observer
-    openings: Openings
+    openings: OpeningsRegistry
     advisors: Mapping[AskedAt, Sequence[RoleName]] = field(default_factory=dict[AskedAt, Sequence[RoleName]])
     """The roles from outside that give advice, by when in a turn they are asked."""
     ledger: Ledger = field(default_factory=Ledger)

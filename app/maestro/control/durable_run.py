@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
-from maestro.control.record.journal import Journal
+from maestro.control.record.journal import RecordedJournal
 from maestro.control.record.journal_hash import timeless
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
@@ -50,7 +50,7 @@ class Steps:
         self._runner = runner
         self._clock = clock
         self._gate = gate
-        self._past = Journal()
+        self._past = RecordedJournal()
         self._place = 0
         self._pending: list[Envelope] = []
         self._templates: list[RunConfig] = []
@@ -61,7 +61,7 @@ class Steps:
 
     async def open(self) -> None:
         """Read what the journal holds of the campaign, and listen for replies."""
-        self._past = Journal(await self._store.records(self.campaign))
+        self._past = RecordedJournal(await self._store.records(self.campaign))
         self._replies = await self._bus.subscribe(REPLIES, f"campaign.{self.campaign}")
 
     @property

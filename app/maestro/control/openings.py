@@ -15,7 +15,7 @@ from maestro_protocol.messages.campaign import CampaignConfig, HoldoutOpened, Lo
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.rules import OpeningPolicy
 from maestro_protocol.messages.sealed import Looks, SealedBars
-from maestro_protocol.ports import Judge, Openings
+from maestro_protocol.ports import Judge, OpeningsRegistry
 from maestro_protocol.schema import canonical
 
 
@@ -24,7 +24,7 @@ class SealedPart:
     """The sealed part of one campaign's data on its way to being opened for *finalists*."""
 
     steps: Steps
-    openings: Openings
+    openings: OpeningsRegistry
     policy: OpeningPolicy
     judge: Judge
     finalists: Sequence[RunConfig]

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from maestro.wiring.live import breaker_reset
-from maestro.wiring.live.chain_history import Round
+from maestro.wiring.live.chain_history import ChainRound
 from maestro_engine.session.safety.controls import KILL_FILE, send, send_clearing
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.watching.history import History, Past
@@ -37,7 +37,7 @@ class View(Struct, frozen=True):
     folder: str
     past: Past
     standing: Standing | None
-    rounds: tuple[Round, ...]
+    rounds: tuple[ChainRound, ...]
 
 
 class Board:
@@ -46,9 +46,11 @@ class Board:
     *monotonic* counts seconds of the real world.
     """
 
-    def __init__(self, monotonic: Callable[[], float], chain: Callable[[str], Sequence[Round]] | None = None) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], chain: Callable[[str], Sequence[ChainRound]] | None = None
+    ) -> None:
         self._monotonic, self._chain = monotonic, chain
-        self._rounds: tuple[Round, ...] = ()
+        self._rounds: tuple[ChainRound, ...] = ()
         self._running = False
         self._history = History()
         self._session: Session | None = None
@@ -93,7 +95,7 @@ class Board:
         if self._chain is not None and session.config.run is not None:
             self._rounds = tuple(self._chain(session.config.run.campaign))
 
-    def _with_this(self, session: Session, name: str, standing: Standing | None) -> tuple[Round, ...]:
+    def _with_this(self, session: Session, name: str, standing: Standing | None) -> tuple[ChainRound, ...]:
         """The rounds with the one that runs now, as it stands."""
         run = session.config.run
         if self._chain is None or not self._running or run is None or run.window is None:
@@ -101,10 +103,10 @@ class Board:
         number, others = run.window.index + 1, [r for r in self._rounds if r.run != name]
         changes = next((r.changes for r in self._rounds if r.run == name), ())
         if standing is None:
-            return (*others, Round(number, name, "open", "", None, None, None, changes))
+            return (*others, ChainRound(number, name, "open", "", None, None, None, changes))
         money = standing.money
         stands = (standing.trades, money.equity - money.starting, money.equity)
-        return (*others, Round(number, name, "open", "", *stands, changes))
+        return (*others, ChainRound(number, name, "open", "", *stands, changes))
 
     async def _keep(self) -> None:
         while True:

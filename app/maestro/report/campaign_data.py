@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from maestro.report.journal import Told, first_line, read_journal
+from maestro.report.journal import JournalFacts, first_line, read_journal
 from maestro.yaml_reader import parse, read_bytes
 from maestro_protocol.base import Frozen
 from maestro_protocol.errors import ConfigError, DataError, UnknownVersion
@@ -53,7 +53,7 @@ class Facts:
     finished: CampaignFinished | None
     exhibits: Exhibits | None
     segments: tuple[SegmentFinished, ...]
-    told: Told | None
+    told: JournalFacts | None
     leaderboard: tuple[dict[str, str], ...]
     missing: tuple[str, ...]
     """What the folder does not have and what that means, a sentence each."""

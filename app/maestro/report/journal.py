@@ -47,7 +47,7 @@ _KINDS: Mapping[str, type[Frozen]] = {kind.__name__: kind for kind in _SHOWN}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class JournalStep:
     """One parameter's part of a patch."""
 
     parameter: str
@@ -60,7 +60,7 @@ class Step:
 class PatchStory:
     """One patch from the asking to its end: who, why, from where, and what it was worth."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[JournalStep, ...]
     asked_by: tuple[Role, ...]
     """Who asked for it first, and who agreed."""
     rule: str | None
@@ -78,12 +78,12 @@ class PatchStory:
         found = _SPAN.match(self.applied_to)
         return (int(found[1]), int(found[2])) if found else None
 
-    def step(self, parameter: str) -> Step | None:
+    def step(self, parameter: str) -> JournalStep | None:
         return next((step for step in self.steps if step.parameter == parameter), None)
 
 
 @dataclass(slots=True)
-class Told:
+class JournalFacts:
     """What the journal tells, in its order."""
 
     trials: list[TrialRecorded] = field(default_factory=list[TrialRecorded])
@@ -101,7 +101,7 @@ class _Reader:
     """Takes the journal's messages one by one."""
 
     def __init__(self) -> None:
-        self.told = Told()
+        self.told = JournalFacts()
         self._causes: dict[str, str | None] = {}
         self._plans: dict[str, PlanEvent] = {}
         self._patches: dict[str, list[PatchApplied]] = {}
@@ -134,7 +134,7 @@ class _Reader:
             case _:
                 pass
 
-    def end(self) -> Told:
+    def end(self) -> JournalFacts:
         self.told.stories = [_story(self._askers(cause), said) for cause, said in self._patches.items()]
         return self.told
 
@@ -152,7 +152,10 @@ class _Reader:
 
 def _story(plans: Sequence[PlanEvent], said: Sequence[PatchApplied]) -> PatchStory:
     first, last = said[0], said[-1]
-    steps = {s.patch.parameter: Step(s.patch.parameter, s.patch.old_value, s.patch.new_value) for s in reversed(said)}
+    steps = {
+        s.patch.parameter: JournalStep(s.patch.parameter, s.patch.old_value, s.patch.new_value)
+        for s in reversed(said)
+    }
     measured = [change for s in said for change in s.metrics_after_patch]
     return PatchStory(
         steps=tuple(reversed(steps.values())),
@@ -166,7 +169,7 @@ def _story(plans: Sequence[PlanEvent], said: Sequence[PatchApplied]) -> PatchSto
     )
 
 
-def read_journal(path: Path) -> Told:
+def read_journal(path: Path) -> JournalFacts:
     """The parts of the journal that the report shows. Raises DataError naming the line that cannot be read."""
     reader = _Reader()
     for message, causation, body in _messages(path):

@@ -12,7 +12,7 @@ from maestro_protocol.base import MICRO
 from maestro_protocol.errors import StoreError
 from maestro_protocol.ids import CampaignId
 from maestro_protocol.messages.plan import ModelCalled
-from maestro_protocol.ports import Amount, Exchange, Hold, Taken
+from maestro_protocol.ports import Amount, Hold, ModelCallRecord, Taken
 
 _ANSWER = "SELECT reply FROM calls WHERE campaign = :of AND key = :by AND state = 'answered' ORDER BY number LIMIT 1"
 _SETTLE = "UPDATE calls SET state = :now, reply = :said, reason = :why WHERE number = :call"
@@ -84,7 +84,7 @@ class Spent(NamedTuple):
     """Micro-USD, exact; null when the price of any of them is unknown."""
 
 
-class Counted(NamedTuple):
+class UnsettledUsage(NamedTuple):
     """What one role's requests count for whose vendor did not say what they took: the most that is paid for them."""
 
     role: str
@@ -137,13 +137,13 @@ class SqlCallLog:
         """The reply of an answered request, or null."""
         return await self._database.read(lambda connection: connection.value(_ANSWER, {"of": campaign, "by": key}))
 
-    async def exchanges(self, campaign: CampaignId) -> Sequence[Exchange]:
+    async def exchanges(self, campaign: CampaignId) -> Sequence[ModelCallRecord]:
         """All of the campaign's, in the order they were opened, each attempt by itself."""
         return await self._database.read(
-            lambda connection: [Exchange(*row) for row in connection.rows(_EXCHANGES, {"of": campaign})]
+            lambda connection: [ModelCallRecord(*row) for row in connection.rows(_EXCHANGES, {"of": campaign})]
         )
 
-    async def settle(self, campaign: CampaignId) -> Sequence[Exchange]:
+    async def settle(self, campaign: CampaignId) -> Sequence[ModelCallRecord]:
         """Requests that were in flight when the last process died become ``unknown``; gives those.
 
         Nobody knows whether they were answered and paid, so all that was set aside for them stays counted, but for
@@ -152,12 +152,12 @@ class SqlCallLog:
 
         why = "in flight when its process ended; whether it was paid is not known"
 
-        def work(connection: Connection) -> list[Exchange]:
+        def work(connection: Connection) -> list[ModelCallRecord]:
             flying = connection.rows(_FLYING, {"of": campaign})
             for held in connection.rows(_WAITING, {"of": campaign}):
                 _count(connection, _Held(*held), {**_Held(*held).counted(), "ms": 0})
             connection.run(_LOST, {"of": campaign, "why": why})
-            return [Exchange(*row)._replace(state="unknown", reason=why) for row in flying]
+            return [ModelCallRecord(*row)._replace(state="unknown", reason=why) for row in flying]
 
         return await self._database.write(work)
 
@@ -167,11 +167,11 @@ class SqlCallLog:
             lambda connection: [_spent(*row) for row in connection.rows(_COSTS, {"of": campaign})]
         )
 
-    async def counted(self, campaign: CampaignId) -> Sequence[Counted]:
+    async def counted(self, campaign: CampaignId) -> Sequence[UnsettledUsage]:
         """What counts of requests besides what vendors said they took, by role and kind."""
         return await self._database.read(
             lambda connection: [
-                Counted(role, kind, *(int(count) for count in counts))  # of PostgreSQL's a sum is a Decimal
+                UnsettledUsage(role, kind, *(int(count) for count in counts))  # of PostgreSQL's a sum is a Decimal
                 for role, kind, *counts in connection.rows(_UNPAID, {"of": campaign})
             ]
         )

@@ -15,7 +15,7 @@ from maestro_protocol.messages.gate import GateDecided, GateRequest, GateVote
 from maestro_protocol.ports import Clock
 
 
-class Gates:
+class GateStore:
     """The gates of a store. Several of these, in several processes, may decide; each gate is decided once.
 
     Time is *clock*'s, never a vote's own: an answer that arrives at ``expires_at`` or after is late. *owner* is who

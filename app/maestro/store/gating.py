@@ -61,7 +61,7 @@ class GateState(NamedTuple):
     decided: GateDecided | None
 
 
-class Counted(NamedTuple):
+class VoteResult(NamedTuple):
     """What came of a vote: refused with a reason, or counted and perhaps decisive."""
 
     refused: str | None
@@ -125,7 +125,7 @@ def expire(connection: Connection, now: int) -> list[GateDecided]:
     return [one for one in decided if one is not None]
 
 
-def count_vote(connection: Connection, vote: GateVote, now: int) -> Counted:
+def count_vote(connection: Connection, vote: GateVote, now: int) -> VoteResult:
     """Count *vote*, or refuse it; either way the attempt is stored."""
     gate = _locked(connection, vote.gate_id)
     if gate.state == "pending" and gate.expires_ms <= now:
@@ -142,7 +142,7 @@ def count_vote(connection: Connection, vote: GateVote, now: int) -> Counted:
         "refused": None if refused is None else _plain(refused),
     }
     connection.run(_ATTEMPT, row)
-    return Counted(refused, None if refused else _tally(connection, request, vote, now))
+    return VoteResult(refused, None if refused else _tally(connection, request, vote, now))
 
 
 def _tally(connection: Connection, request: GateRequest, vote: GateVote, now: int) -> GateDecided | None:

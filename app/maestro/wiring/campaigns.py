@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from maestro.store.repository import SqlStore
     from maestro_engine.api import Market
     from maestro_engine.data.bars import Bars
-    from maestro_protocol.ports import Openings
+    from maestro_protocol.ports import OpeningsRegistry
 
 
 T = TypeVar("T")
@@ -290,10 +290,10 @@ async def walk(
     away: Collection[str] = (),
 ) -> T:
     """Run or walk again: the same *path*, as far as the journal goes, with everything it needs around it."""
-    from maestro.store.gates import Gates
+    from maestro.store.gates import GateStore
 
     clock = SystemClock()
-    gate = gates.StoreGate(Gates(store, clock, workspace.owner()), config.campaign, gates.tell_on_stderr)
+    gate = gates.StoreGate(GateStore(store, clock, workspace.owner()), config.campaign, gates.tell_on_stderr)
     here = [choice for choice in config.brains if choice.role not in away]
     async with (
         store.lease(config.campaign),
@@ -328,7 +328,7 @@ async def _settle(campaign: str, store: SqlStore) -> None:
 
 
 def desk_of(
-    config: CampaignConfig, market: Market, steps: Steps, runs: Path, observer: Observer, openings: Openings
+    config: CampaignConfig, market: Market, steps: Steps, runs: Path, observer: Observer, openings: OpeningsRegistry
 ) -> Desk:
     """What the parts of a campaign share."""
     return Desk(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from maestro.control import gatekeeping
 from maestro.control.durable_run import MoreBudget, Steps
 from maestro.lines import warn
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.wiring import brains
 from maestro_agents.api import DAY_MS, Budget, BudgetLimits, scoped_day
 from maestro_protocol.envelope import Envelope
@@ -28,7 +28,7 @@ POLL_SECONDS = 0.5
 class StoreGate:
     """The Gate port over the store: puts the question there and waits until somebody answers or it expires."""
 
-    def __init__(self, gates: Gates, campaign: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, gates: GateStore, campaign: str, tell: Callable[[str], None]) -> None:
         self._gates = gates
         self._campaign = campaign
         self._tell = tell

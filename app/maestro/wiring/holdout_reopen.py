@@ -36,7 +36,7 @@ async def reopen_campaign(
     campaign: str, runs: Sequence[str], settings: Settings, jobs: int, data: Path | None = None
 ) -> Verdict:
     """Open the sealed part of a finished campaign again, for *runs*. Waits at a gate; raises GateRefused on a no."""
-    from maestro.store.gates import Gates
+    from maestro.store.gates import GateStore
 
     store = await workspace.open_workspace_store(settings)
     clock = SystemClock()
@@ -49,7 +49,7 @@ async def reopen_campaign(
         if market.judge is None or not market.judge.sealed[1]:
             raise UsageError(f"{campaign}: no part of its data is sealed; there is nothing to open")
         policy = config.openings or workspace.read_openings(settings)
-        gate = gates.StoreGate(Gates(store, clock, workspace.owner()), campaign, gates.tell_on_stderr)
+        gate = gates.StoreGate(GateStore(store, clock, workspace.owner()), campaign, gates.tell_on_stderr)
         async with store.lease(campaign):
             steps = Steps(campaign, store, LocalBus(), market.runner, clock, gate)
             await steps.open()

@@ -33,7 +33,7 @@ from maestro_protocol.messages.campaign import CampaignConfig, CampaignFinished,
 from maestro_protocol.messages.events import BatchFinished
 from maestro_protocol.messages.sealed import Claim, Looks, SealedBars
 from maestro_protocol.messages.versions import this_version, unknown_word, writer, writer_of, written_elsewhere
-from maestro_protocol.ports import Amount, Exchange, Hold
+from maestro_protocol.ports import Amount, Hold, ModelCallRecord
 
 TOLD = 20
 """Differences between files that are told; more say no more."""
@@ -70,7 +70,7 @@ class Replayed:
 class RecordedCalls:
     """The CallLog port over a folder's recordings: it recalls, and takes nothing new."""
 
-    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+    def __init__(self, exchanges: Sequence[ModelCallRecord]) -> None:
         self._exchanges = tuple(exchanges)
         self._replies = {e.key: e.reply for e in exchanges if e.state == "answered"}
 
@@ -88,7 +88,7 @@ class RecordedCalls:
     async def recall(self, campaign: CampaignId, key: str) -> str | None:
         return self._replies.get(key)
 
-    async def exchanges(self, campaign: CampaignId) -> Sequence[Exchange]:
+    async def exchanges(self, campaign: CampaignId) -> Sequence[ModelCallRecord]:
         return self._exchanges
 
 
@@ -179,12 +179,12 @@ def told_by_the_campaign(journal: Sequence[Envelope]) -> list[Envelope]:
     return list(journal[: ends[0] + 1] if ends else journal)
 
 
-def read_recordings(folder: Path) -> list[Exchange]:
+def read_recordings(folder: Path) -> list[ModelCallRecord]:
     """The requests to models that a campaign's folder remembers; none where it asked none."""
     path = folder / "recordings.jsonl"
     try:
         lines = path.read_bytes().splitlines() if path.is_file() else []
-        return [Exchange(**json.loads(line)) for line in lines]
+        return [ModelCallRecord(**json.loads(line)) for line in lines]
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
 
@@ -236,7 +236,7 @@ async def _told(
     config: CampaignConfig,
     market: markets.Market,
     recorded: Sequence[Envelope],
-    exchanges: Sequence[Exchange],
+    exchanges: Sequence[ModelCallRecord],
     settings: Settings,
     observer: Observer,
 ) -> tuple[Sequence[Envelope], MaestroError | None]:
@@ -251,7 +251,7 @@ async def _tell_again(
     config: CampaignConfig,
     market: markets.Market,
     recorded: Sequence[Envelope],
-    exchanges: Sequence[Exchange],
+    exchanges: Sequence[ModelCallRecord],
     settings: Settings,
     observer: Observer,
 ) -> Sequence[Envelope]:

@@ -24,7 +24,7 @@ from maestro.clock import SystemClock
 from maestro.control.rules import known_keys, read_yaml
 from maestro.settings import Settings, kill_switch_on
 from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
-from maestro_engine.feeds.port import Clock, Feed, Stream, Subscription
+from maestro_engine.feeds.port import Feed, FeedClock, Stream, StreamRequest
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.opening import Stood, where_it_stood
@@ -210,7 +210,7 @@ def ending_on_signals(stop: Stop) -> Generator[None]:
             loop.remove_signal_handler(number)
 
 
-Source = tuple[Clock, Callable[[], Feed], int | None]
+Source = tuple[FeedClock, Callable[[], Feed], int | None]
 """The clock a session runs on, what makes its feed, and where the data's own time begins (None: the machine's)."""
 
 
@@ -228,7 +228,7 @@ def source_of(config: SessionConfig, where: Where, stood: Stood | None, proxy: s
     return clock, lambda: _live_feed(config, where, clock, proxy), None
 
 
-def _clock_from(start_ms: int, speed: float) -> Clock:
+def _clock_from(start_ms: int, speed: float) -> FeedClock:
     """A clock that shows *start_ms* (UTC milliseconds) now, and runs at *speed*."""
     if speed == 0:
         return VirtualClock(start_ms)
@@ -271,7 +271,7 @@ def _replayed(config: SessionConfig, where: Where, stood: Stood | None) -> Sourc
     return clock, feed, begins_ms
 
 
-def _live_feed(config: SessionConfig, where: Where, clock: Clock, proxy: str | None) -> Feed:
+def _live_feed(config: SessionConfig, where: Where, clock: FeedClock, proxy: str | None) -> Feed:
     from maestro_engine.feeds.binance.client import Endpoints, binance_feed
     from maestro_engine.feeds.bitunix.client import bitunix_feed
 
@@ -286,9 +286,9 @@ def _live_feed(config: SessionConfig, where: Where, clock: Clock, proxy: str | N
     return binance_feed("usdm", wanted, clock, rng, endpoints=double, proxy=None if double else proxy)
 
 
-def _subscriptions(config: SessionConfig, *streams: Stream) -> list[Subscription]:
-    plain = [Subscription(config.symbol, stream) for stream in streams]
-    return [*plain, Subscription(config.symbol, "kline", config.interval)]
+def _subscriptions(config: SessionConfig, *streams: Stream) -> list[StreamRequest]:
+    plain = [StreamRequest(config.symbol, stream) for stream in streams]
+    return [*plain, StreamRequest(config.symbol, "kline", config.interval)]
 
 
 async def price_of(config: SessionConfig, where: Where, settings: Settings) -> Decimal:

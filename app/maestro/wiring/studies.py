@@ -104,7 +104,7 @@ class Nowhere(CampaignFolder):
 
 
 @dataclass(frozen=True)
-class Told:
+class StudyCampaign:
     """What one campaign of a study ended with."""
 
     seed: int
@@ -115,7 +115,7 @@ class Told:
     """What the sealed part was opened for, the best first; empty too where the campaign was kept."""
 
 
-async def tell(config: CampaignConfig, market: Market, runner: Runner | None = None) -> Told:
+async def tell(config: CampaignConfig, market: Market, runner: Runner | None = None) -> StudyCampaign:
     """Run *config* in memory, with rules for brains; backtests by *runner* where it is not the market's."""
     clock, bus = SystemClock(), LocalBus()
     runner = runner or market.runner
@@ -136,7 +136,7 @@ async def tell(config: CampaignConfig, market: Market, runner: Runner | None = N
         finished = await campaign.run()
     if finished.verdict is None:
         raise UsageError("a study needs a verdict")
-    return Told(
+    return StudyCampaign(
         config.seed, finished.verdict.word, finished.verdict.sentence, tuple(desk.tests), tuple(campaign.finalists())
     )
 
@@ -222,7 +222,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Arm:
+class AblationArm:
     """One way to run the campaign, and what its last segment earned on what came after."""
 
     name: str
@@ -250,7 +250,9 @@ ARMS: dict[str, tuple[str, dict[str, BrainChoice]]] = {
 }
 
 
-def ablate(request: CampaignRequest, settings: Settings, jobs: int, progress: Callable[[str], None]) -> list[Arm]:
+def ablate(
+    request: CampaignRequest, settings: Settings, jobs: int, progress: Callable[[str], None]
+) -> list[AblationArm]:
     """The same campaign in full, with the debate off, and with random proposals, by the brains of *request*.
 
     Arms with models are kept as campaigns, each within the budget of *request*; an ablation that was stopped goes on
@@ -264,7 +266,7 @@ def ablate(request: CampaignRequest, settings: Settings, jobs: int, progress: Ca
     if kept and request.data is not None:
         workspace.remember_data(settings, bars.digest, request.data)
 
-    def run(name: str, cast: Sequence[BrainChoice]) -> Told:
+    def run(name: str, cast: Sequence[BrainChoice]) -> StudyCampaign:
         named = f"{config.campaign}-{name.replace(' ', '-')}" if kept else config.campaign
         arm = config.model_copy(update={"campaign": named, "brains": tuple(cast)})
         return asyncio.run(_told_and_kept(arm, market, settings) if kept else tell(arm, market))
@@ -279,7 +281,7 @@ def ablate(request: CampaignRequest, settings: Settings, jobs: int, progress: Ca
     return arms
 
 
-async def _told_and_kept(config: CampaignConfig, market: Market, settings: Settings) -> Told:
+async def _told_and_kept(config: CampaignConfig, market: Market, settings: Settings) -> StudyCampaign:
     """Run *config*, with models for brains, as a campaign that is kept."""
     run = await keep_campaign(config, market, settings, lambda progress: None)
     verdict = run.finished.verdict
@@ -287,24 +289,26 @@ async def _told_and_kept(config: CampaignConfig, market: Market, settings: Setti
         raise UsageError("a study needs a verdict")
     said = (envelope.body for envelope in read_journal(run.folder))
     tests = tuple(test for body in said if isinstance(body, SegmentFinished) for test in body.results)
-    return Told(config.seed, verdict.word, verdict.sentence, tests)
+    return StudyCampaign(config.seed, verdict.word, verdict.sentence, tests)
 
 
-def _arm(name: str, about: str, told: Told, full: Told | None, market: Market, config: CampaignConfig) -> Arm:
+def _arm(
+    name: str, about: str, told: StudyCampaign, full: StudyCampaign | None, market: Market, config: CampaignConfig
+) -> AblationArm:
     days = config.windows.validation_days
     own = _by_window(told, config.segments, days)
     mean = math.fsum(own.values()) / len(own) if own else 0.0
     if full is None:
-        return Arm(name, about, told.word, mean, None, None)
+        return AblationArm(name, about, told.word, mean, None, None)
     theirs = _by_window(full, config.segments, days)
     shared = sorted(own.keys() & theirs.keys())
     differences = [theirs[window] - own[window] for window in shared]
     groups = window_groups_of([market.runner.windows[window] for window in shared], config.windows)
     p_value = market.statistics.sign_flip(differences, groups, config.seed)
-    return Arm(name, about, told.word, mean, math.fsum(differences) / len(differences), p_value)
+    return AblationArm(name, about, told.word, mean, math.fsum(differences) / len(differences), p_value)
 
 
-def _by_window(told: Told, segments: int, days: float) -> dict[int, float]:
+def _by_window(told: StudyCampaign, segments: int, days: float) -> dict[int, float]:
     """Validation PnL a day, USD, on each window that the last segment tested."""
     earned: dict[int, list[float]] = {}
     for test in told.tests:

@@ -40,7 +40,7 @@ class _Side:
         return [(price, self.levels[price]) for price in pick(count, self.levels)]
 
 
-class LocalBook:
+class DepthBook:
     """Order book of one symbol. Chaining is the feed's business: apply what it gives, in order."""
 
     __slots__ = ("_asks", "_bids", "last_id")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from maestro_engine.feeds.port import Kline, Trade, interval_ms
+from maestro_engine.feeds.port import Kline, TradeTick, interval_ms
 
 
 class CandleMaker:
@@ -32,7 +32,7 @@ class CandleMaker:
         if kline.closed:
             self._open = self._flat(kline, kline.open_ms + self._step, kline.time_ms, kline.local_ns)
 
-    def take(self, trade: Trade) -> list[Kline]:
+    def take(self, trade: TradeTick) -> list[Kline]:
         """Candles closed by this trade's time, oldest first; the trade goes into ``current``."""
         closed = self.close_until(trade.time_ms, trade.local_ns)
         start = trade.time_ms // self._step * self._step
@@ -53,7 +53,7 @@ class CandleMaker:
             self._open = self._flat(bar, bar.open_ms + self._step, now_ms, local_ns)
         return closed
 
-    def _first(self, trade: Trade, start: int) -> Kline:
+    def _first(self, trade: TradeTick, start: int) -> Kline:
         price = trade.price
         return Kline(
             symbol=self._symbol,
@@ -91,7 +91,7 @@ class CandleMaker:
             closed=False,
         )
 
-    def _with(self, bar: Kline, trade: Trade) -> Kline:
+    def _with(self, bar: Kline, trade: TradeTick) -> Kline:
         price, qty = trade.price, trade.qty
         first = not bar.trades
         return replace(
@@ -126,7 +126,7 @@ class CandleStream:
         """Go on from *kline*, the last one known."""
         self._maker.seed(kline)
 
-    def trade(self, trade: Trade) -> list[Kline]:
+    def trade(self, trade: TradeTick) -> list[Kline]:
         pushed = self._maker.take(trade)
         forming = self._maker.current
         if forming is not None and trade.time_ms - self._told_ms >= self._every_ms:

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 from collections.abc import Callable
 
-from maestro_engine.feeds.port import Clock
+from maestro_engine.feeds.port import FeedClock
 
 
 class SuppliedClock:
@@ -110,7 +110,7 @@ class VirtualClock:
         self._settle()
 
 
-async def stride(clock: Clock, ahead_ns: int) -> None:
+async def stride(clock: FeedClock, ahead_ns: int) -> None:
     """Wait on *clock* for the moment of the next event; see :meth:`VirtualClock.stride`."""
     if isinstance(clock, VirtualClock):
         await clock.stride(ahead_ns)
@@ -128,7 +128,7 @@ class PauseDetector:
     What the world sent meanwhile lies in the sockets: whoever judges by silence takes that time off first.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: FeedClock) -> None:
         self._clock = clock
         self._looked_ns = clock.monotonic_ns()
 
@@ -147,7 +147,7 @@ class ReceiveStamps:
     can be compared: milliseconds are too coarse to find out twice when it began.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: FeedClock) -> None:
         self._clock = clock
         known = isinstance(clock, SuppliedClock)
         self._base = clock.began_ns if known else clock.now_ms() * 1_000_000 - clock.monotonic_ns()

@@ -46,7 +46,7 @@ the feed's patience, nothing more will come. ``ended``: a replay or simulation i
 """
 
 
-class Trade(Struct, frozen=True, tag="trade", gc=False):
+class TradeTick(Struct, frozen=True, tag="trade", gc=False):
     """One execution. Trades that overtook each other on the way come as they arrive, none twice."""
 
     symbol: str
@@ -150,11 +150,11 @@ class FeedStatus(Struct, frozen=True, tag="status", gc=False):
     after: int | None = None
 
 
-Event = Trade | BookTicker | DepthSnapshot | DepthUpdate | Kline | MarkPrice | Ticker | FeedStatus
+Event = TradeTick | BookTicker | DepthSnapshot | DepthUpdate | Kline | MarkPrice | Ticker | FeedStatus
 Stream = Literal["trade", "book_ticker", "depth", "kline", "mark_price", "ticker"]
 
 
-class Subscription(Struct, frozen=True):
+class StreamRequest(Struct, frozen=True):
     """One stream of one symbol; ``interval`` for klines only (``1m``, ``5m`` ...)."""
 
     symbol: str
@@ -190,7 +190,7 @@ class Witness(Struct, frozen=True):
     """What REST said since the last frame: it has moved on, it has not, or nobody had to ask (None)."""
 
 
-class Clock(Protocol):
+class FeedClock(Protocol):
     """Time, injected. ``now_ms`` is the wall clock (may jump), ``monotonic_ns`` never runs backwards."""
 
     def now_ms(self) -> int: ...

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from maestro_engine.feeds.candles import CandleStream, fold
 from maestro_engine.feeds.clock import VirtualClock, stride
-from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline, Trade
+from maestro_engine.feeds.port import Counters, Event, FeedClock, FeedStatus, Filters, Kline, TradeTick
 from maestro_engine.feeds.recording import Recording
 
 YIELD_EVERY = 256
@@ -41,7 +41,7 @@ class ReplayFeed:
         self,
         recording: Recording,
         parser: LineParser,
-        clock: Clock | None = None,
+        clock: FeedClock | None = None,
         *,
         intervals: Sequence[str] = (),
         history: Sequence[Kline] = (),
@@ -86,7 +86,7 @@ class ReplayFeed:
             out.append(event)
             time_ms: int | None = getattr(event, "time_ms", None)
             for candles in self._candles:
-                if isinstance(event, Trade) and event.symbol == candles.symbol:
+                if isinstance(event, TradeTick) and event.symbol == candles.symbol:
                     out += candles.trade(event)
                 elif time_ms is not None:
                     out += candles.time(time_ms, event.local_ns)
@@ -106,7 +106,7 @@ class ReplayFeed:
 class _Pace:
     """Waits for recorded moments; the first one is now."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: FeedClock) -> None:
         self._clock = clock
         self._shift_ns: int | None = None
 

@@ -23,18 +23,18 @@ from maestro_engine.feeds.candles import CandleStream, fold
 from maestro_engine.feeds.clock import stride
 from maestro_engine.feeds.port import (
     BookTicker,
-    Clock,
     Counters,
     DepthSnapshot,
     DepthUpdate,
     Event,
+    FeedClock,
     Filters,
     Kline,
     Level,
     MarkPrice,
     Place,
-    Subscription,
-    Trade,
+    StreamRequest,
+    TradeTick,
     interval_ms,
 )
 from maestro_engine.feeds.recording import split_symbol
@@ -148,7 +148,7 @@ class Simulation:
                     yield ladder.move(now_ms, bid, sizes, last_id)
                 yield self._quote(now_ms, bid, sizes, last_id)
                 price = self.price(bid if sold else bid + 1)
-                yield Trade(s.symbol, now_ms, ns(now_ms), trade_id, price, self.qty(size), sold)
+                yield TradeTick(s.symbol, now_ms, ns(now_ms), trade_id, price, self.qty(size), sold)
                 trade_id += 1
             while marks:
                 yield self._mark(marks.popleft(), mid_ticks)
@@ -285,8 +285,8 @@ class SimFeed:
     def __init__(
         self,
         settings: SimSettings,
-        subscriptions: Sequence[Subscription],
-        clock: Clock | None = None,
+        subscriptions: Sequence[StreamRequest],
+        clock: FeedClock | None = None,
         *,
         until_ms: int | None = None,
         after: Place | None = None,
@@ -358,7 +358,7 @@ class SimFeed:
         """The event if it is subscribed to, behind the candles it moves or closes."""
         out: list[Event] = []
         for candles in self._candles.values():
-            if isinstance(event, Trade):
+            if isinstance(event, TradeTick):
                 out += candles.trade(event)
             else:
                 out += candles.time(event.local_ns // 1_000_000, event.local_ns)
@@ -368,7 +368,7 @@ class SimFeed:
 
 
 _STREAMS: dict[type[Struct], str] = {
-    Trade: "trade",
+    TradeTick: "trade",
     BookTicker: "book_ticker",
     DepthSnapshot: "depth",
     DepthUpdate: "depth",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 
-from maestro_engine.feeds.port import Clock, Counters
+from maestro_engine.feeds.port import Counters, FeedClock
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.metrics import Metrics
@@ -31,7 +31,7 @@ class Ending:
     *now_ms* is the session's time (UTC milliseconds); None where time comes with the events, which then stand still.
     """
 
-    def __init__(self, clock: Clock, now_ms: Callable[[], int] | None) -> None:
+    def __init__(self, clock: FeedClock, now_ms: Callable[[], int] | None) -> None:
         self.asked = asyncio.Event()
         self.reason = ""
         self.failed = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from maestro_engine.feeds.port import Clock, Feed, Kline
+from maestro_engine.feeds.port import Feed, FeedClock, Kline
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.trading.candles import first_hole
@@ -17,7 +17,7 @@ from maestro_protocol.errors import DataError, Refused
 TRIES = 5
 
 
-async def seed(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) -> None:
+async def seed(trader: Trader, feed: Feed, config: SessionConfig, clock: FeedClock) -> None:
     """Fill the trader's candles. Raises :class:`DataError` when no whole history is had in five tries."""
     klines = await _whole_history(trader, feed, config, clock)
     for kline in klines:
@@ -47,7 +47,7 @@ def _convert(trader: Trader, config: SessionConfig) -> None:
         )
 
 
-async def _whole_history(trader: Trader, feed: Feed, config: SessionConfig, clock: Clock) -> list[Kline]:
+async def _whole_history(trader: Trader, feed: Feed, config: SessionConfig, clock: FeedClock) -> list[Kline]:
     why = ""
     for attempt in range(TRIES):
         if attempt:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maestro_engine.feeds.clock import ReceiveStamps
 from maestro_engine.feeds.facts import FACTS
-from maestro_engine.feeds.port import Clock, Feed
+from maestro_engine.feeds.port import Feed, FeedClock
 from maestro_engine.session.clearing import mend
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
@@ -208,7 +208,7 @@ class Session:
                 trader.error(f"a task failed: {failed.exceptions[0]!r}")
                 self._ending.fail("failure")
 
-    async def _prepare(self, trader: Trader, feed: Feed, clock: Clock) -> None:
+    async def _prepare(self, trader: Trader, feed: Feed, clock: FeedClock) -> None:
         """All that the exchange must have answered before there is trading: the symbol's grid, and its history."""
         trader.desk.instrument = instrument_of(await feed.filters(self.config.symbol))
         trader.desk.exchange.instrument = trader.desk.instrument

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maestro_engine.feeds.port import Clock, Feed
+from maestro_engine.feeds.port import Feed, FeedClock
 from maestro_engine.session.safety.watchdog import Limits, rss_bytes
 from maestro_engine.trading.account.margin import MarginTable
 
@@ -18,7 +18,7 @@ def _never() -> bool:
 class Surroundings:
     """*clock* drives everything but the watchdog, which counts *monotonic* seconds of the real world."""
 
-    clock: Clock
+    clock: FeedClock
     feed: Callable[[], Feed]
     """Makes the source of prices; called once a session."""
     monotonic: Callable[[], float]

@@ -21,7 +21,7 @@ from campaign_support import (
 from gate_support import attended, gone_on_with, no, people, vote, yes
 
 from maestro.clock import SystemClock
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.wiring import gates as waiting
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
 from maestro.wiring.workspace import owner
@@ -86,13 +86,13 @@ async def test_silence_is_a_no(small_data: Path, tmp_path: Path, monkeypatch: py
     await begin(small_config(small_data, settings, gates=policy(minutes=1)), settings)
     told: list[str] = []
     monkeypatch.setattr(waiting, "tell_on_stderr", told.append)
-    hurried = Gates.get
+    hurried = GateStore.get
 
-    async def an_hour_later(self: Gates, gate_id: str) -> Any:
+    async def an_hour_later(self: GateStore, gate_id: str) -> Any:
         self._clock = _Later()  # type: ignore[assignment] # the waiting side's own clock, moved
         return await hurried(self, gate_id)
 
-    monkeypatch.setattr(Gates, "get", an_hour_later)
+    monkeypatch.setattr(GateStore, "get", an_hour_later)
     run = await resume_campaign(CAMPAIGN, settings, lambda progress: None, 1)
     decided = bodies(journal_of(run.folder), GateDecided)
     assert decided
@@ -115,7 +115,7 @@ async def test_forged_replayed_and_late_votes_change_nothing(small_data: Path, t
     refused: list[str] = []
     past: list[GateVote] = []
 
-    async def attack(gates: Gates, request: GateRequest) -> None:
+    async def attack(gates: GateStore, request: GateRequest) -> None:
         forged = vote(request, True, bound_to="0" * 64)
         stranger = vote(request, True, who="discord:stranger")
         replayed = [one.model_copy(update={"gate_id": request.gate_id}) for one in past[:1]]
@@ -141,7 +141,7 @@ async def test_forged_replayed_and_late_votes_change_nothing(small_data: Path, t
 async def test_two_people_must_agree_where_the_policy_says_two(small_data: Path, tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
 
-    async def both(gates: Gates, request: GateRequest) -> None:
+    async def both(gates: GateStore, request: GateRequest) -> None:
         assert await gates.vote(vote(request, True, who="ann")) is None
         assert (await gates.get(request.gate_id)).state == "pending"
         await gates.vote(vote(request, True, who="ben"))

@@ -29,7 +29,7 @@ from gate_support import attended, gone_on_with, people, vote, yes
 
 from maestro.clock import SystemClock
 from maestro.settings import Settings
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.store.repository import SqlStore
 from maestro.wiring import brains, workspace
 from maestro.wiring import gates as waiting
@@ -193,7 +193,7 @@ async def test_a_gate_that_expired_while_nobody_ran_is_a_no_and_a_late_yes_chang
 
     store = await workspace.open_workspace_store(settings)
     with pytest.raises(GateRefused, match="expired already"):
-        await Gates(store, Later(), owner()).vote(vote(request, True))
+        await GateStore(store, Later(), owner()).vote(vote(request, True))
     await store.close()
     run, _ = await gone_on_with(CAMPAIGN, settings, yes)
     journal = journal_of(run.folder)

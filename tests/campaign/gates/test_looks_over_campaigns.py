@@ -24,7 +24,7 @@ from campaign_support import (
 from gate_support import attended, no, yes
 
 from maestro.settings import Settings
-from maestro.store.gates import Gates
+from maestro.store.gates import GateStore
 from maestro.wiring import workspace
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
 from maestro.wiring.replays import replay_campaign
@@ -161,7 +161,7 @@ async def test_a_yes_to_the_second_look_is_none_to_the_third(small_data: Path, t
     await conduct(asked(small_data, settings, "first"), settings)
     other = asked(small_data, settings, "overtaking", 5, ask_from=9)
 
-    async def overtaken(gates: Gates, request: GateRequest) -> None:
+    async def overtaken(gates: GateStore, request: GateRequest) -> None:
         if await taken(settings) == 1:
             await conduct(other, settings)
         await yes(gates, request)

@@ -12,17 +12,17 @@ from idle_loop import idle_clock, pytest_asyncio_loop_factories  # noqa: F401 - 
 from maestro_engine.feeds.binance.client import binance_feed
 from maestro_engine.feeds.live.feed import LiveFeed
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Subscription
+from maestro_engine.feeds.port import StreamRequest
 from maestro_engine.feeds.sim import SimSettings
 from maestro_engine.testing.exchange_server.faults import Fault
 from maestro_engine.testing.exchange_server.server import Exchange, serve
 from maestro_engine.testing.exchange_server.tape import SimTape, Tape
 
 ALL = (
-    Subscription("BTCUSDT", "trade"),
-    Subscription("BTCUSDT", "book_ticker"),
-    Subscription("BTCUSDT", "depth"),
-    Subscription("BTCUSDT", "kline", "1m"),
+    StreamRequest("BTCUSDT", "trade"),
+    StreamRequest("BTCUSDT", "book_ticker"),
+    StreamRequest("BTCUSDT", "depth"),
+    StreamRequest("BTCUSDT", "kline", "1m"),
 )
 
 OpenDouble = Callable[..., AbstractAsyncContextManager[tuple[Exchange, LiveFeed]]]
@@ -36,7 +36,7 @@ def double() -> OpenDouble:
     async def opened(
         *faults: Fault,
         tape: Tape | None = None,
-        subscriptions: tuple[Subscription, ...] = ALL,
+        subscriptions: tuple[StreamRequest, ...] = ALL,
         limits: WatchLimits | None = None,
         **options: object,
     ) -> AsyncIterator[tuple[Exchange, LiveFeed]]:

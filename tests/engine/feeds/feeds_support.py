@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from maestro_engine.feeds.book import LocalBook
+from maestro_engine.feeds.book import DepthBook
 from maestro_engine.feeds.port import (
     BookTicker,
     DepthSnapshot,
@@ -54,7 +54,7 @@ def market(events: list[Event], kind: type) -> list[Event]:
 
 
 def assert_book_agrees_with_quotes(events: list[Event]) -> int:
-    book, anchored, checked = LocalBook(), False, 0
+    book, anchored, checked = DepthBook(), False, 0
     quotes = {e.update_id: e for e in events if isinstance(e, BookTicker)}
     for event in events:
         if isinstance(event, DepthSnapshot | DepthUpdate):

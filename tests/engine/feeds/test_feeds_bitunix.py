@@ -11,7 +11,7 @@ import pytest
 from maestro_engine.feeds.bitunix.client import bitunix_feed
 from maestro_engine.feeds.bitunix.parser import BitunixParser
 from maestro_engine.feeds.clock import VirtualClock
-from maestro_engine.feeds.port import FeedStatus, Subscription
+from maestro_engine.feeds.port import FeedStatus, StreamRequest
 from maestro_protocol.errors import ConfigError
 
 MINUTE = 60_000
@@ -105,4 +105,4 @@ def test_older_pushes_and_impossible_ones_are_left_out():
 
 def test_a_stream_that_there_is_none_of_is_refused():
     with pytest.raises(ConfigError, match="no trade"):
-        bitunix_feed((Subscription("BTCUSDT", "trade"),), VirtualClock(), np.random.default_rng(1))
+        bitunix_feed((StreamRequest("BTCUSDT", "trade"),), VirtualClock(), np.random.default_rng(1))

@@ -13,7 +13,7 @@ import pytest
 
 from maestro_engine.feeds.binance.client import binance_replay
 from maestro_engine.feeds.binance.parser import BinanceParser
-from maestro_engine.feeds.book import LocalBook
+from maestro_engine.feeds.book import DepthBook
 from maestro_engine.feeds.candles import CandleMaker, fold
 from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.feeds.port import (
@@ -24,7 +24,7 @@ from maestro_engine.feeds.port import (
     FeedStatus,
     Kline,
     MarkPrice,
-    Trade,
+    TradeTick,
 )
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
@@ -47,9 +47,9 @@ def parsed(capture: Recording) -> tuple[BinanceParser, list[Event]]:
     ("names", "kinds"),
     [
         # Lines by stream as the data's README counts them; depth updates older than the snapshot are dropped.
-        (USDM, {"BookTicker": 66_089, "Trade": 21_313, "DepthSnapshot": 1, "DepthUpdate": 6_551 - 4}),
-        (SPOT, {"BookTicker": 73_174, "Trade": 19_904, "DepthSnapshot": 1, "DepthUpdate": 6_495 - 2}),
-        (OLD, {"BookTicker": 37_440, "Trade": 10_738, "DepthUpdate": 11_788, "MarkPrice": 415}),
+        (USDM, {"BookTicker": 66_089, "TradeTick": 21_313, "DepthSnapshot": 1, "DepthUpdate": 6_551 - 4}),
+        (SPOT, {"BookTicker": 73_174, "TradeTick": 19_904, "DepthSnapshot": 1, "DepthUpdate": 6_495 - 2}),
+        (OLD, {"BookTicker": 37_440, "TradeTick": 10_738, "DepthUpdate": 11_788, "MarkPrice": 415}),
     ],
 )
 def test_every_frame_of_a_capture_becomes_an_event_and_none_is_refused(market_data, names, kinds):
@@ -63,7 +63,7 @@ def test_every_frame_of_a_capture_becomes_an_event_and_none_is_refused(market_da
 def test_local_book_has_the_best_prices_the_exchange_quotes_at_the_same_update(market_data, names, at_least):
     _, events = parsed(recording(market_data, names))
     quotes = {event.update_id: event for event in events if isinstance(event, BookTicker)}
-    book, checked = LocalBook(), 0
+    book, checked = DepthBook(), 0
     for event in events:
         if isinstance(event, DepthSnapshot | DepthUpdate):
             book.apply(event)
@@ -79,7 +79,7 @@ def test_between_matching_ids_the_book_holds_the_latest_quote(market_data):
     _, events = parsed(recording(market_data, USDM))
     quotes = {event.update_id: event for event in events if isinstance(event, BookTicker)}
     ids = sorted(quotes)  # type: ignore[type-var]
-    book = LocalBook()
+    book = DepthBook()
     for event in events:
         if isinstance(event, DepthSnapshot | DepthUpdate):
             book.apply(event)
@@ -153,7 +153,7 @@ def test_candles_from_trades_agree_with_a_plain_sum_over_the_raw_file(market_dat
     ]
     maker, closed = CandleMaker("BTCUSDT", "1m"), list[Kline]()
     for event in parsed(capture)[1]:
-        if isinstance(event, Trade):
+        if isinstance(event, TradeTick):
             closed += maker.take(event)
     assert [kline.open_ms for kline in closed] == [closed[0].open_ms + i * 60_000 for i in range(len(closed))]
     assert len(closed) == 11, "23:54 to 00:04"
@@ -181,7 +181,7 @@ def test_candles_grow_between_frames_by_what_was_traded(market_data):
         )
         maker.seed(seed)
         for t in inside:
-            maker.take(Trade("BTCUSDT", t["T"], 0, t["a"], float(t["p"]), float(t["q"]), t["m"]))
+            maker.take(TradeTick("BTCUSDT", t["T"], 0, t["a"], float(t["p"]), float(t["q"]), t["m"]))
         bar = maker.current
         assert bar is not None
         assert (bar.close, bar.high, bar.low) == (float(b["c"]), float(b["h"]), float(b["l"]))
@@ -248,7 +248,7 @@ async def test_replay_makes_the_candles_a_capture_lacks(market_data):
     minutes = [e for e in events if isinstance(e, Kline) and e.interval == "1m" and e.closed]
     assert [b.open_ms - a.open_ms for a, b in itertools.pairwise(minutes)] == [60_000] * 10
     maker = CandleMaker("BTCUSDT", "1m")
-    truth = [k for e in events if isinstance(e, Trade) for k in maker.take(e)]
+    truth = [k for e in events if isinstance(e, TradeTick) for k in maker.take(e)]
     assert [(k.open_ms, k.close, k.volume, k.trades) for k in minutes] == [
         (k.open_ms, k.close, k.volume, k.trades) for k in truth
     ]
@@ -275,8 +275,10 @@ async def test_a_capture_of_aggregated_trades_gives_trades(market_data, tmp_path
     assert feed.counters.rejected == {}
     assert Counter(type(e).__name__ for e in events) == {
         "DepthUpdate": 145,
-        "Trade": 128,
+        "TradeTick": 128,
         "Kline": 7,
         "FeedStatus": 1,
     }
-    assert [e.trade_id for e in events if isinstance(e, Trade)] == [m["a"] for m in messages if m["e"] == "aggTrade"]
+    assert [e.trade_id for e in events if isinstance(e, TradeTick)] == [
+        m["a"] for m in messages if m["e"] == "aggTrade"
+    ]

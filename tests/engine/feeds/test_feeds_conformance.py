@@ -23,7 +23,7 @@ from maestro_engine.feeds.bitunix.client import bitunix_feed, channel
 from maestro_engine.feeds.bitunix.parser import BitunixParser
 from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import BookTicker, FeedStatus, Stream, Subscription, Ticker, Trade, Witnessed
+from maestro_engine.feeds.port import BookTicker, FeedStatus, Stream, StreamRequest, Ticker, TradeTick, Witnessed
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_engine.feeds.sim import SimSettings
@@ -34,8 +34,8 @@ from maestro_engine.testing.exchange_server.tape import SimTape
 from maestro_protocol.errors import ConfigError, DataError
 
 LIMITS = WatchLimits(stale_s=8.0, ping_s=5.0, pong_s=20.0, grace_s=2.0)
-KLINE, QUOTE = Subscription("BTCUSDT", "kline", "1m"), Subscription("BTCUSDT", "book_ticker")
-PRICES = {"binance": Subscription("BTCUSDT", "trade"), "bitunix": Subscription("BTCUSDT", "ticker")}
+KLINE, QUOTE = StreamRequest("BTCUSDT", "kline", "1m"), StreamRequest("BTCUSDT", "book_ticker")
+PRICES = {"binance": StreamRequest("BTCUSDT", "trade"), "bitunix": StreamRequest("BTCUSDT", "ticker")}
 ROUGH = ("frozen", "gap", "garbage", "disconnected", "unanswered", "stale")
 
 
@@ -78,7 +78,7 @@ async def test_undisturbed_everything_comes_and_nothing_is_complained_about(venu
         events = await until(exchange, feed, 190)
         assert len(closed(events)) >= 2
         await assert_as_rest_has_them(feed, events)
-        prices = [event for event in events if isinstance(event, Trade | Ticker)]
+        prices = [event for event in events if isinstance(event, TradeTick | Ticker)]
         quotes = [event for event in events if isinstance(event, BookTicker)]
         assert min(len(prices), len(quotes)) > 100
         assert all(0 < quote.bid < quote.ask for quote in quotes)
@@ -122,7 +122,7 @@ async def test_what_the_source_says_it_can_do_is_what_its_client_does(venue):
     facts = FACTS[venue]
 
     def taken(stream: Stream, interval: str = "") -> bool:
-        wanted = Subscription("BTCUSDT", stream, interval)
+        wanted = StreamRequest("BTCUSDT", stream, interval)
         try:
             stream_name("usdm", wanted) if venue == "binance" else channel(wanted)
         except ConfigError:
@@ -177,7 +177,7 @@ async def test_candles_are_whole_after_each_fault_and_it_was_told(venue, fault, 
             assert sum(feed.counters.rejected.values()) == fault.count
         quotes = [event for event in events if isinstance(event, BookTicker)]
         assert all(0 < quote.bid < quote.ask for quote in quotes)
-        trades = Counter(event.trade_id for event in events if isinstance(event, Trade))
+        trades = Counter(event.trade_id for event in events if isinstance(event, TradeTick))
         assert max(trades.values(), default=1) == 1, "nothing counts twice"
         await assert_as_rest_has_them(feed, events)
 

@@ -23,8 +23,8 @@ from maestro_engine.feeds.port import (
     FeedStatus,
     Kline,
     MarkPrice,
-    Subscription,
-    Trade,
+    StreamRequest,
+    TradeTick,
 )
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
@@ -38,8 +38,8 @@ async def test_the_client_hears_what_the_simulation_says(double):
     async with double() as (exchange, feed):
         events = await until(exchange, feed, 130)
     truth = itertools.islice(Simulation(SimSettings(seed=7)).events(), 5_000)
-    expected = market(list(truth), Trade)
-    heard = market(events, Trade)
+    expected = market(list(truth), TradeTick)
+    heard = market(events, TradeTick)
     assert len(heard) > 400
     assert heard == expected[expected.index(heard[0]) :][: len(heard)]
     assert assert_book_agrees_with_quotes(events) > 400
@@ -58,7 +58,7 @@ async def test_a_recorded_market_is_heard_as_it_was(double, market_data, name):
         events = await until(exchange, feed, 80)
         parser = BinanceParser()
         recorded = [e for ns, raw in itertools.islice(recording.lines(), 40_000) for e in parser.take(raw, ns)]
-        for kind in (Trade, BookTicker):
+        for kind in (TradeTick, BookTicker):
             heard, said = market(events, kind), market(recorded, kind)
             assert len(heard) > 1_000
             assert heard == said[said.index(heard[0]) :][: len(heard)]
@@ -88,7 +88,7 @@ async def test_rest_answers_filters_history_and_refusals(double, market_data):
 
 
 async def test_live_subscribing_and_mark_prices(double):
-    subscriptions = (Subscription("BTCUSDT", "mark_price"), Subscription("BTCUSDT", "kline", "5m"))
+    subscriptions = (StreamRequest("BTCUSDT", "mark_price"), StreamRequest("BTCUSDT", "kline", "5m"))
     async with double(subscriptions=subscriptions) as (exchange, feed):
         events = await until(exchange, feed, 30)
     marks = [e for e in events if isinstance(e, MarkPrice)]
@@ -96,7 +96,7 @@ async def test_live_subscribing_and_mark_prices(double):
     assert marks[0].funding_rate == 0.0001
     assert marks[0].next_funding_ms == SimSettings(7).start_ms + 8 * 3_600_000
     assert {e.interval for e in events if isinstance(e, Kline)} == {"5m"}
-    assert not market(events, Trade), "only what was asked for"
+    assert not market(events, TradeTick), "only what was asked for"
 
 
 async def test_what_a_troubled_session_recorded_replays_to_the_same_events(double, tmp_path):
@@ -169,7 +169,7 @@ async def test_a_tape_of_any_symbol_is_served_with_marks_where_it_has_none(doubl
     recording = Recording(tmp_path)
     tape = RecordedTape(recording, invented_history(recording, 3))
     streams = ("trade", "book_ticker", "mark_price")
-    wanted = (*(Subscription("SOLUSDT", name) for name in streams), Subscription("SOLUSDT", "kline", "1m"))
+    wanted = (*(StreamRequest("SOLUSDT", name) for name in streams), StreamRequest("SOLUSDT", "kline", "1m"))
     async with double(tape=tape, subscriptions=wanted) as (exchange, feed):
         events = await until(exchange, feed, 70)
         history = await feed.history("SOLUSDT", "1m", 20)

@@ -17,8 +17,8 @@ from maestro_engine.feeds.port import (
     BookTicker,
     DepthSnapshot,
     FeedStatus,
-    Subscription,
-    Trade,
+    StreamRequest,
+    TradeTick,
 )
 from maestro_engine.feeds.sim import SimSettings
 from maestro_engine.testing.exchange_server.faults import Fault
@@ -37,7 +37,7 @@ async def test_a_dropped_connection_comes_back_and_candles_are_made_whole(double
     assert_candles_complete(events)
     assert len(closed(events)) >= 3
     assert feed.counters.backfilled >= 1
-    ids = [trade.trade_id for trade in market(events, Trade)]
+    ids = [trade.trade_id for trade in market(events, TradeTick)]
     assert len(ids) == len(set(ids))
     assert_book_agrees_with_quotes(events)
 
@@ -50,7 +50,7 @@ async def test_a_frozen_socket_that_answers_pings_is_found_out_and_replaced(doub
     assert "frozen" in said
     frozen_at = said.index("frozen")
     assert said[frozen_at + 1 :].count("connected") >= 1
-    after = [e for e in events if isinstance(e, Trade) and e.time_ms > exchange.server_ms() - 10_000]
+    after = [e for e in events if isinstance(e, TradeTick) and e.time_ms > exchange.server_ms() - 10_000]
     assert after, "trades flow again"
     assert_candles_complete(events)
 
@@ -89,7 +89,7 @@ async def test_doubled_frames_count_once(double):
     async with double(Fault("duplicate", after_s=10, count=200)) as (exchange, feed):
         events = await until(exchange, feed, 60)
     assert exchange.fired == {"duplicate": 200}
-    ids = [e.trade_id for e in market(events, Trade)]
+    ids = [e.trade_id for e in market(events, TradeTick)]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     quotes = [e.update_id for e in market(events, BookTicker)]
     assert len(quotes) == len(set(quotes))
@@ -102,7 +102,7 @@ async def test_reordered_frames_lose_nothing(double):
     async with double(Fault("reorder", after_s=10, count=60)) as (exchange, feed):
         events = await until(exchange, feed, 60)
     assert exchange.fired == {"reorder": 60}
-    ids = sorted(e.trade_id for e in market(events, Trade))
+    ids = sorted(e.trade_id for e in market(events, TradeTick))
     assert ids == list(range(ids[0], ids[0] + len(ids))), "each trade once, none missing"
     assert_book_agrees_with_quotes(events)
 
@@ -129,9 +129,9 @@ async def test_one_silent_stream_on_a_talking_socket_is_found_out(double):
 async def test_a_quiet_market_is_told_from_a_frozen_one(double):
     quiet = SimTape(SimSettings(seed=8, trades_per_s=0.03))
     subscriptions = (
-        Subscription("BTCUSDT", "trade"),
-        Subscription("BTCUSDT", "book_ticker"),
-        Subscription("BTCUSDT", "depth"),
+        StreamRequest("BTCUSDT", "trade"),
+        StreamRequest("BTCUSDT", "book_ticker"),
+        StreamRequest("BTCUSDT", "depth"),
     )
     async with double(tape=quiet, subscriptions=subscriptions) as (exchange, feed):
         events = await until_state(exchange, feed, 400)
@@ -157,7 +157,7 @@ async def test_a_burst_after_a_stall_is_taken_whole(double):
     stall = Fault("slow_consumer", after_s=20, seconds=6, count=10_000)
     async with double(stall) as (exchange, feed):
         events = await until(exchange, feed, 60)
-    ids = [e.trade_id for e in market(events, Trade)]
+    ids = [e.trade_id for e in market(events, TradeTick)]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     assert feed.counters.connects == 2
 
@@ -201,4 +201,4 @@ async def test_a_wrong_exchange_clock_costs_frames_only_until_it_is_right_again(
     assert feed.counters.rejected.get("insane time", 0) >= 20
     assert "garbage" in states(events)
     assert abs(feed.server_now_ms() - exchange.server_ms()) < 2_000
-    assert len(market(events, Trade)) > 100
+    assert len(market(events, TradeTick)) > 100

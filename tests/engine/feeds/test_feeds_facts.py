@@ -8,7 +8,7 @@ import pytest
 
 from maestro_engine.feeds.bitunix.client import channel
 from maestro_engine.feeds.facts import FACTS
-from maestro_engine.feeds.port import MarkPrice, Subscription
+from maestro_engine.feeds.port import MarkPrice, StreamRequest
 from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.config import Source
 from maestro_protocol.errors import ConfigError
@@ -21,13 +21,13 @@ def test_every_source_has_its_facts():
 def test_bitunix_has_no_stream_of_marks_and_says_so():
     assert FACTS["bitunix"].lacks() == ("taker volume", "mark price", "funding")
     with pytest.raises(ConfigError, match="has no mark_price"):
-        channel(Subscription("BTCUSDT", "mark_price"))
+        channel(StreamRequest("BTCUSDT", "mark_price"))
 
 
 async def test_a_simulation_tells_marks_with_funding():
     assert FACTS["sim"].lacks() == ()
     settings = SimSettings(1, "BTCUSDT")
-    feed = SimFeed(settings, [Subscription("BTCUSDT", "mark_price")], until_ms=settings.start_ms + 10_000)
+    feed = SimFeed(settings, [StreamRequest("BTCUSDT", "mark_price")], until_ms=settings.start_ms + 10_000)
     marks = [event async for event in feed.events()]
     assert marks
     assert all(isinstance(mark, MarkPrice) and mark.funding_rate is not None for mark in marks)

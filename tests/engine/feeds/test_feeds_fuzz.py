@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from maestro_engine.feeds.binance.parser import BinanceParser
 from maestro_engine.feeds.bitunix.parser import BitunixParser
-from maestro_engine.feeds.port import FeedStatus, Trade
+from maestro_engine.feeds.port import FeedStatus, TradeTick
 
 NOW = 1_723_161_255_000
 GOOD = {
@@ -81,7 +81,7 @@ def test_no_bytes_break_the_binance_parser(frames):
     for parser in (BinanceParser(), BinanceParser({"BTCUSDT"}, unanchored={"BTCUSDT"})):
         for number, raw in enumerate(frames):
             for event in parser.take(raw, NOW * 1_000_000 + number):
-                if isinstance(event, Trade):
+                if isinstance(event, TradeTick):
                     assert 0 < event.price < 1e12
                     assert event.qty > 0
             parser.wants()

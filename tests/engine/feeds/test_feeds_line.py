@@ -16,10 +16,10 @@ from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.feeds.live.backoff import ReconnectPolicy
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import FeedStatus, Subscription, Trade
+from maestro_engine.feeds.port import FeedStatus, StreamRequest, TradeTick
 from maestro_protocol.errors import ConfigError, DataError
 
-TRADES = (Subscription("BTCUSDT", "trade"),)
+TRADES = (StreamRequest("BTCUSDT", "trade"),)
 
 
 def refused_port() -> int:
@@ -110,9 +110,9 @@ async def test_a_peer_that_answers_no_ping_is_dead_and_replaced():
 @pytest.mark.parametrize(
     ("market", "subscription"),
     [
-        ("spot", Subscription("BTCUSDT", "mark_price")),
-        ("usdm", Subscription("BTCUSDT", "ticker")),
-        ("usdm", Subscription("BTC/USDT", "trade")),
+        ("spot", StreamRequest("BTCUSDT", "mark_price")),
+        ("usdm", StreamRequest("BTCUSDT", "ticker")),
+        ("usdm", StreamRequest("BTC/USDT", "trade")),
     ],
 )
 def test_streams_that_do_not_exist_are_refused(market, subscription):
@@ -178,7 +178,7 @@ async def test_a_socks_proxy_carries_rest_and_websocket(double):
     server = await asyncio.start_server(socks5, "127.0.0.1", 0)
     address = f"socks5h://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with double(proxy=address, subscriptions=TRADES) as (exchange, feed):
-        told = await said(feed, lambda told: sum(isinstance(e, Trade) for e in told) == 20)
+        told = await said(feed, lambda told: sum(isinstance(e, TradeTick) for e in told) == 20)
     server.close()
     await server.wait_closed()
     assert carried.count(exchange.port) >= 2, "REST and WebSocket"

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from maestro_engine.feeds.binance.depth import DepthChain
 from maestro_engine.feeds.binance.wire import DepthWire
-from maestro_engine.feeds.book import LocalBook
+from maestro_engine.feeds.book import DepthBook
 from maestro_engine.feeds.candles import CandleMaker, fold
 from maestro_engine.feeds.clock import ReceiveStamps, SuppliedClock, VirtualClock
 from maestro_engine.feeds.live.backoff import Backoff, ReconnectPolicy
 from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.timesync import TimeGuard, TimeSample, best_offset_ms
-from maestro_engine.feeds.live.watchdog import Watchdog, WatchLimits
-from maestro_engine.feeds.port import Counters, DepthUpdate, Kline, Trade, interval_ms
+from maestro_engine.feeds.live.watchdog import StreamWatchdog, WatchLimits
+from maestro_engine.feeds.port import Counters, DepthUpdate, Kline, TradeTick, interval_ms
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.sequence import PATIENCE, POISONED, HighWater, KlineOrder, TradeIds
 from maestro_protocol.errors import ConfigError, DataError, ParameterError
@@ -144,7 +144,7 @@ class TestDepthChain:
     st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.sampled_from([0.0, 1.0, 2.5])), min_size=1, max_size=80)
 )
 def test_book_best_is_the_extreme_of_what_rests(changes):
-    book, bids, asks = LocalBook(), {}, {}
+    book, bids, asks = DepthBook(), {}, {}
     for number, (is_bid, price, qty) in enumerate(changes):
         level = ((float(price), qty),)
         book.apply(DepthUpdate("X", 0, 0, number, number, level if is_bid else (), () if is_bid else level))
@@ -163,7 +163,7 @@ def test_candles_keep_every_trade_and_leave_no_minute_out(steps):
     trades = []
     for number, (wait, price, sold) in enumerate(steps):
         now += wait
-        trades.append(Trade("X", now, 0, number, price / 10, 0.001 * (number + 1), sold))
+        trades.append(TradeTick("X", now, 0, number, price / 10, 0.001 * (number + 1), sold))
         closed += maker.take(trades[-1])
     closed += maker.close_until(now + 60_000, 0)
     assert [b.open_ms - a.open_ms for a, b in pairwise(closed)] == [60_000] * (len(closed) - 1)
@@ -219,8 +219,8 @@ class TestBackoff:
 class TestWatchdog:
     LIMITS = WatchLimits(stale_s=5, ping_s=5, pong_s=10, grace_s=1, ask_again_s=5)
 
-    def dog(self) -> Watchdog:
-        return Watchdog(("trade", "depth"), self.LIMITS, 0)
+    def dog(self) -> StreamWatchdog:
+        return StreamWatchdog(("trade", "depth"), self.LIMITS, 0)
 
     def test_frames_keep_a_stream_live(self):
         dog = self.dog()

@@ -20,7 +20,7 @@ from maestro_engine.feeds.port import (
     DepthUpdate,
     Kline,
     Place,
-    Subscription,
+    StreamRequest,
 )
 from maestro_engine.feeds.sim import SimFeed, SimSettings, Simulation
 from maestro_engine.testing.exchange_server.faults import Fault, read_plan
@@ -29,7 +29,7 @@ from maestro_protocol.errors import ConfigError
 
 async def test_simulated_feed_is_the_same_every_time_and_at_every_pace():
     settings = SimSettings(seed=11)
-    wanted = (Subscription("BTCUSDT", "trade"), Subscription("BTCUSDT", "kline", "1m"))
+    wanted = (StreamRequest("BTCUSDT", "trade"), StreamRequest("BTCUSDT", "kline", "1m"))
     end = settings.start_ms + 180_000
     at_once = [e async for e in SimFeed(settings, wanted, until_ms=end).events()]
     clock = VirtualClock(settings.start_ms)
@@ -58,8 +58,8 @@ def test_who_stopped_listening_anywhere_goes_on_with_the_very_path_and_its_histo
     """Whatever was heard, what follows and what one knows by then are those of who never stopped."""
     interval, rate = how
     made = SimSettings(seed=count % 5, trades_per_s=rate)
-    wanted = [Subscription("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
-    wanted.append(Subscription("BTCUSDT", "kline", interval))
+    wanted = [StreamRequest("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
+    wanted.append(StreamRequest("BTCUSDT", "kline", interval))
     whole = asyncio.run(heard(SimFeed(made, wanted), count + 400))
     place = Place()
     for event in whole[:count]:
@@ -78,7 +78,7 @@ async def test_going_on_after_days_takes_a_second_at_most_and_the_memory_of_its_
     made, days = SimSettings(seed=3), 3
     place = Place(made.start_ms + days * 86_400_000 + 1_234, 1)
     began = time.process_time()
-    told = await heard(SimFeed(made, [Subscription("BTCUSDT", "kline", "1m")], after=place), 50)
+    told = await heard(SimFeed(made, [StreamRequest("BTCUSDT", "kline", "1m")], after=place), 50)
     assert time.process_time() - began < 5
     assert told[0].local_ns // 1_000_000 >= place.ms
 

@@ -11,10 +11,10 @@ from idle_loop import idle_clock
 from maestro_engine.feeds.binance.client import Endpoints, binance_feed
 from maestro_engine.feeds.bitunix.client import bitunix_feed
 from maestro_engine.feeds.live.rest import Rest
-from maestro_engine.feeds.port import Subscription
+from maestro_engine.feeds.port import StreamRequest
 from maestro_protocol.errors import DataError
 
-WANTED = [Subscription("BTCUSDT", "kline", "1m")]
+WANTED = [StreamRequest("BTCUSDT", "kline", "1m")]
 
 
 async def trickling(clock):

@@ -14,7 +14,7 @@ import pytest
 from idle_loop import pytest_asyncio_loop_factories  # noqa: F401 - a hook
 
 from maestro_engine.feeds.clock import VirtualClock
-from maestro_engine.feeds.port import Event, Feed, Subscription
+from maestro_engine.feeds.port import Event, Feed, StreamRequest
 from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
@@ -72,10 +72,10 @@ class Lab:
         return SessionConfig(**{**given, "seed": self.seed, "history_bars": 300, **over}).with_target()
 
     def feed(self) -> Feed:
-        streams = [Subscription("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
+        streams = [StreamRequest("BTCUSDT", name) for name in ("trade", "book_ticker", "mark_price")]
         start_ms = self.clock.now_ms() // 60_000 * 60_000
         settings = SimSettings(self.seed, start_ms=start_ms, trades_per_s=self.trades_per_s)
-        made = SimFeed(settings, [*streams, Subscription("BTCUSDT", "kline", "1m")], self.clock)
+        made = SimFeed(settings, [*streams, StreamRequest("BTCUSDT", "kline", "1m")], self.clock)
         return self.wrap(Tampered(made, self.tamper) if self.tamper else made)
 
     def around(self) -> Surroundings:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from maestro_engine.feeds.port import BookTicker, FeedStatus, Kline, Subscription
+from maestro_engine.feeds.port import BookTicker, FeedStatus, Kline, StreamRequest
 from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.evidence.report import ARTIFACTS
 from maestro_engine.session.safety.controls import KILL_FILE, send
@@ -219,7 +219,7 @@ async def test_a_feed_that_gives_up_ends_it(lab):
 
 
 async def test_data_that_ends_before_the_time_is_said_so(lab):
-    streams = [Subscription("BTCUSDT", "book_ticker"), Subscription("BTCUSDT", "kline", "1m")]
+    streams = [StreamRequest("BTCUSDT", "book_ticker"), StreamRequest("BTCUSDT", "kline", "1m")]
     settings = SimSettings(7)
     lab.wrap = lambda _: SimFeed(settings, streams, lab.clock, until_ms=settings.start_ms + 300_000)
     report = await lab.run()

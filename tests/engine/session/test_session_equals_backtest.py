@@ -29,7 +29,7 @@ from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
-from maestro_engine.trading.risk.breakers import DAY_MS, DayLoss, Drawdown, Streak
+from maestro_engine.trading.risk.breakers import DAY_MS, DayLoss, EquityDrawdown, LosingStreak
 from maestro_protocol import config as protocol
 from maestro_protocol.messages.campaign import ORIGIN_TARGETS
 from maestro_protocol.messages.events import TradeEvent
@@ -61,9 +61,9 @@ def run_config(bars: Bars, method: str, quantity: str, **params: float | bool) -
 def forgiving(trader: Trader) -> None:
     """A market in which no losers come in a row and no day loses anything: breakers have nothing to trip on."""
     guard, equity = trader.desk.guard, trader.desk.account.equity
-    guard._streak = Streak()
+    guard._streak = LosingStreak()
     guard._day = DayLoss(guard._day.day, equity, equity)
-    guard._drawdown = Drawdown(equity, equity)
+    guard._drawdown = EquityDrawdown(equity, equity)
 
 
 def kernel_trades(bars: Bars, config: protocol.RunConfig, quantity: str):

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from maestro_engine.feeds.clock import PauseDetector, VirtualClock
-from maestro_engine.feeds.live.watchdog import Watchdog as Witnesses
+from maestro_engine.feeds.live.watchdog import StreamWatchdog as Witnesses
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.session.safety.watchdog import Limits, Watchdog
+from maestro_engine.session.safety.watchdog import Limits, StreamWatchdog
 
 S = 1_000_000_000
 
@@ -40,7 +40,7 @@ async def test_who_wakes_late_knows_that_it_was_away():
 
 def test_the_watchdog_that_stood_still_itself_gives_the_loop_its_turn():
     now, frozen = [0.0], []
-    dog = Watchdog(
+    dog = StreamWatchdog(
         Limits(freeze_s=10), monotonic=lambda: now[0], rss=lambda: 1, frozen=frozen.append, full=pytest.fail
     )
     for second in (*range(5), *range(31, 40)):  # stopped for 26 s

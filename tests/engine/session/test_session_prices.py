@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from maestro_engine.feeds.port import BookTicker, Event, Kline, MarkPrice, Trade
+from maestro_engine.feeds.port import BookTicker, Event, Kline, MarkPrice, TradeTick
 from maestro_engine.session.evidence.verify import verify
 from maestro_engine.session.safety.controls import send
 from maestro_engine.session.trading.funding import Funding, FundingRules
@@ -71,7 +71,7 @@ def once(kind: type, spoil: Callable[[Event], Event], lab, held: bool = True) ->
 
 def tenfold(event: Event) -> Event:
     match event:
-        case Trade():
+        case TradeTick():
             return replace(event, price=event.price * 10)
         case BookTicker():
             return replace(event, bid=event.bid * 10, ask=event.ask * 10)
@@ -82,12 +82,12 @@ def tenfold(event: Event) -> Event:
 
 
 def to_a_tenth(event: Event) -> Event:
-    names = {Trade: ("price",), BookTicker: ("bid", "ask"), MarkPrice: ("mark",)}[type(event)]
+    names = {TradeTick: ("price",), BookTicker: ("bid", "ask"), MarkPrice: ("mark",)}[type(event)]
     return replace(event, **{name: getattr(event, name) / 10 for name in names})
 
 
 @pytest.mark.parametrize("spoil", [tenfold, to_a_tenth])
-@pytest.mark.parametrize(("kind", "name"), [(Trade, "trade"), (BookTicker, "quote"), (MarkPrice, "mark_price")])
+@pytest.mark.parametrize(("kind", "name"), [(TradeTick, "trade"), (BookTicker, "quote"), (MarkPrice, "mark_price")])
 async def test_one_price_that_stands_alone_moves_nothing_and_is_told(lab, undisturbed, kind, name, spoil):
     lab.tamper, until_ms = once(kind, spoil, lab), lab.clock.now_ms() + 11 * 60_000
     report = await lab.run(lab.config(12.0))

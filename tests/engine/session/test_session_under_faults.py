@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from maestro_engine.feeds.binance.client import binance_feed
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Event, Kline, Subscription
+from maestro_engine.feeds.port import Event, Kline, StreamRequest
 from maestro_engine.feeds.sim import SimSettings
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.verify import verify
@@ -24,10 +24,10 @@ from maestro_engine.testing.exchange_server.tape import SimTape
 from maestro_protocol.errors import DataError
 
 STREAMS = [
-    Subscription("BTCUSDT", "trade"),
-    Subscription("BTCUSDT", "book_ticker"),
-    Subscription("BTCUSDT", "mark_price"),
-    Subscription("BTCUSDT", "kline", "1m"),
+    StreamRequest("BTCUSDT", "trade"),
+    StreamRequest("BTCUSDT", "book_ticker"),
+    StreamRequest("BTCUSDT", "mark_price"),
+    StreamRequest("BTCUSDT", "kline", "1m"),
 ]
 
 EVERY_FAULT = (
@@ -178,7 +178,7 @@ async def test_prices_that_cannot_be_are_not_traded_on(lab, price):
     wrong = iter(range(1_000_000))
 
     def spoil(event: Event) -> list[Event]:
-        if type(event).__name__ == "Trade" and next(wrong) == 500:
+        if type(event).__name__ == "TradeTick" and next(wrong) == 500:
             return [replace(event, price=price), event]
         return [event]
 

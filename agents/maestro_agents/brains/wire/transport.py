@@ -73,7 +73,7 @@ def http_client(options: ClientOptions) -> httpx2.AsyncClient:
 
 
 @dataclass
-class Line:
+class ServerLink:
     """The line to one server: what it is called in errors, its SDK's errors, its key, what it was found to take."""
 
     who: str

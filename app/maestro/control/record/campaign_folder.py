@@ -22,7 +22,7 @@ from maestro.control.record.standings import LEADERBOARD
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import StoreError
 from maestro_protocol.messages.campaign import CampaignConfig
-from maestro_protocol.ports import Exchange, TestOutcome
+from maestro_protocol.ports import ModelCallRecord, TestOutcome
 
 
 class CampaignFolder:
@@ -89,7 +89,7 @@ class CampaignFolder:
             self.add("journal.jsonl", b"".join(lines))
         self.exported += len(lines)
 
-    def recordings(self, exchanges: Sequence[Exchange]) -> None:
+    def recordings(self, exchanges: Sequence[ModelCallRecord]) -> None:
         """Every request to a model and its reply, a JSON line each: what a replay answers from."""
         lines = (json.dumps(exchange._asdict(), ensure_ascii=False).encode() + b"\n" for exchange in exchanges)
         self.write("recordings.jsonl", b"".join(lines))

@@ -9,7 +9,7 @@ from maestro_protocol.messages import Message
 from maestro_protocol.ports import Record
 
 
-class Journal:
+class RecordedJournal:
     """A campaign's journal in memory. A row stays text until somebody needs what it says, and is validated then.
 
     A run that walks its path again says most of it itself: to see that a row holds the same to the byte takes a

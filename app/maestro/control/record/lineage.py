@@ -22,7 +22,7 @@ MAX_CHAIN = 1_000
 
 
 @dataclass(frozen=True)
-class Said:
+class Statement:
     """One message of the chain: who said it, in which words, on which evidence."""
 
     id: str
@@ -40,14 +40,14 @@ class Link:
     parent: str | None
     old: Value | None
     new: Value
-    said: tuple[Said, ...]
+    said: tuple[Statement, ...]
     """What set it, and what that followed from."""
     approved_by: tuple[str, ...]
     """People who approved it at a gate; empty where the policy asks nobody."""
 
 
 @dataclass(frozen=True)
-class Chain:
+class Lineage:
     """How a run came to a parameter's value, back to the declared default."""
 
     run: str
@@ -58,7 +58,7 @@ class Chain:
     """What an amount of money comes to at this run's size; empty for what does not scale."""
 
 
-def explain(folder: Path, journal: Iterable[Envelope], run: str, parameter: str) -> Chain:
+def explain(folder: Path, journal: Iterable[Envelope], run: str, parameter: str) -> Lineage:
     """The chain behind *parameter* of *run*. Raises UsageError, ParameterError for what is not known."""
     by_id = {envelope.id: envelope for envelope in journal}
     config = read_run(folder, run)
@@ -72,7 +72,7 @@ def explain(folder: Path, journal: Iterable[Envelope], run: str, parameter: str)
         links.extend(_links(current, parameter, by_id))
         current = read_run(folder, current.parent_run) if current.parent_run is not None else None
     value = config.values()[parameter]
-    return Chain(run, parameter, value, tuple(links), _converted(config, parameter, value))
+    return Lineage(run, parameter, value, tuple(links), _converted(config, parameter, value))
 
 
 def _converted(config: RunConfig, parameter: str, value: Value) -> str:
@@ -101,13 +101,13 @@ def _links(config: RunConfig, parameter: str, by_id: Mapping[str, Envelope]) -> 
     ]
 
 
-def _words(message: str | None, by_id: Mapping[str, Envelope]) -> Iterable[Said]:
+def _words(message: str | None, by_id: Mapping[str, Envelope]) -> Iterable[Statement]:
     """The message that set the value, and the role's words it followed from."""
     while message is not None and message in by_id:
         envelope = by_id[message]
         words, evidence = in_words(envelope.body)
         if words:
-            yield Said(envelope.id, envelope.sender, envelope.body.type, words, evidence)
+            yield Statement(envelope.id, envelope.sender, envelope.body.type, words, evidence)
         message = envelope.causation
 
 

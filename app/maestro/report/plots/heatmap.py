@@ -21,7 +21,7 @@ TITLE = "Where in the parameters tests did well"
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class HeatmapAxis:
     """One side of the map: a parameter cut into parts, each with its label and the values it holds."""
 
     name: str
@@ -93,13 +93,13 @@ def _off_mode(values: Counter[float]) -> int:
     return values.total() - max(values.values())
 
 
-def side(name: str, values: Sequence[float]) -> Side:
+def side(name: str, values: Sequence[float]) -> HeatmapAxis:
     """Every value its own part where they are few, else neighbours together, as many to each part."""
     distinct = sorted(set(values))
     size = -(-len(distinct) // CELLS)
     parts = [distinct[first : first + size] for first in range(0, len(distinct), size)]
     ends = [(formatting.setting(part[0]), formatting.setting(part[-1])) for part in parts]
-    return Side(
+    return HeatmapAxis(
         name,
         tuple(low if low == high else f"{low}{_between(low)}{high}" for low, high in ends),
         {value: place for place, part in enumerate(parts) for value in part},
@@ -111,7 +111,7 @@ def _between(low: str) -> str:
     return " to " if low.startswith("−") else "–"
 
 
-def squares(tests: Sequence[tuple[dict[str, Value], float]], across: Side, up: Side) -> list[Square]:
+def squares(tests: Sequence[tuple[dict[str, Value], float]], across: HeatmapAxis, up: HeatmapAxis) -> list[Square]:
     held: dict[tuple[int, int], list[float]] = {}
     for values, sharpe in tests:
         if across.name in values and up.name in values:
@@ -120,7 +120,7 @@ def squares(tests: Sequence[tuple[dict[str, Value], float]], across: Side, up: S
     return [Square(x, y, sum(found) / len(found), len(found)) for (x, y), found in sorted(held.items())]
 
 
-def _caption(cells: Sequence[Square], across: Side, up: Side) -> str:
+def _caption(cells: Sequence[Square], across: HeatmapAxis, up: HeatmapAxis) -> str:
     solid = [cell for cell in cells if cell.tests >= LEAST_TESTS] or list(cells)
     best = max(solid, key=lambda cell: cell.mean)
     good = sum(cell.mean > 0 for cell in cells)

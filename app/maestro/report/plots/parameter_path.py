@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from maestro.report import formatting
 from maestro.report.audit_tables import effect
 from maestro.report.campaign_data import Facts
-from maestro.report.journal import PatchStory, Step
+from maestro.report.journal import JournalStep, PatchStory
 from maestro.report.plots import theme
 from maestro.report.plots.canvas import Canvas, Symbol
 from maestro.report.plots.panel import Panel, padded
@@ -107,7 +107,7 @@ def steps(line: Sequence[float]) -> tuple[list[float], list[float]]:
     return xs, ys
 
 
-def _mark(panel: Panel, facts: Facts, story: PatchStory, step: Step) -> None:
+def _mark(panel: Panel, facts: Facts, story: PatchStory, step: JournalStep) -> None:
     """The patch where it began to reach tests: its step, and at the new value what became of it."""
     start = story.start
     place = facts.place.get(f"seg{start[0]}_test{start[1]:03d}") if start else None

@@ -76,7 +76,7 @@ def _score_caption(found: Sequence[SegmentFinished]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ScorePair:
     """PnL per test and day, USD, on training and on validation, of what ``name`` stands for."""
 
     name: str
@@ -114,11 +114,11 @@ def _bar(left: float, value: float) -> Box:
     return left, left + 0.36, min(value, 0.0), max(value, 0.0)
 
 
-def by_segment(facts: Facts) -> list[Pair]:
+def by_segment(facts: Facts) -> list[ScorePair]:
     return [_pair(facts, str(segment.segment), segment.results) for segment in facts.segments if segment.results]
 
 
-def by_window(facts: Facts, tests: Sequence[TestReport]) -> list[Pair]:
+def by_window(facts: Facts, tests: Sequence[TestReport]) -> list[ScorePair]:
     """Windows in order, neighbours together where there are too many to tell apart."""
     windows = sorted({test.window for test in tests})
     size = -(-len(windows) // BLOCKS)
@@ -133,15 +133,15 @@ def by_window(facts: Facts, tests: Sequence[TestReport]) -> list[Pair]:
     ]
 
 
-def _pair(facts: Facts, name: str, tests: Sequence[TestReport]) -> Pair:
+def _pair(facts: Facts, name: str, tests: Sequence[TestReport]) -> ScorePair:
     cut = facts.config.windows
     train = sum(float(test.train.total_pnl) for test in tests) / len(tests) / cut.train_days
-    return Pair(
+    return ScorePair(
         name, train, sum(float(test.validation.total_pnl) for test in tests) / len(tests) / cut.validation_days
     )
 
 
-def _walk_caption(pairs: Sequence[Pair], walked: Sequence[SegmentFinished]) -> str:
+def _walk_caption(pairs: Sequence[ScorePair], walked: Sequence[SegmentFinished]) -> str:
     how = (
         "Each pair shows what a day earned after costs in the part that a configuration was chosen on and in the "
         "part that came after it"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from maestro.store.migrations.tables import Row
+from maestro.store.migrations.tables import TableRow
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Row.metadata,
+    target_metadata=TableRow.metadata,
     render_as_batch=True,  # SQLite cannot alter a column in place
 )
 with context.begin_transaction():

@@ -14,13 +14,13 @@ from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, Text, UniqueCon
 from sqlmodel import Field, SQLModel
 
 
-class Row(SQLModel):
+class TableRow(SQLModel):
     """Base of all tables, with a catalogue of its own."""
 
     metadata = MetaData()
 
 
-class Campaigns(Row, table=True):
+class Campaigns(TableRow, table=True):
     """One row per campaign; ``last_seq`` is the lock on which two writers of one journal meet."""
 
     number: int | None = Field(default=None, primary_key=True)
@@ -29,7 +29,7 @@ class Campaigns(Row, table=True):
     last_seq: int
 
 
-class Journal(Row, table=True):
+class Journal(TableRow, table=True):
     """Every envelope, in order, as it was said."""
 
     __table_args__ = (UniqueConstraint("campaign", "id"),)
@@ -42,7 +42,7 @@ class Journal(Row, table=True):
     json_text: str = Field(sa_type=Text)
 
 
-class Runs(Row, table=True):
+class Runs(TableRow, table=True):
     """Every run config that was made, with its lineage."""
 
     campaign: str = Field(sa_type=Text, primary_key=True)
@@ -53,7 +53,7 @@ class Runs(Row, table=True):
     config: str = Field(sa_type=Text)
 
 
-class Results(Row, table=True):
+class Results(TableRow, table=True):
     """What a finished test left. ``seq`` is the journal's last message when it was kept."""
 
     campaign: str = Field(sa_type=Text, primary_key=True)
@@ -67,7 +67,7 @@ class Results(Row, table=True):
     trade_lines: bytes = Field(sa_type=LargeBinary)
 
 
-class Openings(Row, table=True):
+class Openings(TableRow, table=True):
     """Every look at sealed bars: which ones, by market and time and by prints of their hours and days (int64 each).
 
     ``look`` names what was looked for; null, and no prints, for those of before they were counted.
@@ -84,7 +84,7 @@ class Openings(Row, table=True):
     prints: bytes = Field(sa_type=LargeBinary)
 
 
-class Calls(Row, table=True):
+class Calls(TableRow, table=True):
     """Every request to a model, one row per attempt; what it cost is filled in when the journal says so."""
 
     __table_args__ = (Index("ix_calls_campaign_key", "campaign", "key"),)
@@ -104,14 +104,14 @@ class Calls(Row, table=True):
     reply: str | None = Field(sa_type=Text)
 
 
-class Requests(Row, table=True):
+class Requests(TableRow, table=True):
     """What each call asked. By itself, since SQLite writes a whole row where a word of it changes: this is 18 KB."""
 
     call: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     request: str = Field(sa_type=Text)
 
 
-class Spending(Row, table=True):
+class Spending(TableRow, table=True):
     """What each call counts for in budgets: what was set aside while it is in flight, then what it took."""
 
     call: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -124,7 +124,7 @@ class Spending(Row, table=True):
     ms: int = Field(sa_type=BigInteger)
 
 
-class Budgets(Row, table=True):
+class Budgets(TableRow, table=True):
     """The sums of ``spending`` by campaign, role in it and day: kept with it, in the same transactions."""
 
     scope: str = Field(sa_type=Text, primary_key=True)
@@ -134,7 +134,7 @@ class Budgets(Row, table=True):
     ms: int = Field(sa_type=BigInteger)
 
 
-class Gates(Row, table=True):
+class Gates(TableRow, table=True):
     """Every question to a human: pending, then approved, rejected, expired or void, once and for good."""
 
     gate_id: str = Field(sa_type=Text, primary_key=True)
@@ -146,7 +146,7 @@ class Gates(Row, table=True):
     decided: str | None = Field(sa_type=Text)
 
 
-class Votes(Row, table=True):
+class Votes(TableRow, table=True):
     """Every attempt to answer a gate; ``refused`` says why it did not count, null when it did."""
 
     number: int | None = Field(default=None, primary_key=True)

@@ -17,7 +17,7 @@ from maestro_protocol.errors import Refused
 
 
 @dataclass(frozen=True)
-class Cleared:
+class BreakerReset:
     """What was cleared where. *done* is False where a session runs, which has only been asked yet."""
 
     run: str
@@ -31,7 +31,7 @@ def word(breaker: str, tripped_ms: int, why: str, where: str = "cli") -> Clearin
     return Clearing(breaker, tripped_ms, owner(where), why, SystemClock().now_ms())
 
 
-def clear(settings: Settings, run: Run, breaker: str, why: str) -> Cleared:
+def clear(settings: Settings, run: Run, breaker: str, why: str) -> BreakerReset:
     """Clear *breaker* of *run*: a session that runs is asked to, else its saved state is changed.
 
     Raises :class:`UsageError` and :class:`Refused` where it may not be cleared, or not there.
@@ -51,4 +51,4 @@ def clear(settings: Settings, run: Run, breaker: str, why: str) -> Cleared:
         send_clearing(run.folder, asked)
     else:
         raise Refused(f"session {held.run} is running: clear what has tripped in it, or wait for its end")
-    return Cleared(run.name, asked, trip.detail, held is None)
+    return BreakerReset(run.name, asked, trip.detail, held is None)

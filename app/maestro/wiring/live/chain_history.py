@@ -14,7 +14,7 @@ from maestro_protocol.errors import DataError
 from maestro_protocol.values import as_mapping
 
 
-class Round(Struct, frozen=True):
+class ChainRound(Struct, frozen=True):
     """One session of a chain. Money in quote currency; None is unknown yet."""
 
     number: int
@@ -29,7 +29,7 @@ class Round(Struct, frozen=True):
     """What it does otherwise than the round before."""
 
 
-def rounds_of(settings: Settings, chain: str) -> list[Round]:
+def rounds_of(settings: Settings, chain: str) -> list[ChainRound]:
     """All rounds of *chain* that have begun, the first one first."""
     found: list[tuple[RunConfig, sessions.Run]] = []
     for run in sessions.all_runs(settings):
@@ -39,17 +39,17 @@ def rounds_of(settings: Settings, chain: str) -> list[Round]:
             continue
         if config is not None and config.campaign == chain and config.window is not None:
             found.append((config, run))
-    rounds: list[Round] = []
+    rounds: list[ChainRound] = []
     before: RunConfig | None = None
     for config, run in sorted(found, key=lambda pair: pair[0].window.index if pair[0].window else 0):
         assert config.window is not None
         report, changes = read_report(run.folder), changed(before, config)
         told = (config.window.index + 1, run.name)
         if report is None:
-            rounds.append(Round(*told, "open", "", None, None, None, changes))
+            rounds.append(ChainRound(*told, "open", "", None, None, None, changes))
         else:
             done = (report.status, report.reason, report.trades, report.net_pnl, report.ending_equity)
-            rounds.append(Round(*told, *done, changes))
+            rounds.append(ChainRound(*told, *done, changes))
         before = config
     return rounds
 

@@ -26,7 +26,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """A part to look at and, where that is possible, the way to mend it."""
 
     name: str
@@ -61,7 +61,7 @@ def failed(detail: str, fix: str = "") -> Finding:
     return Finding("failed", detail, fix)
 
 
-async def run(checks: Sequence[Check], settings: Settings, fix: bool) -> list[Checked]:
+async def run(checks: Sequence[DoctorCheck], settings: Settings, fix: bool) -> list[Checked]:
     """Look at each part; with *fix* mend what can be mended and look again. One broken part hides no other."""
     secrets = secrets_in(settings)
     told: list[Checked] = []
@@ -74,7 +74,7 @@ async def run(checks: Sequence[Check], settings: Settings, fix: bool) -> list[Ch
     return told
 
 
-async def _looked(check: Check) -> Finding:
+async def _looked(check: DoctorCheck) -> Finding:
     try:
         return await check.look()
     except MaestroError as error:
@@ -83,7 +83,7 @@ async def _looked(check: Check) -> Finding:
         return failed(f"cannot be looked at ({type(error).__name__}: {error})")
 
 
-async def _mended(check: Check, mend: Callable[[], Awaitable[None]], before: Finding) -> tuple[Finding, bool]:
+async def _mended(check: DoctorCheck, mend: Callable[[], Awaitable[None]], before: Finding) -> tuple[Finding, bool]:
     try:
         await mend()
     except (MaestroError, OSError) as error:

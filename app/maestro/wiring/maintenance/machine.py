@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from maestro.settings import Settings
-from maestro.wiring.maintenance.findings import Check, Finding, aside, failed, ok, warning
+from maestro.wiring.maintenance.findings import DoctorCheck, Finding, aside, failed, ok, warning
 from maestro_protocol.ports import Clock
 
 MINIMUM_FREE = 1_000_000_000
@@ -27,15 +27,15 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;>]*(?:>=\s*([\d.]+))?[^;]*(?:;\s
 _EXTRA = re.compile(r"""extra\s*==\s*['"](\w+)['"]""")
 
 
-def checks(settings: Settings, clock: Clock, minimum_free: int = MINIMUM_FREE) -> list[Check]:
+def checks(settings: Settings, clock: Clock, minimum_free: int = MINIMUM_FREE) -> list[DoctorCheck]:
     """The looks at the machine. Time is measured from here on."""
     began = clock.now_ms(), clock.monotonic()
     return [
-        Check("python", aside(_look_at_python)),
-        Check("packages", aside(look_at_packages, settings)),
-        Check("kernels", aside(_look_at_kernels)),
-        Check("clock", aside(look_at_clock, settings, clock, began)),
-        Check("disk", aside(look_at_disk, settings, minimum_free)),
+        DoctorCheck("python", aside(_look_at_python)),
+        DoctorCheck("packages", aside(look_at_packages, settings)),
+        DoctorCheck("kernels", aside(_look_at_kernels)),
+        DoctorCheck("clock", aside(look_at_clock, settings, clock, began)),
+        DoctorCheck("disk", aside(look_at_disk, settings, minimum_free)),
     ]
 
 

@@ -15,7 +15,7 @@ from maestro.settings import Settings
 from maestro.wiring import remote, workspace
 from maestro.wiring.brains import ServerBook
 from maestro.wiring.maintenance import leftovers
-from maestro.wiring.maintenance.findings import Check, Finding, aside, failed, ok, warning
+from maestro.wiring.maintenance.findings import DoctorCheck, Finding, aside, failed, ok, warning
 from maestro.wiring.maintenance.machine import numbers, there_of
 from maestro_agents.api import ADVISORS, BRAINS, ServerTraits, brain_adapters
 from maestro_protocol.errors import MaestroError, StoreError
@@ -33,18 +33,18 @@ REGISTRIES = (BRAINS, ADVISORS)
 SPECS = {"rules/adjustments.yaml": Rules, "rules/policies.yaml": Policies, "gates/policy.yaml": GatePolicy}
 
 
-def checks(settings: Settings, clock: Clock) -> list[Check]:
+def checks(settings: Settings, clock: Clock) -> list[DoctorCheck]:
     """The looks at the workspace, in the order in which one thing stands on another."""
     return [
-        Check("runs", aside(_look_at_runs, settings), aside(workspace.make_runs, settings)),
-        Check("leftovers", partial(_look_at_leftovers, settings, clock), partial(_clean, settings, clock)),
-        Check("database", partial(_look_at_database, settings), partial(_open_database, settings)),
-        Check("bus", partial(_look_at_bus, settings, clock)),
-        Check("keys", aside(_look_at_keys, settings)),
-        Check("extensions", aside(_look_at_extensions)),
-        Check("model servers", aside(_look_at_servers, settings)),
-        Check("data", aside(_look_at_data, settings), aside(_set_book_aside, settings)),
-        Check("specs", aside(_look_at_specs, settings)),
+        DoctorCheck("runs", aside(_look_at_runs, settings), aside(workspace.make_runs, settings)),
+        DoctorCheck("leftovers", partial(_look_at_leftovers, settings, clock), partial(_clean, settings, clock)),
+        DoctorCheck("database", partial(_look_at_database, settings), partial(_open_database, settings)),
+        DoctorCheck("bus", partial(_look_at_bus, settings, clock)),
+        DoctorCheck("keys", aside(_look_at_keys, settings)),
+        DoctorCheck("extensions", aside(_look_at_extensions)),
+        DoctorCheck("model servers", aside(_look_at_servers, settings)),
+        DoctorCheck("data", aside(_look_at_data, settings), aside(_set_book_aside, settings)),
+        DoctorCheck("specs", aside(_look_at_specs, settings)),
     ]
 
 

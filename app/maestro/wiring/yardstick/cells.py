@@ -50,7 +50,7 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class StudyMarket:
     """A family of markets in one size, or a file."""
 
     name: str
@@ -91,13 +91,13 @@ class Limit(Frozen):
     edge: float
 
 
-def markets_of(study: Study) -> list[Market]:
+def markets_of(study: Study) -> list[StudyMarket]:
     """The markets of *study*, each family in every size it has. Raises UsageError for an unknown one."""
     unknown = [name for name in study.families if name not in SIZES]
     if unknown:
         raise UsageError(f"no family {unknown[0]!r} of markets; one of: {', '.join(SIZES)}")
-    found = [Market(f, s) for f in study.families for s in SIZES[cast("Family", f)] if _asked(f, s, study.sizes)]
-    return found + [Market(Path(path).stem, "recorded", path) for path in study.files]
+    found = [StudyMarket(f, s) for f in study.families for s in SIZES[cast("Family", f)] if _asked(f, s, study.sizes)]
+    return found + [StudyMarket(Path(path).stem, "recorded", path) for path in study.files]
 
 
 def _asked(family: str, size: str, sizes: Sequence[str]) -> bool:
@@ -105,7 +105,7 @@ def _asked(family: str, size: str, sizes: Sequence[str]) -> bool:
     return size in sizes or list(SIZES[cast("Family", family)]) == [size]
 
 
-def cells_of(study: Study) -> list[tuple[Market, int]]:
+def cells_of(study: Study) -> list[tuple[StudyMarket, int]]:
     """Every market with every seed, seed by seed: a study that was stopped has all markets alike."""
     return [(market, seed) for seed in range(1, study.seeds + 1) for market in markets_of(study)]
 
@@ -176,17 +176,17 @@ def _append(path: Path, rows: Sequence[Frozen]) -> None:
 
 
 @lru_cache(maxsize=2)
-def _fresh(market: Market, n: int) -> Bars:
+def _fresh(market: StudyMarket, n: int) -> Bars:
     if market.name == "fading":  # what comes after a fading edge is a market without one
         return family_bars("fading", 0.0, TRUTH_SEED, n)
     return family_bars(cast("Family", market.name), _size(market), TRUTH_SEED, n)
 
 
-def _size(market: Market) -> float:
+def _size(market: StudyMarket) -> float:
     return SIZES[cast("Family", market.name)][market.size]
 
 
-def _cell(study: Study, cell: tuple[Market, int, Sequence[str]]) -> list[Result]:
+def _cell(study: Study, cell: tuple[StudyMarket, int, Sequence[str]]) -> list[Result]:
     """Every arm of a cell on its market, and the truth about what they picked."""
     market, seed, arms = cell
     if market.file is not None:
@@ -199,14 +199,14 @@ def _cell(study: Study, cell: tuple[Market, int, Sequence[str]]) -> list[Result]
     return [_result(market, seed, name, pick, edges) for name, pick in zip(arms, picks, strict=True)]
 
 
-def _truth(study: Study, market: Market, bars: Bars, variants: Sequence[Variant]) -> list[float]:
+def _truth(study: Study, market: StudyMarket, bars: Bars, variants: Sequence[Variant]) -> list[float]:
     if market.file is None:
         return true_edges(_fresh(market, study.fresh), variants)
     _, sealed = rolling_windows(len(bars), bars.step_ms, warmup_bars=WARMUP_BARS)
     return true_edges(bars.slice(sealed.start - WARMUP_BARS, len(bars)), variants)
 
 
-def _result(market: Market, seed: int, name: str, pick: Pick, edges: dict[Variant, float]) -> Result:
+def _result(market: StudyMarket, seed: int, name: str, pick: Pick, edges: dict[Variant, float]) -> Result:
     variant = pick.variant
     return Result(
         market=market.name,
@@ -225,7 +225,7 @@ def _result(market: Market, seed: int, name: str, pick: Pick, edges: dict[Varian
     )
 
 
-def _limit(study: Study, market: Market) -> Limit:
+def _limit(study: Study, market: StudyMarket) -> Limit:
     """The mean of the best by truth of a pool of variants, as many of each method drawn from all over the ranges."""
     bars, chance = _fresh(market, study.fresh), Chance(0, "hindsight")
     space = space_of(study.methods, bars)

@@ -25,7 +25,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ArmRow:
     """One arm on one market. Amounts are USD a day after costs at 100,000 notional."""
 
     market: str
@@ -51,7 +51,7 @@ class Row:
     """How often each verdict was given, where there was one."""
 
 
-def compare(results: Sequence[Result], limits: Sequence[Limit], base: str) -> list[Row]:
+def compare(results: Sequence[Result], limits: Sequence[Limit], base: str) -> list[ArmRow]:
     """A row for each arm on each market, in the order of *results*; differences are against the arm *base*."""
     known = {(limit.market, limit.size): limit.edge for limit in limits}
     cells: dict[tuple[str, str, str], list[Result]] = {}
@@ -63,14 +63,14 @@ def compare(results: Sequence[Result], limits: Sequence[Limit], base: str) -> li
     ]
 
 
-def _row(own: Sequence[Result], limit: float | None, base: Sequence[Result]) -> Row:
+def _row(own: Sequence[Result], limit: float | None, base: Sequence[Result]) -> ArmRow:
     edges = {r.seed: r.edge for r in own if r.edge is not None}
     theirs = {r.seed: r.edge for r in base if r.edge is not None}
     paired = [edges[seed] - theirs[seed] for seed in sorted(edges.keys() & theirs.keys())]
     firsts = [r.first_seen for r in own if r.first_seen is not None]
     edge = interval(list(edges.values())) if edges else None
     words = [r.word for r in own if r.word is not None]
-    return Row(
+    return ArmRow(
         market=own[0].market,
         size=own[0].size,
         arm=own[0].arm,
@@ -101,7 +101,7 @@ class Overall:
     """What it earns a day where there is nothing to find, standing aside counted as 0, the mean over markets."""
 
 
-def overall(rows: Sequence[Row]) -> list[Overall]:
+def overall(rows: Sequence[ArmRow]) -> list[Overall]:
     """Every arm in the order of *rows*, the best percent first."""
     arms = list(dict.fromkeys(row.arm for row in rows))
     found: list[Overall] = []

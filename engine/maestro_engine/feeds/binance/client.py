@@ -17,7 +17,7 @@ from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.feed import LiveFeed, Want
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Clock, Filters, Kline, Subscription, interval_ms
+from maestro_engine.feeds.port import FeedClock, Filters, Kline, StreamRequest, interval_ms
 from maestro_engine.feeds.recording import Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_protocol.errors import ConfigError
@@ -48,8 +48,8 @@ _PUBLIC = ("trade", "bookTicker", "depth")
 
 def binance_feed(
     market: Market,
-    subscriptions: Sequence[Subscription],
-    clock: Clock,
+    subscriptions: Sequence[StreamRequest],
+    clock: FeedClock,
     rng: np.random.Generator,
     *,
     endpoints: Endpoints | None = None,
@@ -71,7 +71,7 @@ def binance_feed(
 
 def binance_replay(
     recording: Recording,
-    clock: Clock | None = None,
+    clock: FeedClock | None = None,
     *,
     intervals: Sequence[str] = (),
     history: Sequence[Kline] = (),
@@ -83,7 +83,7 @@ def binance_replay(
     return ReplayFeed(recording, parser, clock, intervals=intervals, history=history, from_ms=from_ms)
 
 
-def stream_name(market: Market, subscription: Subscription) -> str:
+def stream_name(market: Market, subscription: StreamRequest) -> str:
     """Binance's name of a stream, ``btcusdt@kline_1m``. Raises :class:`ConfigError`."""
     symbol = subscription.symbol.lower()
     if not symbol.isalnum():
@@ -103,8 +103,8 @@ class BinanceVenue:
     def __init__(
         self,
         market: Market,
-        subscriptions: Sequence[Subscription],
-        clock: Clock,
+        subscriptions: Sequence[StreamRequest],
+        clock: FeedClock,
         rng: np.random.Generator,
         endpoints: Endpoints,
         proxy: str | None,

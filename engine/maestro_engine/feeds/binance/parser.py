@@ -23,7 +23,7 @@ from maestro_engine.feeds.port import (
     FeedStatus,
     Kline,
     MarkPrice,
-    Trade,
+    TradeTick,
     interval_ms,
 )
 from maestro_engine.feeds.sequence import Gap, HighWater, KlineOrder, TradeIds
@@ -109,10 +109,10 @@ class BinanceParser:
         self.heard = frame.stream
         return events
 
-    def _unwrapped(self, raw: bytes) -> wire.Frame | None:
+    def _unwrapped(self, raw: bytes) -> wire.StreamFrame | None:
         """A line without a stream: a reply to a request, or a bare REST snapshot as in older recordings."""
         if b'"lastUpdateId"' in raw[:32] and self._depth_symbol:
-            return wire.Frame(f"{self._depth_symbol.lower()}@depth{wire.SNAPSHOT}", msgspec.Raw(raw))
+            return wire.StreamFrame(f"{self._depth_symbol.lower()}@depth{wire.SNAPSHOT}", msgspec.Raw(raw))
         msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         if b'"result"' in raw or b'"lastUpdateId"' in raw:
             return None
@@ -158,7 +158,7 @@ class BinanceParser:
             self.counters.duplicates += 1
             return []
         self.counters.late += place == "late"
-        trade = Trade(m.symbol, m.time_ms, local_ns, m.trade_id, m.price, m.qty, m.buyer_is_maker)
+        trade = TradeTick(m.symbol, m.time_ms, local_ns, m.trade_id, m.price, m.qty, m.buyer_is_maker)
         return [trade] if gap is None else [self._gap(gap, m.symbol, "trade", local_ns), trade]
 
     def _on_book_ticker(self, data: msgspec.Raw, local_ns: int) -> list[Event]:

@@ -20,7 +20,7 @@ Symbol = Annotated[str, Meta(min_length=1, max_length=40)]
 Levels = tuple[tuple[Price, Qty], ...]
 
 
-class Frame(Struct):
+class StreamFrame(Struct):
     stream: str
     data: Raw
 
@@ -121,7 +121,7 @@ class TimeWire(Struct):
 RestKline = tuple[Ms, Price, Price, Price, Price, Qty, Ms, Qty, Id, Qty, Qty, str]
 """open time, open, high, low, close, volume, close time, quote volume, trades, taker buy base and quote, unused."""
 
-frame = msgspec.json.Decoder(Frame)
+frame = msgspec.json.Decoder(StreamFrame)
 trade = msgspec.json.Decoder(TradeWire, strict=False)
 agg_trade = msgspec.json.Decoder(AggTradeWire, strict=False)
 book_ticker = msgspec.json.Decoder(BookTickerWire, strict=False)

@@ -16,7 +16,7 @@ from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.feed import LiveFeed, Want
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Clock, Filters, Kline, Subscription, interval_ms
+from maestro_engine.feeds.port import FeedClock, Filters, Kline, StreamRequest, interval_ms
 from maestro_protocol.errors import ConfigError, DataError
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ _CHANNELS = {"ticker": "ticker", "book_ticker": "depth_book1"}
 
 
 def bitunix_feed(
-    subscriptions: Sequence[Subscription],
-    clock: Clock,
+    subscriptions: Sequence[StreamRequest],
+    clock: FeedClock,
     rng: np.random.Generator,
     *,
     websocket: str = WEBSOCKET,
@@ -45,7 +45,7 @@ def bitunix_feed(
     return LiveFeed(venue, clock, rng, policy=policy, limits=limits, proxy=proxy, recorder=recorder)
 
 
-def channel(subscription: Subscription) -> str:
+def channel(subscription: StreamRequest) -> str:
     """Bitunix's name of a stream. Raises :class:`ConfigError` when it has none."""
     name = _CHANNELS.get(subscription.stream, "")
     if subscription.stream == "kline" and subscription.interval in INTERVALS:
@@ -65,8 +65,8 @@ class BitunixVenue:
 
     def __init__(
         self,
-        subscriptions: Sequence[Subscription],
-        clock: Clock,
+        subscriptions: Sequence[StreamRequest],
+        clock: FeedClock,
         rng: np.random.Generator,
         websocket: str,
         rest: str,
@@ -123,7 +123,7 @@ class BitunixVenue:
 
     async def filters(self, symbol: str) -> Filters:
         """Bitunix states no smallest notional; it is 0 here."""
-        pairs = await self._ask("trading_pairs", {"symbols": symbol}, list[wire.Pair], self._rest)
+        pairs = await self._ask("trading_pairs", {"symbols": symbol}, list[wire.TradingPairWire], self._rest)
         for pair in pairs:
             if pair.symbol == symbol:
                 step, tick = Decimal(1).scaleb(-pair.quantity_places), Decimal(1).scaleb(-pair.price_places)

@@ -64,7 +64,7 @@ class RestTicker(Struct):
     last: Price = msgspec.field(name="lastPrice")
 
 
-class Pair(Struct):
+class TradingPairWire(Struct):
     """``trading_pairs``: precisions are decimal places."""
 
     symbol: str

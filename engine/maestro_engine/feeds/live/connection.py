@@ -12,8 +12,8 @@ from websockets.exceptions import WebSocketException
 
 from maestro_engine.feeds.clock import PauseDetector, ReceiveStamps
 from maestro_engine.feeds.live.backoff import Backoff, ReconnectPolicy
-from maestro_engine.feeds.live.watchdog import Verdict, Watchdog, WatchLimits
-from maestro_engine.feeds.port import Clock, State, Witness
+from maestro_engine.feeds.live.watchdog import StreamWatchdog, Verdict, WatchLimits
+from maestro_engine.feeds.port import FeedClock, State, Witness
 from maestro_protocol.errors import ConfigError
 
 PONG = "#pong"
@@ -51,18 +51,18 @@ class LineOwner:
 
 
 @dataclass(slots=True)
-class Line:
+class StreamConnection:
     """Keeps one connection up until patience runs out; ``run`` returns only then."""
 
     spec: LineSpec
     owner: LineOwner
-    clock: Clock
+    clock: FeedClock
     stamps: ReceiveStamps
     rng: np.random.Generator
     policy: ReconnectPolicy = field(default_factory=ReconnectPolicy)
     limits: WatchLimits = field(default_factory=WatchLimits)
     proxy: str | None = None
-    _dog: Watchdog | None = None
+    _dog: StreamWatchdog | None = None
 
     def witnesses(self) -> list[Witness]:
         """What is known of this connection's streams now."""
@@ -111,7 +111,7 @@ class Line:
     async def _talk(self, socket: ClientConnection, backoff: Backoff) -> None:
         for text in self.spec.hello:
             await socket.send(text)
-        dog = Watchdog(self.spec.streams, self.limits, self.clock.monotonic_ns())
+        dog = StreamWatchdog(self.spec.streams, self.limits, self.clock.monotonic_ns())
         self._dog = dog
         watching = asyncio.create_task(self._watch(socket, dog, backoff))
         try:
@@ -130,7 +130,7 @@ class Line:
             watching.cancel()
             _surface(await asyncio.gather(watching, return_exceptions=True))
 
-    async def _watch(self, socket: ClientConnection, dog: Watchdog, backoff: Backoff) -> None:
+    async def _watch(self, socket: ClientConnection, dog: StreamWatchdog, backoff: Backoff) -> None:
         verdicts: dict[str, tuple[Verdict, int]] = {}
         pauses = PauseDetector(self.clock)
         asking: set[asyncio.Task[None]] = set()
@@ -155,7 +155,7 @@ class Line:
                 task.cancel()
             _surface(await asyncio.gather(*asking, return_exceptions=True))
 
-    def _judge(self, dog: Watchdog, verdicts: dict[str, tuple[Verdict, int]], now_ns: int) -> bool:
+    def _judge(self, dog: StreamWatchdog, verdicts: dict[str, tuple[Verdict, int]], now_ns: int) -> bool:
         """Tell changes of verdict, and each time that REST says anew it is quiet; True: the connection must go."""
         doomed = False
         for stream in self.spec.streams:
@@ -167,7 +167,7 @@ class Line:
             doomed = doomed or verdict in ("frozen", "dead")
         return doomed
 
-    async def _ping(self, socket: ClientConnection, dog: Watchdog, now_ns: int) -> None:
+    async def _ping(self, socket: ClientConnection, dog: StreamWatchdog, now_ns: int) -> None:
         dog.pinged(now_ns)
         if self.spec.text_ping is not None:
             await socket.send(self.spec.text_ping(self.stamps.now_ns() // 1_000_000))
@@ -180,7 +180,7 @@ class Line:
 
         answer.add_done_callback(answered)
 
-    async def _ask(self, dog: Watchdog, stream: str) -> None:
+    async def _ask(self, dog: StreamWatchdog, stream: str) -> None:
         moved = await self.owner.moved(stream)
         dog.answered(stream, moved, self.clock.monotonic_ns())
 

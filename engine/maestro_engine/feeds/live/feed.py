@@ -12,10 +12,10 @@ import numpy as np
 
 from maestro_engine.feeds.clock import ReceiveStamps
 from maestro_engine.feeds.live.backoff import ReconnectPolicy
-from maestro_engine.feeds.live.connection import Line, LineOwner, LineSpec
+from maestro_engine.feeds.live.connection import LineOwner, LineSpec, StreamConnection
 from maestro_engine.feeds.live.timesync import TimeSample, best_offset_ms
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Clock, Counters, Event, FeedStatus, Filters, Kline, State, Witness
+from maestro_engine.feeds.port import Counters, Event, FeedClock, FeedStatus, Filters, Kline, State, Witness
 from maestro_protocol.errors import DataError
 
 SYNC_EVERY_S = 300.0
@@ -143,7 +143,7 @@ class LiveFeed:
     def __init__(
         self,
         venue: Venue,
-        clock: Clock,
+        clock: FeedClock,
         rng: np.random.Generator,
         *,
         policy: ReconnectPolicy | None = None,
@@ -160,7 +160,7 @@ class LiveFeed:
         self._pending: set[Want] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._lines: list[Line] = []
+        self._lines: list[StreamConnection] = []
 
     @property
     def name(self) -> str:
@@ -219,7 +219,9 @@ class LiveFeed:
         self._spawn(self._keep_time())
         owner = LineOwner(self._inlet, self._status, self._outbox.room, self._moved)
         self._lines = [
-            Line(spec, owner, self._clock, self._stamps, self._rng, self._policy, self._limits, self._proxy)
+            StreamConnection(
+                spec, owner, self._clock, self._stamps, self._rng, self._policy, self._limits, self._proxy
+            )
             for spec in self._venue.lines()
         ]
         for want in self._venue.first_wants():

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import httpx2
 import numpy as np
 
-from maestro_engine.feeds.port import Clock
+from maestro_engine.feeds.port import FeedClock
 from maestro_protocol.errors import ConfigError, DataError
 
 RETRIED = frozenset({408, 418, 429, 500, 502, 503, 504})
@@ -28,7 +28,7 @@ class Rest:
     def __init__(
         self,
         base_url: str,
-        clock: Clock,
+        clock: FeedClock,
         rng: np.random.Generator,
         *,
         proxy: str | None = None,

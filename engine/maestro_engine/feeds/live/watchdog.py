@@ -39,7 +39,7 @@ class _Stream:
     """What REST said since the last frame: it has moved on; it has not; None: it could not be asked."""
 
 
-class Watchdog:
+class StreamWatchdog:
     """Judges every stream of one connection."""
 
     def __init__(self, streams: Iterable[str], limits: WatchLimits, now_ns: int) -> None:

@@ -13,8 +13,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from maestro_engine.feeds.port import BookTicker
-from maestro_engine.feeds.port import Trade as TradeTick
+from maestro_engine.feeds.port import BookTicker, TradeTick
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.records import Record

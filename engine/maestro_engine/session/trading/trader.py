@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from maestro_engine.feeds.port import BookTicker, Event, FeedStatus, Kline, MarkPrice, Place, Ticker, Trade
+from maestro_engine.feeds.port import BookTicker, Event, FeedStatus, Kline, MarkPrice, Place, Ticker, TradeTick
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.audit import Audit
@@ -102,7 +102,7 @@ class Trader:
         match event:
             case BookTicker():
                 self._quote(event)
-            case Trade():
+            case TradeTick():
                 self._traded(event.price, event)
             case Kline():
                 self._candle(event)
@@ -295,7 +295,7 @@ class Trader:
             self.desk.tick(event, self.now, made_ms)
         self._revalue((event.bid + event.ask) / 2)
 
-    def _traded(self, price: float, event: Trade | None = None) -> None:
+    def _traded(self, price: float, event: TradeTick | None = None) -> None:
         """A trade, or the last price that a ticker tells."""
         if not self._believed(self.prices.trade(_price(price), self.now)):
             return

@@ -6,8 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from maestro_engine.feeds.port import BookTicker, Filters, Kline
-from maestro_engine.feeds.port import Trade as TradeTick
+from maestro_engine.feeds.port import BookTicker, Filters, Kline, TradeTick
 from maestro_engine.session.config import SessionConfig, Source
 from maestro_engine.session.trading.prices import PRICE_BANDS
 from maestro_engine.trading.venue.bar_matching import BarMatching

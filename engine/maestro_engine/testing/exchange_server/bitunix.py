@@ -16,8 +16,8 @@ import msgspec
 from maestro_engine.feeds.bitunix.parser import INTERVALS
 from maestro_engine.feeds.port import Kline, interval_ms
 from maestro_engine.testing.exchange_server.frames import Json, text
-from maestro_engine.testing.exchange_server.http import Answer
-from maestro_engine.testing.exchange_server.market import Market, SymbolState
+from maestro_engine.testing.exchange_server.http import HttpReply
+from maestro_engine.testing.exchange_server.market import SimulatedMarket, SymbolState
 from maestro_protocol.errors import DataError, ParameterError
 
 ROUTE = "/public/"
@@ -49,7 +49,7 @@ class Asked(msgspec.Struct):
 class BitunixDesk:
     """Speaks for *market*; *server_ms* is the exchange's clock (UTC milliseconds)."""
 
-    def __init__(self, market: Market, server_ms: Callable[[], int]) -> None:
+    def __init__(self, market: SimulatedMarket, server_ms: Callable[[], int]) -> None:
         self._market, self._server_ms = market, server_ms
 
     def knows(self, argument: Argument) -> bool:
@@ -70,7 +70,7 @@ class BitunixDesk:
     def pong(self, ping: int) -> bytes:
         return msgspec.json.encode({"op": "ping", "ping": ping, "pong": self._server_ms() // 1_000})
 
-    def answer(self, target: str) -> Answer:
+    def answer(self, target: str) -> HttpReply:
         """*target* is path and query of a GET request under ``PREFIX``."""
         url = urlsplit(target)
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
@@ -79,7 +79,7 @@ class BitunixDesk:
         except (ParameterError, ValueError, KeyError) as error:
             return _said({"code": 2, "msg": f"Invalid parameters: {error}", "data": None})
         if data is None:
-            return Answer(HTTPStatus.NOT_FOUND, b'{"code":404,"msg":"no such question"}')
+            return HttpReply(HTTPStatus.NOT_FOUND, b'{"code":404,"msg":"no such question"}')
         return _said({"code": 0, "data": data, "msg": "Success"})
 
     def _about(self, path: str, query: Mapping[str, str]) -> list[Json] | None:
@@ -160,5 +160,5 @@ def _places(step: Decimal) -> int:
     return max(0, -int(step.normalize().as_tuple().exponent))
 
 
-def _said(body: Json) -> Answer:
-    return Answer(HTTPStatus.OK, msgspec.json.encode(body))
+def _said(body: Json) -> HttpReply:
+    return HttpReply(HTTPStatus.OK, msgspec.json.encode(body))

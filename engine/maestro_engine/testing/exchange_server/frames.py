@@ -15,7 +15,7 @@ from maestro_engine.feeds.port import (
     Kline,
     Level,
     MarkPrice,
-    Trade,
+    TradeTick,
 )
 
 Json = dict[str, object]
@@ -30,7 +30,7 @@ def frame(event: Event, usdm: bool) -> bytes:
     """*event* as a frame of the combined stream; empty for events that the exchange has no frame for."""
     name = getattr(event, "symbol", "").lower()
     match event:
-        case Trade():
+        case TradeTick():
             return _wrapped(f"{name}@trade", _trade(event))
         case BookTicker():
             return _wrapped(f"{name}@bookTicker", _book_ticker(event, usdm))
@@ -76,7 +76,7 @@ def _levels(levels: Iterable[Level]) -> list[tuple[str, str]]:
     return [(text(price), text(qty)) for price, qty in levels]
 
 
-def _trade(t: Trade) -> Json:
+def _trade(t: TradeTick) -> Json:
     return {
         "e": "trade",
         "E": t.time_ms,

@@ -11,7 +11,7 @@ import msgspec
 
 from maestro_engine.feeds.port import Filters, interval_ms
 from maestro_engine.testing.exchange_server.frames import Json
-from maestro_engine.testing.exchange_server.market import Market, SymbolState
+from maestro_engine.testing.exchange_server.market import SimulatedMarket, SymbolState
 from maestro_protocol.errors import ParameterError
 
 PREFIXES = {False: "/api/v3/", True: "/fapi/v1/"}
@@ -19,7 +19,7 @@ _MOST = 1_500
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpReply:
     status: HTTPStatus
     body: bytes
     retry_after_s: int | None = None
@@ -28,10 +28,10 @@ class Answer:
 class RestDesk:
     """Answers GET requests from a market; *server_ms* is the exchange's clock (UTC milliseconds)."""
 
-    def __init__(self, market: Market, usdm: bool, server_ms: Callable[[], int]) -> None:
+    def __init__(self, market: SimulatedMarket, usdm: bool, server_ms: Callable[[], int]) -> None:
         self._market, self._usdm, self._server_ms = market, usdm, server_ms
 
-    def answer(self, target: str, skew_ms: int) -> Answer:
+    def answer(self, target: str, skew_ms: int) -> HttpReply:
         """*target* is path and query as requested."""
         url = urlsplit(target)
         prefix = PREFIXES[self._usdm]
@@ -53,10 +53,10 @@ class RestDesk:
         except (ParameterError, ValueError) as error:
             return _refusal(HTTPStatus.BAD_REQUEST, -1100, str(error))
 
-    def _about(self, path: str, state: SymbolState, query: dict[str, str]) -> Answer:
+    def _about(self, path: str, state: SymbolState, query: dict[str, str]) -> HttpReply:
         match path:
             case "depth":
-                return Answer(HTTPStatus.OK, state.depth(int(query.get("limit", "100")), self._usdm))
+                return HttpReply(HTTPStatus.OK, state.depth(int(query.get("limit", "100")), self._usdm))
             case "klines":
                 return self._klines(state.symbol, query)
             case "ticker/bookTicker":
@@ -68,7 +68,7 @@ class RestDesk:
             case _:
                 return _refusal(HTTPStatus.NOT_FOUND, -1000, f"{path}: no such question")
 
-    def _klines(self, symbol: str, query: dict[str, str]) -> Answer:
+    def _klines(self, symbol: str, query: dict[str, str]) -> HttpReply:
         now_ms = self._server_ms()
         interval = query.get("interval", "")
         step = interval_ms(interval)
@@ -76,9 +76,9 @@ class RestDesk:
         to_ms = int(query.get("endTime", now_ms))
         newest_ms = min(to_ms, now_ms) // step * step
         from_ms = int(query.get("startTime", newest_ms - (limit - 1) * step))
-        return Answer(HTTPStatus.OK, self._market.rows(symbol, interval, from_ms, to_ms, limit, now_ms))
+        return HttpReply(HTTPStatus.OK, self._market.rows(symbol, interval, from_ms, to_ms, limit, now_ms))
 
-    def _info(self, query: dict[str, str]) -> Answer:
+    def _info(self, query: dict[str, str]) -> HttpReply:
         asked = query.get("symbol")
         if asked is not None and asked not in self._market.states and not self._usdm:
             return _refusal(HTTPStatus.BAD_REQUEST, -1121, "Invalid symbol.")
@@ -105,9 +105,9 @@ def _listed(f: Filters, usdm: bool) -> Json:
     }
 
 
-def _ok(body: Json) -> Answer:
-    return Answer(HTTPStatus.OK, msgspec.json.encode(body))
+def _ok(body: Json) -> HttpReply:
+    return HttpReply(HTTPStatus.OK, msgspec.json.encode(body))
 
 
-def _refusal(status: HTTPStatus, code: int, why: str) -> Answer:
-    return Answer(status, msgspec.json.encode({"code": code, "msg": why}))
+def _refusal(status: HTTPStatus, code: int, why: str) -> HttpReply:
+    return HttpReply(status, msgspec.json.encode({"code": code, "msg": why}))

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from maestro_engine.feeds.binance.parser import BinanceParser
-from maestro_engine.feeds.book import LocalBook
+from maestro_engine.feeds.book import DepthBook
 from maestro_engine.feeds.candles import CandleMaker, CandleStream, fold
 from maestro_engine.feeds.port import (
     BookTicker,
@@ -19,7 +19,7 @@ from maestro_engine.feeds.port import (
     Filters,
     Kline,
     MarkPrice,
-    Trade,
+    TradeTick,
     interval_ms,
 )
 from maestro_engine.testing.exchange_server.frames import Json, kline_row, snapshot, text
@@ -34,9 +34,9 @@ class SymbolState:
 
     def __init__(self, symbol: str, history: Sequence[Kline], first_snapshot: bytes | None) -> None:
         self.symbol = symbol
-        self.book = LocalBook()
+        self.book = DepthBook()
         self.quote: BookTicker | None = None
-        self.trade: Trade | None = None
+        self.trade: TradeTick | None = None
         self._first_snapshot = first_snapshot
         self._parts = [kline for kline in history if kline.symbol == symbol]
         self._seconds = CandleMaker(symbol, "1s")
@@ -44,7 +44,7 @@ class SymbolState:
 
     def take(self, event: Event) -> None:
         match event:
-            case Trade():
+            case TradeTick():
                 self.trade = event
                 self._parts += self._seconds.take(event)
             case BookTicker():
@@ -115,7 +115,7 @@ class SymbolState:
         }
 
 
-class Market:
+class SimulatedMarket:
     """All symbols of a tape, fed with its lines as they are played."""
 
     def __init__(self, tape: Tape) -> None:
@@ -133,7 +133,7 @@ class Market:
             state = self.states.get(getattr(event, "symbol", ""))
             if state is not None:
                 state.take(event)
-                if isinstance(event, Trade):
+                if isinstance(event, TradeTick):
                     pushed += self._traded(event)
         for candles in self._candles.values():
             pushed += candles.time(now_ms, local_ns)
@@ -171,7 +171,7 @@ class Market:
         klines = self.states[symbol].klines(interval, from_ms, to_ms, now_ms)
         return msgspec.json.encode([kline_row(kline) for kline in klines[:limit]])
 
-    def _traded(self, trade: Trade) -> list[Event]:
+    def _traded(self, trade: TradeTick) -> list[Event]:
         pushed: list[Event] = []
         if trade.symbol in self._tape.aggregated:
             pushed.append(trade)

@@ -19,13 +19,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from maestro_engine.feeds.binance.client import Endpoints
-from maestro_engine.feeds.port import Clock
+from maestro_engine.feeds.port import FeedClock
 from maestro_engine.feeds.recording import stream_of
 from maestro_engine.testing.exchange_server import bitunix
 from maestro_engine.testing.exchange_server.faults import Fault, Faults
 from maestro_engine.testing.exchange_server.frames import frame
-from maestro_engine.testing.exchange_server.http import Answer, RestDesk
-from maestro_engine.testing.exchange_server.market import Market
+from maestro_engine.testing.exchange_server.http import HttpReply, RestDesk
+from maestro_engine.testing.exchange_server.market import SimulatedMarket
 from maestro_engine.testing.exchange_server.tape import Tape, kind_of
 
 BACKLOG = 20_000
@@ -65,12 +65,12 @@ class Exchange:
     The exchange's clock shows the tape's time. ``finished`` is set when the tape is over; connections stay open.
     """
 
-    def __init__(self, tape: Tape, clock: Clock, rng: np.random.Generator, plan: Sequence[Fault]) -> None:
+    def __init__(self, tape: Tape, clock: FeedClock, rng: np.random.Generator, plan: Sequence[Fault]) -> None:
         self.finished = asyncio.Event()
         self.sent = 0
         self.port = 0
         self._tape, self._clock = tape, clock
-        self._market = Market(tape)
+        self._market = SimulatedMarket(tape)
         self._faults = Faults(plan, rng)
         self._desk = RestDesk(self._market, tape.usdm, self.server_ms)
         self._bitunix = bitunix.BitunixDesk(self._market, self.server_ms)
@@ -283,14 +283,14 @@ class Exchange:
         path = urlsplit(request.path).path
         if "upgrade" in request.headers.get("Connection", "").lower():
             if self.elapsed_s() < self._refuse_until_s:
-                return _response(Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"{}"))
-            return None if path in _ROUTES else _response(Answer(HTTPStatus.NOT_FOUND, b"{}"))
+                return _response(HttpReply(HTTPStatus.SERVICE_UNAVAILABLE, b"{}"))
+            return None if path in _ROUTES else _response(HttpReply(HTTPStatus.NOT_FOUND, b"{}"))
         fault = self._faults.http(path)
         if fault is not None and fault.kind == "http_429":
             busy = b'{"code":-1003,"msg":"Too many requests."}'
-            return _response(Answer(HTTPStatus.TOO_MANY_REQUESTS, busy, round(fault.seconds)))
+            return _response(HttpReply(HTTPStatus.TOO_MANY_REQUESTS, busy, round(fault.seconds)))
         if fault is not None:
-            return _response(Answer(HTTPStatus.BAD_GATEWAY, b"<html>bad gateway</html>"))
+            return _response(HttpReply(HTTPStatus.BAD_GATEWAY, b"<html>bad gateway</html>"))
         if path.startswith(bitunix.PREFIX):
             return _response(self._bitunix.answer(request.path))
         return _response(self._desk.answer(request.path, self._faults.skew_ms(self.elapsed_s())))
@@ -303,7 +303,7 @@ def _renamed(raw: bytes, stream: str, wanted: str) -> bytes:
     return raw.replace(f'"{stream}"'.encode(), f'"{wanted}"'.encode(), 1)
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: HttpReply) -> Response:
     headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(answer.body))})
     headers["Connection"] = "close"
     if answer.retry_after_s is not None:
@@ -314,7 +314,7 @@ def _response(answer: Answer) -> Response:
 @asynccontextmanager
 async def serve(
     tape: Tape,
-    clock: Clock,
+    clock: FeedClock,
     rng: np.random.Generator,
     *,
     faults: Sequence[Fault] = (),

@@ -1,7 +1,7 @@
 """breakers owns what stops trading by itself: losing streaks, drawdown, a day's loss, failing dependencies.
 
 Each is a small frozen state and says why it tripped. Times are UTC milliseconds; durations are counted on a
-clock that only goes forward (see :class:`Ticker`).
+clock that only goes forward (see :class:`ElapsedClock`).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ticker:
+class ElapsedClock:
     """Time that passed, whatever the wall clock did: a step back counts as none."""
 
     last: int | None = None
     elapsed: int = 0
 
-    def at(self, now: int) -> Ticker:
+    def at(self, now: int) -> ElapsedClock:
         gone = 0 if self.last is None else max(0, now - self.last)
-        return Ticker(now, self.elapsed + gone)
+        return ElapsedClock(now, self.elapsed + gone)
 
 
 @dataclass(frozen=True, slots=True)
-class Streak:
+class LosingStreak:
     """Losing trades in a row; a trade that earns or breaks even ends it."""
 
     losses: int = 0
 
-    def after(self, pnl: Decimal) -> Streak:
-        return Streak(self.losses + 1) if pnl < 0 else Streak()
+    def after(self, pnl: Decimal) -> LosingStreak:
+        return LosingStreak(self.losses + 1) if pnl < 0 else LosingStreak()
 
     def tripped(self, limits: RiskLimits) -> str | None:
         if self.losses < limits.max_losing_streak:
@@ -43,14 +43,14 @@ class Streak:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawdown:
+class EquityDrawdown:
     """Equity against its highest value so far."""
 
     peak: Decimal
     equity: Decimal
 
-    def after(self, equity: Decimal) -> Drawdown:
-        return Drawdown(max(self.peak, equity), equity)
+    def after(self, equity: Decimal) -> EquityDrawdown:
+        return EquityDrawdown(max(self.peak, equity), equity)
 
     def allowed(self, limits: RiskLimits) -> Decimal:
         return self.peak * limits.max_drawdown_fraction

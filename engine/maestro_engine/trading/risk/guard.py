@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from maestro_engine.trading.risk.breakers import ZERO, DayLoss, Dependency, Drawdown, Streak, Ticker
+from maestro_engine.trading.risk.breakers import ZERO, DayLoss, Dependency, ElapsedClock, EquityDrawdown, LosingStreak
 from maestro_engine.trading.risk.checks import Approved, Exposure, Rejected, TradePlan, order_limits
 from maestro_engine.trading.risk.killswitch import KillSource, KillSwitch
 from maestro_engine.trading.risk.limits import RiskLimits
@@ -40,10 +40,10 @@ class Trip:
 @dataclass(frozen=True, slots=True)
 class _Saved:
     version: int
-    ticker: Ticker
+    ticker: ElapsedClock
     day: DayLoss
-    drawdown: Drawdown
-    streak: Streak
+    drawdown: EquityDrawdown
+    streak: LosingStreak
     kill: KillSwitch
     errors: int
     sent: list[int]
@@ -59,10 +59,10 @@ class RiskGuard:
         self.limits = limits
         self.errors = 0
         self.kill_switch = KillSwitch()
-        self._ticker = Ticker().at(now)
+        self._ticker = ElapsedClock().at(now)
         self._day = DayLoss(-1, equity, equity).after(equity, now)
-        self._drawdown = Drawdown(equity, equity)
-        self._streak = Streak()
+        self._drawdown = EquityDrawdown(equity, equity)
+        self._streak = LosingStreak()
         self._sent: list[int] = []
         """Elapsed times of the orders approved in the last minute."""
         self._trips: dict[str, Trip] = {}
@@ -158,9 +158,9 @@ class RiskGuard:
         if breaker not in CLEARABLE:
             raise LimitExceeded(f"{breaker}: a hard limit is not reset; wait for the next day or session")
         del self._trips[breaker]
-        self._streak = Streak() if breaker == LOSING_STREAK else self._streak
+        self._streak = LosingStreak() if breaker == LOSING_STREAK else self._streak
         if breaker == DRAWDOWN:
-            self._drawdown = Drawdown(self._drawdown.equity, self._drawdown.equity)
+            self._drawdown = EquityDrawdown(self._drawdown.equity, self._drawdown.equity)
 
     def begin_session(self) -> None:
         """A new session starts on this state: its errors are counted anew, all else stays."""
