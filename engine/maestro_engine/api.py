@@ -35,16 +35,7 @@ class Market:
 
 def open_market(bars: Bars, plan: WindowPlan, targets: Sequence[Target], *, jobs: int = 1, seed: int = 0) -> Market:
     """Cut *bars* into windows and seal their last share. Raises DataError where there are too few of them."""
-    windows, sealed = rolling_windows(
-        len(bars),
-        bars.step_ms,
-        window_days=plan.window_days,
-        train_days=plan.train_days,
-        validation_days=plan.validation_days,
-        step_days=plan.step_days,
-        warmup_bars=plan.warmup_bars,
-        holdout_share=plan.holdout_share,
-    )
+    windows, sealed = rolling_windows(len(bars), bars.step_ms, plan)
     data = data_ref(bars)
     figures = MetricsCalculator(targets, bars.step_ms)
     opened = bars.slice(0, sealed.start if len(sealed) else len(bars))

@@ -78,7 +78,7 @@ def _room(report: DataReport) -> dict[str, object]:
 
     step = step_of(report.timeframe or "")
     try:
-        windows, sealed = rolling_windows(report.bars or 0, step, **WindowPlan().model_dump())
+        windows, sealed = rolling_windows(report.bars or 0, step, WindowPlan())
     except DataError as error:
         return {"windows": 0, "sealed_days": None, "reason": str(error)}
     return {"windows": len(windows), "sealed_days": round(len(sealed) * step / DAY_MS, 1), "reason": None}

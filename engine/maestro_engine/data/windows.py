@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from maestro_engine.data.timeframes import DAY_MS, name_of
 from maestro_protocol.errors import DataError, ParameterError
+from maestro_protocol.messages.campaign import WindowPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,41 +24,28 @@ class Window:
     end: int
 
 
-def rolling_windows(
-    n_bars: int,
-    step_ms: int,
-    *,
-    window_days: float = 15,
-    train_days: float = 10,
-    validation_days: float = 3,
-    step_days: float = 2,
-    warmup_bars: int = 200,
-    holdout_share: float = 0.2,
-) -> tuple[tuple[Window, ...], range]:
-    """Windows every *step_days* over the open part of *n_bars* bars, and the bar indices of the sealed holdout.
+def rolling_windows(n_bars: int, step_ms: int, plan: WindowPlan) -> tuple[tuple[Window, ...], range]:
+    """Windows over the open part of *n_bars* bars as *plan* cuts them, and the bar indices of the sealed holdout.
 
     The holdout is the last ``floor(n_bars * holdout_share)`` bars; no window reaches into it. What a window has
     beyond train and validation is the gap between them (purge and embargo; Lopez de Prado 2018, ch. 7).
     Raises ParameterError on lengths that do not fit each other, DataError when there are too few bars for one.
     """
+    warmup_bars, holdout_share = plan.warmup_bars, plan.holdout_share
     window, train, validation, step = (
-        _bars_in(days, step_ms) for days in (window_days, train_days, validation_days, step_days)
+        _bars_in(days, step_ms) for days in (plan.window_days, plan.train_days, plan.validation_days, plan.step_days)
     )
     if min(window, train, validation, step) < 1 or train + validation > window:
         raise ParameterError(
-            f"a window of {window_days} days cannot hold {train_days} train and {validation_days} validation days"
-            f" in steps of {step_days}; every length must be at least one bar and the two must fit"
-        )
-    if warmup_bars < 0 or not 0 <= holdout_share < 1:
-        raise ParameterError(
-            f"warm-up of {warmup_bars} bars, holdout share {holdout_share}: give at least 0, and 0 to below 1"
+            f"a window of {plan.window_days} days cannot hold {plan.train_days} train and {plan.validation_days} "
+            f"validation days in steps of {plan.step_days}; every length must be at least one bar and they must fit"
         )
     opened = n_bars - math.floor(n_bars * holdout_share)
     if opened < warmup_bars + window:
         needed = math.ceil((warmup_bars + window) / (1 - holdout_share))
         raise DataError(
             f"{_days(needed, step_ms)} days of {name_of(step_ms) or f'{step_ms} ms'} bars are needed for one window"
-            f" ({window_days:g} days and {warmup_bars} warm-up bars, {holdout_share:.0%} held out);"
+            f" ({plan.window_days:g} days and {warmup_bars} warm-up bars, {holdout_share:.0%} held out);"
             f" there are {_days(n_bars, step_ms, up=False)}: give more data or a shorter window"
         )
     firsts = range(warmup_bars, opened - window + 1, step)

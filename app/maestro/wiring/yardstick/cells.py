@@ -20,6 +20,7 @@ from maestro_engine.data.simulators.families import SIZES, Family, family_bars
 from maestro_engine.data.windows import rolling_windows
 from maestro_protocol.base import Frozen
 from maestro_protocol.errors import StoreError, UsageError
+from maestro_protocol.messages.campaign import WindowPlan
 
 M = TypeVar("M", bound=Frozen)
 
@@ -202,7 +203,7 @@ def _cell(study: Study, cell: tuple[StudyMarket, int, Sequence[str]]) -> list[Re
 def _truth(study: Study, market: StudyMarket, bars: Bars, variants: Sequence[Variant]) -> list[float]:
     if market.file is None:
         return true_edges(_fresh(market, study.fresh), variants)
-    _, sealed = rolling_windows(len(bars), bars.step_ms, warmup_bars=WARMUP_BARS)
+    _, sealed = rolling_windows(len(bars), bars.step_ms, WindowPlan(warmup_bars=WARMUP_BARS))
     return true_edges(bars.slice(sealed.start - WARMUP_BARS, len(bars)), variants)
 
 

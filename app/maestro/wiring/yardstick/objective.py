@@ -13,6 +13,7 @@ from maestro_engine.backtest import BarWindow, FillCosts, TestSpec, TradeSize, s
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import DAY_MS
 from maestro_engine.data.windows import rolling_windows
+from maestro_protocol.messages.campaign import WindowPlan
 
 MICROS = 1e6
 NOTIONAL_USD = 100_000.0
@@ -41,7 +42,7 @@ class Objective:
     @classmethod
     def of(cls, bars: Bars) -> Objective:
         """*bars* with the product's windows and its sealed share taken off, every window after the one before."""
-        cut, sealed = rolling_windows(len(bars), bars.step_ms, step_days=15, warmup_bars=WARMUP_BARS)
+        cut, sealed = rolling_windows(len(bars), bars.step_ms, WindowPlan(step_days=15, warmup_bars=WARMUP_BARS))
         windows = tuple(BarWindow(w.start, w.first, w.train_end, w.val_start, w.end) for w in cut)
         return cls(bars.slice(0, sealed.start), windows)
 
