@@ -16,10 +16,14 @@ from maestro_protocol.errors import AgentError, BrainError
 from maestro_protocol.messages.legacy_keys import translate
 from maestro_protocol.messages.plan import RoleName
 
-_FENCED = re.compile(r"(?i)```(?:json5?|javascript|js)?\s*(\{.*\})\s*```", re.DOTALL)
+_FENCED = re.compile(r"(?i)(```|~~~)(?:json5?|javascript|js)?\s*(\{.*\})\s*\1", re.DOTALL)
 """An object in a fence of any layout: an answer has no use for one, so nothing is lost with it."""
 _THOUGHT = re.compile(r"(?is)\A\s*<(think|thinking|thought|reasoning)>.*?</\1>")
 """What a model thought before it answered; some servers leave it in front."""
+_THOUGHT_END = re.compile(r"(?is)\A[^{`~].*?</(think|thinking|thought|reasoning)>")
+"""The same where the server's template opened the thought, so that only its end is told."""
+_UNSEEN = "\ufeff\u200b"
+"""A byte order mark and a space without width: nobody sees them, and ``strip`` leaves them."""
 _FATAL = {
     "refusal": "the model refused to answer",
     "context": "the question does not fit into the model's context",
@@ -78,11 +82,11 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def _unwrapped(text: str) -> str:
     """*text* without what is put around an answer and says nothing: a byte order mark, thoughts, a fence."""
-    body = text.strip().lstrip("\ufeff").strip()
-    while (thought := _THOUGHT.match(body)) is not None:
+    body = text.strip().lstrip(_UNSEEN).strip()
+    while (thought := _THOUGHT.match(body) or _THOUGHT_END.match(body)) is not None:
         body = body[thought.end() :].strip()
     fenced = _FENCED.fullmatch(body)
-    return fenced.group(1) if fenced is not None else body
+    return fenced.group(2) if fenced is not None else body
 
 
 def _not_json(body: str, error: ValueError) -> str:

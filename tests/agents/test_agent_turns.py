@@ -204,6 +204,10 @@ async def test_a_larger_limit_that_does_not_fit_into_the_budget_is_not_asked_for
         "<THINKING>a</THINKING><think>b</think>```json\n{}```",
         "\ufeff{}",
         "\ufeff```\n{}\n```",
+        "\u200b{}",
+        "~~~json\n{}\n~~~",
+        "Let me {{consider}}.\n</think>\n\n{}",
+        "```json\n{}\n```\n",
     ],
 )
 async def test_wrappings_that_lose_nothing_are_read_at_the_first_request(wrapping: str) -> None:

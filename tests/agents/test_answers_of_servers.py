@@ -159,6 +159,29 @@ def test_what_is_reported_is_what_is_counted(kind: type[AnswerReader], written: 
     assert outcome.usage.output_tokens == (written or None), "who said something wrote something"
 
 
+def test_a_later_count_takes_back_nothing() -> None:
+    """Some servers end a stream with a count of its last piece, or with zeros."""
+    chat = [
+        {"choices": [{"delta": {"content": "{}"}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"prompt_tokens": 175, "completion_tokens": 6}},
+        {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+    ]
+    started = {"usage": {"input_tokens": 175, "output_tokens": 1}}
+    messages = [
+        {"type": "message_start", "message": started},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "{}"}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {"input_tokens": 0, "output_tokens": 6},
+        },
+        {"type": "message_stop"},
+    ]
+    for kind, events in ((Completions, chat), (Messages, messages)):
+        outcome = holds(kind, streamed(events))
+        assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (175, 6)
+
+
 @pytest.mark.parametrize(
     ("usage", "counted"),
     [

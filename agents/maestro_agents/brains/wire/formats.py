@@ -155,11 +155,12 @@ class Messages(AnswerReader):
         self._told = STOPS.get(stop, "other") if stop is not None else self._told
 
     def _count(self, said: Fields) -> None:
-        """Later counts are totals, not additions."""
+        """Later counts are totals, not additions, and none takes back what was told before."""
         usage = said.fields("usage")
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
             if usage is not None and name in usage:
-                self._counts[name] = usage.count(name)
+                count = usage.count(name)
+                self._counts[name] = count if count is None else max(count, self._counts.get(name) or 0)
         fresh = self._counts.get("input_tokens")
         read = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)
@@ -248,7 +249,8 @@ class Completions(AnswerReader):
     def _take(self, answer: Fields) -> None:
         self._named(answer)
         if "usage" in answer:
-            self.usage = _usage(answer.fields("usage"), "prompt_tokens", "completion_tokens", "prompt_tokens_details")
+            told = _usage(answer.fields("usage"), "prompt_tokens", "completion_tokens", "prompt_tokens_details")
+            self.usage = _larger(self.usage, told) if self.total else told
             self.total = True
         self._failure(answer)
 
@@ -293,6 +295,16 @@ def _part_text(part: object, at: str) -> str:
 
 def _objects(items: Iterable[object], at: str) -> Iterable[Fields]:
     return [Fields(cast("dict[str, object]", item), at) for item in items if isinstance(item, dict)]
+
+
+def _larger(before: Usage, now: Usage) -> Usage:
+    """Of two counts of one answer the one that says more; what cannot be compared is told by the later."""
+    less = before.known and now.known and _tokens(now) < _tokens(before)
+    return before if less else now
+
+
+def _tokens(usage: Usage) -> int:
+    return (usage.input_tokens or 0) + (usage.output_tokens or 0)
 
 
 def _usage(usage: Fields | None, read: str, written: str, details: str) -> Usage:
