@@ -69,6 +69,8 @@ def test_a_file_that_is_no_bars_is_refused_by_name(name: str, command: tuple[obj
         ("--policy", "nope", "sequential, streak"),
         ("--market", "nope", "mixed"),
         ("--symbol", "BTCUSDT", "--data"),
+        ("--time-zone", "../../etc/passwd", "give a name like Europe/Berlin"),
+        ("--time-zone", "+02:00", "--time-zone"),
     ],
 )
 def test_an_option_that_cannot_be_meant_is_refused(option: str, value: str, word: str, maestro: Any) -> None:
@@ -211,6 +213,11 @@ def test_a_spec_that_names_what_nobody_has_refuses_to_start(
 
 def _bars(**columns: Any) -> dict[str, Any]:
     return bar_columns(simulate_bars("noise", 1, 60, step_ms=900_000)) | columns
+
+
+def test_a_zone_that_is_none_is_refused_in_a_line(maestro: Any, bars_file: Path) -> None:
+    for zone in ("", "+02:00", "../../etc/passwd", "Europe/Berlin\n"):
+        one_line(maestro("data", "check", bars_file, "--time-zone", zone), 2, "--time-zone")
 
 
 def test_data_check_tells_what_is_wrong_and_whether_it_can_be_used(maestro: Any) -> None:

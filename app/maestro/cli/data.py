@@ -31,11 +31,20 @@ CHANGES_SHOWN = 20
 
 def reading_of(time_zone: str | None, funding_unit: str | None) -> dict[str, str] | None:
     """How a file is to be read, as somebody said it; None where nobody did. Raises UsageError."""
+    from pydantic import ValidationError
+
+    from maestro_protocol.config import DataReading
+
     if funding_unit is not None and funding_unit not in FUNDING_UNITS:
         known = ", ".join(FUNDING_UNITS)
         raise UsageError(f"--funding-unit {funding_unit[:40]!r} is not known; choose one of: {known}")
     said = {"time_zone": time_zone, "funding_unit": funding_unit}
-    return {name: value for name, value in said.items() if value is not None} or None
+    reading = {name: value for name, value in said.items() if value is not None}
+    try:
+        DataReading.model_validate(reading)
+    except ValidationError:
+        raise UsageError(f"--time-zone {str(time_zone)[:40]!r}: give a name like Europe/Berlin, or UTC") from None
+    return reading or None
 
 
 @app.callback()

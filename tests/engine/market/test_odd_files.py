@@ -165,6 +165,9 @@ def local(bars: Bars, zone: str) -> str:
         ("Europe/London", datetime(2025, 3, 29, tzinfo=UTC), "EU"),
         ("America/Chicago", datetime(2024, 11, 2, tzinfo=UTC), "US"),
         ("Europe/Athens", datetime(2024, 10, 26, tzinfo=UTC), "EU"),
+        ("Australia/Sydney", datetime(2025, 10, 4, tzinfo=UTC), "AU"),
+        ("Australia/Sydney", datetime(2025, 4, 4, tzinfo=UTC), "AU"),
+        ("Pacific/Auckland", datetime(2025, 9, 26, tzinfo=UTC), "NZ"),
     ],
 )
 @pytest.mark.parametrize("step", [60_000, 900_000, 3_600_000])

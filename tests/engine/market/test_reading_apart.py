@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,6 +92,20 @@ def test_a_reader_that_comes_to_a_bad_end_is_one_line_and_harms_nothing(
     assert line.startswith(f"{path}: ")
     assert reason in line
     assert "\n" not in line
+
+
+def test_ctrl_c_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal sends it to a whole process group, and the reader is in one of its own."""
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nps -o pgid= -p $$ >&2; exit 7\n")
+    program.chmod(0o700)
+    path = csv(tmp_path / "BTCUSDT.csv.gz")
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(DataError) as caught:
+        check_file(path, policy=CheckPolicy(), apart=True)
+    group = re.search(r"its reader failed \(\s*(\d+)\)", str(caught.value))
+    assert group is not None
+    assert int(group[1]) != os.getpgrp()
 
 
 def test_reading_apart_keeps_arrow_out_of_this_process(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -26,7 +27,7 @@ class ClockChange:
     index: int
     """Bar after the change."""
     where: str
-    """``US`` or ``EU``: whose change day it is."""
+    """``US``, ``EU``, ``AU`` or ``NZ``: whose change day it is."""
     missing: bool
     """True: an hour is missing (spring). False: an hour is there twice (autumn)."""
 
@@ -36,7 +37,8 @@ def clock_change(times: Ints, step_ms: int) -> ClockChange | None:
 
     Local time without a zone looks like UTC until the clock is changed: then an hour is missing, or there twice, at
     1 to 3 in the morning of a change day. US: second Sunday of March, first of November (Energy Policy Act of 2005);
-    EU: last Sundays of March and October (Directive 2000/84/EC).
+    EU: last Sundays of March and October (Directive 2000/84/EC). In the south spring is later in the year, first
+    Sunday of October in Australia, last of September in New Zealand, and autumn is the first Sunday of April in both.
     """
     apart = np.diff(times)
     spring = np.flatnonzero(apart == step_ms + HOUR_MS)
@@ -106,8 +108,13 @@ def close_time_offset(times: Ints, step_ms: int) -> int:
 @cache
 def _change_days(year: int, spring: bool) -> dict[date, str]:
     if spring:
-        return {_sunday(year, 3, 2): "US", _last_sunday(year, 3): "EU"}
-    return {_sunday(year, 11, 1): "US", _last_sunday(year, 10): "EU"}
+        return {
+            _sunday(year, 3, 2): "US",
+            _last_sunday(year, 3): "EU",
+            _last_sunday(year, 9): "NZ",
+            _sunday(year, 10, 1): "AU",
+        }
+    return {_sunday(year, 11, 1): "US", _last_sunday(year, 10): "EU", _sunday(year, 4, 1): "AU"}
 
 
 def _sunday(year: int, month: int, nth: int) -> date:
@@ -116,5 +123,5 @@ def _sunday(year: int, month: int, nth: int) -> date:
 
 
 def _last_sunday(year: int, month: int) -> date:
-    last = date(year, month, 31)
+    last = date(year, month, monthrange(year, month)[1])
     return last - timedelta(days=(last.weekday() + 1) % 7)

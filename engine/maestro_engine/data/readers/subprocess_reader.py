@@ -34,7 +34,13 @@ def read_in_subprocess(path: Path) -> RawBars:
     command = [sys.executable, "-P", "-m", __name__, str(path)]  # -P: never modules of the current folder
     with (
         tempfile.TemporaryFile() as complaints,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints) as reader,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            process_group=0,  # Ctrl-C is for whoever reads the columns: of the file it says nothing
+        ) as reader,
     ):
         assert reader.stdout is not None
         with open(reader.stdout.fileno(), "rb", closefd=False) as stream:
