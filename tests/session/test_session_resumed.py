@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from maestro.cli.main import app
+from maestro_engine.session.trail.parts import sealed_parts, trail_lines
 
 KILLED = """
     import json, os, signal, sys
@@ -51,7 +52,7 @@ def folder_in(root: Path) -> Path:
 
 
 def lines(root: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder_in(root) / "events.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in trail_lines(folder_in(root) / "events.jsonl")]
 
 
 def told(root: Path, *events: str) -> list[dict]:
@@ -98,5 +99,28 @@ def test_killed_midway_it_ends_as_if_nothing_had_been(undisturbed, tmp_path, kil
     assert end(tmp_path) == end(undisturbed)
     report, other = ((folder_in(root) / "report.json").read_text() for root in (tmp_path, undisturbed))
     assert json.loads(report) == json.loads(other), "what agents read of it"
+    verified = CliRunner().invoke(app, ["session", "verify", "--out", str(tmp_path)])
+    assert verified.exit_code == 0, verified.output
+
+
+@pytest.mark.slow
+def test_killed_while_its_trail_is_sealed_it_ends_as_if_nothing_had_been(undisturbed, tmp_path, monkeypatch):
+    specs = tmp_path / "specs"
+    (specs / "rules").mkdir(parents=True)
+    policy = "version: 1\npart_bytes: 30000\nwhole_days: 7.0\ntotal_bytes: 1000000\n"
+    (specs / "rules" / "retention.yaml").write_text(policy)
+    monkeypatch.setenv("MAESTRO_SPECS", str(specs))
+    words = [*RUN, "--seed", "6"]
+    for event, count in [("TrailSealed", 1), ("ExecutionFill", 2), ("TrailSealed", 3)]:
+        assert run(tmp_path, *words, event=event, count=count) == -signal.SIGKILL
+        words = ["session", "run", "--speed", "0", "--resume", folder_in(tmp_path).name]
+    assert run(tmp_path, *words) == 0
+    assert len(sealed_parts(folder_in(tmp_path) / "events.jsonl")) > 4
+    assert told(tmp_path, *TRADES, "CandleClosed", "TickReceived") == told(
+        undisturbed, *TRADES, "CandleClosed", "TickReceived"
+    )
+    trail = lines(tmp_path)
+    assert [line["seq"] for line in trail] == list(range(1, len(trail) + 1))
+    assert end(tmp_path) == end(undisturbed)
     verified = CliRunner().invoke(app, ["session", "verify", "--out", str(tmp_path)])
     assert verified.exit_code == 0, verified.output

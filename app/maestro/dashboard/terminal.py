@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from maestro_engine.session.trail.parts import exists
 from maestro_engine.session.watching.history import Past, TrailReader
 from maestro_engine.session.watching.onlooker import STATUS
 from maestro_engine.session.watching.standing import Standing
@@ -45,7 +46,7 @@ class Watcher:
     """Follows the run in *folder*. *now_s* are seconds of the wall clock. Raises :class:`UsageError`."""
 
     def __init__(self, folder: Path, now_s: Callable[[], float]) -> None:
-        if not (folder / "events.jsonl").is_file():
+        if not exists(folder / "events.jsonl"):
             raise UsageError(f"{folder}: no events.jsonl, so no session ran here")
         self._folder, self._now_s = folder, now_s
         self._trail = TrailReader(folder / "events.jsonl")

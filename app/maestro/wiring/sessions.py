@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from maestro.clock import SystemClock
 from maestro.control.rules import known_keys, read_yaml
 from maestro.settings import Settings, kill_switch_on
+from maestro.wiring.workspace import specs_file
 from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
 from maestro_engine.feeds.port import Feed, FeedClock, Stream, StreamRequest
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
@@ -33,6 +34,7 @@ from maestro_engine.session.safety.controls import send
 from maestro_engine.session.safety.lock import holder
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.trail.retention import RetentionPolicy
 from maestro_engine.trading.account.margin import MarginTable, read_brackets
 from maestro_protocol.base import Frozen
 from maestro_protocol.errors import ConfigError, DataError, GateRefused, UnknownKey, UsageError
@@ -185,6 +187,7 @@ async def run_session(
         brackets=_brackets(settings),
         secrets=settings.secrets(),
         told=told,
+        retention=read_yaml(specs_file(settings, "rules/retention.yaml"), RetentionPolicy),
     )
     session = Session(config, workspace_of(settings), around)
     with ending_on_signals(session.stop):

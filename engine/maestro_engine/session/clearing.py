@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from maestro_engine.session.evidence.audit import Audit
-from maestro_engine.session.evidence.records import CircuitBreakerCleared
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.places import CARRIED, Run, runs_in
 from maestro_engine.session.safety.controls import Clearing
 from maestro_engine.session.safety.lock import SessionLock
 from maestro_engine.session.safety.state import StateFile
+from maestro_engine.session.trail.audit import Audit
+from maestro_engine.session.trail.records import CircuitBreakerCleared
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.trading.risk.guard import CLEARABLE, DAILY_LOSS, ERRORS, RiskGuard, Trip
 from maestro_engine.trading.venue.state import Plain
 from maestro_protocol.errors import DataError, LimitExceeded, UnknownKey, UsageError

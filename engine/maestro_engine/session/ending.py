@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 from maestro_engine.feeds.port import Counters, FeedClock
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.metrics import Metrics
 from maestro_engine.session.evidence.report import FinalReport, LimitUse
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.trading.trader import Trader
+from maestro_engine.session.trail import records
 from maestro_engine.trading.venue.money import exact
 
 PENDING_S = 2.0

@@ -11,8 +11,6 @@ import msgspec
 
 from maestro_engine.feeds.port import Place
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence.audit import Audit
-from maestro_engine.session.evidence.records import MarginBrackets, SystemState
 from maestro_engine.session.places import Run
 from maestro_engine.session.safety.reserve import Write, plainly
 from maestro_engine.session.safety.state import Loaded, StateFile
@@ -20,6 +18,8 @@ from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
+from maestro_engine.session.trail.audit import Audit
+from maestro_engine.session.trail.records import MarginBrackets, SystemState
 from maestro_engine.trading.account.margin import MarginTable, table_for
 from maestro_engine.trading.account.perpetual import PerpetualAccount
 from maestro_engine.trading.risk.guard import RiskGuard, Trip

@@ -12,6 +12,7 @@ import msgspec
 from maestro_engine.feeds.facts import FACTS
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.safety.state import StateFile
+from maestro_engine.session.trail.parts import exists
 from maestro_protocol.errors import DataError, UnknownVersion, UsageError
 from maestro_protocol.messages.versions import unknown_word, written_elsewhere
 
@@ -100,7 +101,7 @@ def find_run(workspace: Path, name: str) -> Run:
         if name in (run.name, str(run.folder)):
             return run
     folder = Path(name)
-    if (folder / "events.jsonl").is_file():
+    if exists(folder / "events.jsonl"):
         return Run(folder, 0, "")
     raise UsageError(
         f"session {name[:80]!r} is not known in {workspace}; there are {len(runs)}: maestro session status"

@@ -34,15 +34,16 @@ from maestro_engine.feeds.port import Kline
 from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
-from maestro_engine.session.evidence.audit import Audit
-from maestro_engine.session.evidence.records import BINDING, Record
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.opening import open_trader
 from maestro_engine.session.places import Run
 from maestro_engine.session.quiet import Quiet
 from maestro_engine.session.trading.strategy import Intent, Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import LARGEST_QTY, bar_of, decimal
+from maestro_engine.session.trail.audit import Audit
+from maestro_engine.session.trail.parts import trail_lines
+from maestro_engine.session.trail.records import BINDING, Record
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.trading.risk.breakers import DAY_MS
 from maestro_engine.trading.risk.guard import CLEARABLE
 from maestro_engine.trading.venue.money import CENT, ZERO, grid
@@ -306,7 +307,7 @@ _line = msgspec.json.Decoder(_Line).decode
 
 def entries_of(trail: Path) -> tuple[list[int], list[int]]:
     """When (UTC milliseconds, the close it was decided on) and to which side (+1, -1) entries were filled."""
-    lines = [_line(line) for line in trail.read_bytes().splitlines()]
+    lines = [_line(line) for line in trail_lines(trail)]
     filled = {line.client_order_id for line in lines if line.event == "ExecutionFill"}
     sent = [line for line in lines if line.event == "OrderSubmitted" and not line.reduce_only]
     made = [line for line in sent if line.client_order_id in filled]
@@ -315,12 +316,12 @@ def entries_of(trail: Path) -> tuple[list[int], list[int]]:
 
 def traded(trail: Path) -> tuple[int, Decimal]:
     """How many fills a trail tells, and what they come to in quote currency."""
-    lines = map(_line, trail.read_bytes().splitlines())
+    lines = map(_line, trail_lines(trail))
     fills = [line.qty * line.price for line in lines if line.event == "ExecutionFill" and line.price is not None]
     return len(fills), sum(fills, ZERO)
 
 
 def refusals(folder: Path) -> Counter[str]:
     """How many entries the sessions under *folder* were refused, by the reason that their trails give."""
-    trails = (trail.read_bytes().splitlines() for trail in sorted(folder.glob("*/events.jsonl")))
+    trails = (trail_lines(trail) for trail in sorted(folder.glob("*/events.jsonl")))
     return Counter(line.reason for lines in trails for line in map(_line, lines) if line.event == "OrderRejected")

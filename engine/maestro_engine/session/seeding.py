@@ -6,11 +6,11 @@ import asyncio
 
 from maestro_engine.feeds.port import Feed, FeedClock, Kline
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
-from maestro_engine.session.evidence import records
 from maestro_engine.session.trading.candles import first_hole
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import decimal
+from maestro_engine.session.trail import records
 from maestro_engine.trading.venue.money import CENT, plain
 from maestro_protocol.errors import DataError, Refused
 

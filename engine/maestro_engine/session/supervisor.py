@@ -13,14 +13,11 @@ from maestro_engine.feeds.port import Feed, FeedClock
 from maestro_engine.session.clearing import mend
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
-from maestro_engine.session.evidence import records
-from maestro_engine.session.evidence.audit import Audit
 from maestro_engine.session.evidence.export import export
 from maestro_engine.session.evidence.logs import SessionLog
 from maestro_engine.session.evidence.metrics import Metrics
 from maestro_engine.session.evidence.outcome import leave_report
 from maestro_engine.session.evidence.report import FinalReport
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.opening import Opened, open_trader
 from maestro_engine.session.places import Run, interrupted, new_run, predecessor
 from maestro_engine.session.safety.controls import Controls
@@ -32,6 +29,9 @@ from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.tasks import KILL_POLL_S, Tasks, heed
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import instrument_of, unlisted
+from maestro_engine.session.trail import records
+from maestro_engine.session.trail.audit import Audit
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.session.watching.onlooker import Onlooker
 from maestro_protocol.errors import MaestroError, Refused, UsageError
 
@@ -96,7 +96,8 @@ class Session:
         controls = Controls(self.workspace, run.folder, self._around.kill_env)
         self._refuse_if_killed(controls, run)
         reserve = DiskReserve(run.folder, lambda: self._ending.fail(DISK_FULL))
-        audit = Audit(run.folder / "events.jsonl", scrub, self._around.told, reserve.write)
+        around = self._around
+        audit = Audit(run.folder / "events.jsonl", scrub, around.told, reserve.write, around.retention)
         try:
             reserve.hold()
             opened = self._initialize(run, audit, controls, reserve.write)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from maestro_engine.feeds.port import Feed, FeedClock
 from maestro_engine.session.safety.watchdog import Limits, rss_bytes
+from maestro_engine.session.trail.retention import RetentionPolicy
 from maestro_engine.trading.account.margin import MarginTable
 
 
@@ -36,4 +37,6 @@ class Surroundings:
     """What must never be written."""
     told: Callable[[bytes], None] | None = None
     """Is handed every line of the trail."""
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    """How long its trail is kept whole."""
     watch: Limits = field(default_factory=Limits)

@@ -12,13 +12,13 @@ from maestro_engine.feeds.clock import PauseDetector, ReceiveStamps
 from maestro_engine.feeds.port import BookTicker, Event, Feed, FeedStatus, Kline
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
-from maestro_engine.session.evidence import records
 from maestro_engine.session.evidence.logs import SessionLog
 from maestro_engine.session.evidence.metrics import Metrics, Sample
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.safety.controls import Controls
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.trading.trader import Trader
+from maestro_engine.session.trail import records
 from maestro_engine.trading.risk.guard import ERRORS
 from maestro_protocol.errors import DataError, MaestroError
 

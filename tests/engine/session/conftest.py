@@ -21,6 +21,7 @@ from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.safety.watchdog import Limits
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.trail.retention import RetentionPolicy
 from maestro_protocol.values import as_params
 
 EAGER = {"ema_fast": 2, "ema_slow": 5, "timeout_bars": 12}
@@ -60,6 +61,7 @@ class Lab:
     rss: Callable[[], int] = lambda: 100_000_000
     kill_env: Callable[[], bool] = lambda: False
     watch: Limits = field(default_factory=Limits)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     secrets: tuple[str, ...] = ()
     wrap: Callable[[Feed], Feed] = lambda feed: feed
     seed: int = 7
@@ -90,6 +92,7 @@ class Lab:
             secrets=self.secrets,
             told=self.hear,
             watch=self.watch,
+            retention=self.retention,
         )
 
     def hear(self, line: bytes) -> None:
@@ -154,6 +157,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, FinalRep
     report = loop.run_until_complete(lab.run())
     loop.close()
     return lab, report
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The same half hour, its trail in parts and those older than six minutes thinned."""
+    lab, loop = Lab(tmp_path_factory.mktemp("kept")), asyncio.new_event_loop()
+    lab.retention = RetentionPolicy(part_bytes=40_000, whole_days=6 / 1_440, total_bytes=10**9)
+    loop.run_until_complete(lab.run())
+    loop.close()
+    return lab
 
 
 def money(lines: list[dict[str, Any]]) -> Decimal:

@@ -19,9 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from maestro_engine.feeds.clock import VirtualClock
 from maestro_engine.session.clearing import breakers_of, clear_at_rest, mend
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence.audit import Audit
 from maestro_engine.session.evidence.report import read_report
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.evidence.verify import verify
 from maestro_engine.session.opening import open_trader
 from maestro_engine.session.places import Run, runs_in
@@ -29,6 +27,8 @@ from maestro_engine.session.safety import state as saving
 from maestro_engine.session.safety.controls import Clearing, Controls, send_clearing
 from maestro_engine.session.safety.lock import AlreadyRunning, SessionLock, holder
 from maestro_engine.session.safety.state import StateFile
+from maestro_engine.session.trail.audit import Audit
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.trading.venue.orders import Instrument
 from maestro_protocol.errors import LimitExceeded, Refused, UnknownKey, UsageError
 

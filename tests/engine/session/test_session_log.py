@@ -6,7 +6,7 @@ import json
 
 from maestro_engine.session.evidence import logs
 from maestro_engine.session.evidence.logs import SessionLog
-from maestro_engine.session.evidence.scrub import Scrubber
+from maestro_engine.session.trail.scrub import Scrubber
 
 
 def test_five_files_at_most_each_line_json_and_scrubbed(tmp_path, monkeypatch):

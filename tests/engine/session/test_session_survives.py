@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from maestro_engine.feeds.clock import VirtualClock
-from maestro_engine.session.evidence.audit import Audit
-from maestro_engine.session.evidence.records import SystemState
 from maestro_engine.session.evidence.report import read_report
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.evidence.verify import verify
 from maestro_engine.session.places import interrupted, runs_in
 from maestro_engine.session.safety.lock import AlreadyRunning, SessionLock, holder
 from maestro_engine.session.safety.state import StateFile
+from maestro_engine.session.trail.audit import Audit
+from maestro_engine.session.trail.records import SystemState
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_protocol.errors import DataError, UsageError
 
 HERE = str(Path(__file__).parent)
@@ -33,7 +33,7 @@ CHILD = """
     sys.path.insert(0, {here!r})
     from conftest import Lab
     from maestro_engine.feeds.clock import VirtualClock
-    from maestro_engine.session.evidence import audit
+    from maestro_engine.session.trail import audit
     from maestro_engine.session.safety import state
     lab = Lab(Path({root!r}))
     lab.clock = VirtualClock({start})

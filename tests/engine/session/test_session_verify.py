@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maestro_engine.session.evidence import scrub
-from maestro_engine.session.evidence.scrub import HIDDEN, Scrubber
 from maestro_engine.session.evidence.verify import verify
+from maestro_engine.session.trail import scrub
+from maestro_engine.session.trail.scrub import HIDDEN, Scrubber
 from maestro_protocol.errors import DataError
 
 

@@ -95,6 +95,7 @@ def _standing(run: Run) -> dict[str, Any]:
     """One row about a session: its report or its last heartbeat, and its breakers as they were saved last."""
     from maestro_engine.session.clearing import breakers_of
     from maestro_engine.session.evidence.report import read_report
+    from maestro_engine.session.trail.parts import exists
     from maestro_engine.trading.venue.money import plain as plain_digits
 
     report = read_report(run.folder)
@@ -119,7 +120,7 @@ def _standing(run: Run) -> dict[str, Any]:
             "equity": plain_digits(report.ending_equity),
             "net_pnl": plain_digits(report.net_pnl),
         }
-    if not (run.folder / "events.jsonl").is_file():
+    if not exists(run.folder / "events.jsonl"):
         return row | dict.fromkeys(("reason", "seconds", "position", "equity", "net_pnl")) | {"status": "not started"}
     beat = _last_heartbeat(run.folder / "events.jsonl")
     return row | {
@@ -140,11 +141,9 @@ def _breakers(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _last_heartbeat(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
-            lines = file.read().splitlines()
-    except OSError:
-        return {}
-    beats = [line for line in lines if b'"event":"AsyncHeartbeat"' in line and line.endswith(b"}")]
-    return json.loads(beats[-1][beats[-1].index(b"{") :]) if beats else {}
+    from maestro_engine.session.trail.parts import newest_lines
+
+    for line in newest_lines(path, TAIL):
+        if b'"event":"AsyncHeartbeat"' in line:
+            return json.loads(line)
+    return {}

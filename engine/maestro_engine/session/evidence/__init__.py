@@ -1,1 +1,1 @@
-"""evidence owns what a session leaves behind: its trail, logs, figures, summary, and the checklist over them."""
+"""evidence owns what is made of a session's trail: its story, figures, summary, logs, and the checklist over them."""

@@ -12,9 +12,9 @@ from msgspec import Struct
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.metrics import LatencyFigures, Metrics, Sample
 from maestro_engine.session.evidence.report import FinalReport
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.evidence.story import Story, read_story
 from maestro_engine.session.evidence.summary import summary_page
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.trading.venue.money import json_of, plain
 from maestro_protocol.errors import DataError
 

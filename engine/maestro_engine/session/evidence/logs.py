@@ -9,7 +9,7 @@ from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from maestro_engine.session.evidence.scrub import Scrubber
+from maestro_engine.session.trail.scrub import Scrubber
 
 FILE_BYTES = 10_000_000
 OLDER_FILES = 4

@@ -30,6 +30,7 @@ from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.story import Story, StoryLine, StoryTrade, read_story
+from maestro_engine.session.trail.parts import trail_lines
 from maestro_engine.trading.venue.money import CENT
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import DECLARED_FOR, DataRef, RunConfig, Sizing, stretch_of
@@ -130,9 +131,8 @@ def first_round(root: RunConfig) -> RunConfig:
 def began_ms(trail: Path) -> int:
     """When the session's trail begins, UTC milliseconds. Raises :class:`DataError`."""
     try:
-        with trail.open("rb") as file:
-            return msgspec.json.decode(file.readline(), type=_Stamp).ts
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(next(trail_lines(trail), b""), type=_Stamp).ts
+    except msgspec.DecodeError as error:
         raise DataError(f"{trail}: cannot be read ({error}); has the session run?") from None
 
 

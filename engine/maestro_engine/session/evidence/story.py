@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from maestro_engine.session.trail.parts import trail_lines
 from maestro_engine.trading.venue.orders import Purpose
 from maestro_protocol.errors import DataError
 
@@ -199,15 +200,12 @@ def read_story(path: Path) -> Story:
     story = Story()
     decode, beat = msgspec.json.Decoder(StoryLine).decode, msgspec.json.Decoder(_Beat).decode
     try:
-        with path.open("rb") as file:
-            for line in file:
-                if BEAT in line:
-                    told = beat(line)
-                    story.beat(told.ts, told.equity)
-                elif TICK not in line:
-                    story.take(decode(line))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); has the session run?") from None
+        for line in trail_lines(path):
+            if BEAT in line:
+                told = beat(line)
+                story.beat(told.ts, told.equity)
+            elif TICK not in line:
+                story.take(decode(line))
     except msgspec.DecodeError as error:
         raise DataError(f"{path}: is damaged ({error})") from None
     story.end()

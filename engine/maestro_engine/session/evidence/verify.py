@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import gzip
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import TextIO, cast
 
 import msgspec
 from msgspec import Struct, field
 
 from maestro_engine.session.evidence.report import ARTIFACTS, FinalReport, read_report
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.safety.state import StateFile
+from maestro_engine.session.trail.parts import (
+    DAMAGED,
+    Chain,
+    Part,
+    chain_of,
+    exists,
+    find_part,
+    reading,
+    sealed_parts,
+)
+from maestro_engine.session.trail.retention import BEAT, DROPPABLE, HeartbeatGaps
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.trading.risk.guard import CLEARABLE
 from maestro_engine.trading.venue.money import exact
 from maestro_protocol.errors import DataError
@@ -60,9 +76,9 @@ class _Trail(Struct):
     lines: int = 0
     holes: int = 0
     heartbeats: int = 0
-    gap_s: float = 0.0
-    away_s: float = 0.0
-    """The longest time that the process was stopped or its machine suspended."""
+    gaps: HeartbeatGaps = field(default_factory=HeartbeatGaps)
+    parts: int = 1
+    thinned: int = 0
     shutdown: str | None = None
     cash: Decimal = Decimal(0)
     """What fills, fees and funding brought in all."""
@@ -78,7 +94,7 @@ def verify(folder: Path, secrets: Sequence[str] = ()) -> list[Check]:
 
     Raises :class:`DataError` where there is no run at all.
     """
-    if not (folder / "events.jsonl").is_file():
+    if not exists(folder / "events.jsonl"):
         raise DataError(f"{folder}: no events.jsonl, so no session ran here")
     report, trail = read_report(folder), _read_trail(folder / "events.jsonl")
     asked: list[tuple[str, Callable[[], tuple[bool, str]]]] = [
@@ -115,9 +131,10 @@ def _errors(report: FinalReport | None) -> tuple[bool, str]:
 
 
 def _heartbeats(trail: _Trail) -> tuple[bool, str]:
-    away = f"; the process was away for {trail.away_s:.1f} s of it" if trail.away_s else ""
-    told = f"{trail.heartbeats} heartbeats, longest gap {trail.gap_s:.2f} s{away}"
-    return trail.heartbeats > 0 and trail.gap_s <= LONGEST_GAP_S, told
+    away_s, longest_s = trail.gaps.away_s, trail.gaps.longest_s
+    away = f" besides a pause of the process of {away_s:.1f} s" if away_s else ""
+    told = f"{trail.heartbeats} heartbeats, longest gap {longest_s:.2f} s{away}"
+    return trail.heartbeats > 0 and longest_s <= LONGEST_GAP_S, told
 
 
 def _state(folder: Path, trail: _Trail) -> tuple[bool, str]:
@@ -143,7 +160,10 @@ def _state(folder: Path, trail: _Trail) -> tuple[bool, str]:
 def _shutdown(trail: _Trail) -> tuple[bool, str]:
     if trail.damage or trail.holes:
         return False, trail.damage or f"{trail.holes} lines are missing from the trail"
-    return trail.shutdown is not None, trail.shutdown or "the trail ends without SYSTEM_SHUTDOWN"
+    if trail.shutdown is None:
+        return False, "the trail ends without SYSTEM_SHUTDOWN"
+    sealed = f"; {trail.parts} parts, {trail.thinned} of them thinned, as they were sealed" if trail.parts > 1 else ""
+    return True, f"{trail.shutdown}{sealed}"
 
 
 def _memory(report: FinalReport | None) -> tuple[bool, str]:
@@ -184,36 +204,88 @@ def _secrets(folder: Path, secrets: Sequence[str]) -> tuple[bool, str]:
     scrub = Scrubber(secrets)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
-        with path.open(encoding="utf-8", errors="replace") as lines:
+        with _text_of(path) as lines, contextlib.suppress(*DAMAGED):
             for number, line in enumerate(lines, 1):
                 if scrub.finds(line):
                     return False, f"{path.name}, line {number} looks like a secret"
     return True, f"{len(files)} files searched"
 
 
+def _text_of(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8", errors="replace"))
+    return path.open(encoding="utf-8", errors="replace")
+
+
 def _read_trail(path: Path) -> _Trail:
-    trail, beat_s = _Trail(), None
+    trail = _Trail()
+    chain, sealed = chain_of(path), sealed_parts(path)
+    last = max([*sealed, *chain.seals], default=0) + 1
     try:
-        for line in _lines(path):
-            trail.holes += line.seq - trail.lines - 1
-            trail.lines = line.seq
-            if line.event == "AsyncHeartbeat" and line.elapsed is not None:
-                trail.heartbeats += 1
-                trail.gap_s = max(trail.gap_s, line.elapsed - (line.elapsed if beat_s is None else beat_s))
-                beat_s = line.elapsed
-            else:
-                _add(trail, line)
+        missing = [str(number) for number in range(1, last) if number not in sealed]
+        if missing:
+            raise DataError(f"{path.name}: missing of its sealed parts: {', '.join(missing)}")
+        for number in range(1, last + 1):
+            found = find_part(path, number)
+            if found is None:
+                raise DataError(f"{path.name}: the last part of the trail is missing")
+            part, file = found
+            with file, reading(part):
+                _read_part(trail, part, file, chain)
     except msgspec.DecodeError as error:
         trail.damage = f"line {trail.lines + 1} of the trail is damaged: {error}"
+    except DataError as error:
+        trail.damage = str(error)
+    trail.parts = last
+    trail.gaps.end()
     return trail
+
+
+def _read_part(trail: _Trail, part: Part, file: Iterable[bytes], chain: Chain) -> None:
+    """Add one part up. Raises :class:`DataError` where it is not what was sealed, or not as it was thinned."""
+    digest, counts, first = hashlib.sha256(), Counter[str](), True
+    decode = msgspec.json.Decoder(_Line).decode
+    for raw in file:
+        digest.update(raw)
+        line = decode(raw)
+        counts[line.event] += 1
+        if not part.thinned or line.seq <= trail.lines:
+            trail.holes += line.seq - trail.lines - 1
+        trail.lines = line.seq
+        if line.event == BEAT and line.elapsed is not None:
+            trail.heartbeats += 1
+            trail.gaps.beat(line.elapsed, judged=first or not part.thinned)
+            first = False
+        else:
+            _add(trail, line)
+    if not part.live:
+        _check_seal(trail, part, digest.hexdigest(), counts, chain)
+
+
+def _check_seal(trail: _Trail, part: Part, sha256: str, counts: Counter[str], chain: Chain) -> None:
+    seal, thinned = chain.seals.get(part.number), chain.thinned.get(part.number)
+    if seal is None:
+        raise DataError(f"{part.path.name}: no later part of the trail tells its seal")
+    told = Counter(seal.counts)
+    if part.thinned:
+        if thinned is None or not set(thinned.dropped) <= set(DROPPABLE):
+            raise DataError(f"{part.path.name}: nothing in the trail says that, and of what, it was thinned")
+        trail.thinned += 1
+        trail.heartbeats += thinned.dropped.get(BEAT, 0)
+        trail.gaps.known(thinned.longest_gap_s)
+        told.subtract(thinned.dropped)
+        trail.lines = max(trail.lines, seal.last_seq)  # its last line may be one of those that were dropped
+    expected = thinned.sha256 if part.thinned and thinned is not None else seal.sha256
+    if sha256 != expected or trail.lines != seal.last_seq or +told != counts:
+        raise DataError(f"{part.path.name}: is not what was sealed: altered, or another part")
 
 
 def _add(trail: _Trail, line: _Line) -> None:
     if line.event == "SYSTEM_STARTUP":
         trail.shutdown = None
-        trail.gap_s = max(trail.gap_s, (line.down_ms or 0) / 1_000)
+        trail.gaps.known((line.down_ms or 0) / 1_000)
     elif line.event == "ProcessPaused":
-        trail.away_s = max(trail.away_s, line.seconds or 0.0)
+        trail.gaps.paused(line.seconds or 0.0)
     elif line.event == "SYSTEM_SHUTDOWN":
         trail.shutdown = f"{line.reason}, exit code {line.exit_code}"
     elif line.event in ("CircuitBreakerTripped", "CircuitBreakerRestored") and line.reason in CLEARABLE:
@@ -229,10 +301,3 @@ def _add(trail: _Trail, line: _Line) -> None:
         with exact():
             trail.fees += fees
             trail.cash -= bought * line.price + fees
-
-
-def _lines(path: Path) -> Iterator[_Line]:
-    decode = msgspec.json.Decoder(_Line).decode
-    with path.open("rb") as file:
-        for raw in file:
-            yield decode(raw)

@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from maestro_engine.feeds.port import BookTicker, TradeTick
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence import records
-from maestro_engine.session.evidence.records import Record
 from maestro_engine.session.trading.trades import Counts, OpenTrade, order_id
 from maestro_engine.session.trading.venue import NewestQuote, fee_rates, market_of, venue_of
+from maestro_engine.session.trail import records
+from maestro_engine.session.trail.records import Record
 from maestro_engine.trading.account.perpetual import PerpetualAccount
 from maestro_engine.trading.risk.checks import Exposure, Rejected, TradePlan, bracket_plan
 from maestro_engine.trading.risk.guard import RiskGuard, Trip

@@ -14,8 +14,6 @@ from msgspec import Struct
 
 from maestro_engine.feeds.port import BookTicker, Event, FeedStatus, Kline, MarkPrice, Place, Ticker, TradeTick
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence import records
-from maestro_engine.session.evidence.audit import Audit
 from maestro_engine.session.safety.controls import Clearing
 from maestro_engine.session.safety.state import StateFile
 from maestro_engine.session.trading.candles import CandleBook
@@ -24,6 +22,8 @@ from maestro_engine.session.trading.funding import Funding, rules_for
 from maestro_engine.session.trading.prices import PRICE_BANDS, Basis, ReferencePrices, TransitLag
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.venue import bar_of, decimal
+from maestro_engine.session.trail import records
+from maestro_engine.session.trail.audit import Audit
 from maestro_engine.trading.risk.killswitch import KillSource
 from maestro_engine.trading.venue.market import Bar
 from maestro_protocol.errors import DataError, MaestroError
@@ -236,9 +236,13 @@ class Trader:
 
     def finish(self) -> None:
         """End of a step: save if something binding happened, then tell."""
-        if self._audit.binding:
+        full = self._audit.full
+        if self._audit.binding or full:
             self.save()
         self._audit.flush()
+        if full and self._audit.rotate():
+            self.finish()  # its seal is saved and told like all that is binding
+            self._audit.tidy()
 
     def save(self, *, durable: bool = True) -> None:
         """Everything a restart needs, with the lines that are not yet in the trail."""

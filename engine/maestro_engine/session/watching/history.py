@@ -9,9 +9,12 @@ from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
+
+from maestro_engine.session.trail.parts import find_part, reading
 
 MOST_POINTS = 720
 MOST_FILLS = 200
@@ -168,22 +171,33 @@ class History:
 
 
 class TrailReader:
-    """Follows ``events.jsonl`` of a run that may be going on in another process; reads, and nothing else."""
+    """Follows the trail of a run that may be going on in another process, from part to part; reads, nothing else."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._read, self._tail = path, 0, b""
+        self._path, self._part, self._read = path, 1, 0
         self.history = History()
 
     def catch_up(self) -> bool:
-        """Take in what was written since; True when there was something."""
-        before = self._read
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            while chunk := file.read(CHUNK):
-                self._read += len(chunk)
-                *lines, self._tail = (self._tail + chunk).split(b"\n")
-                for line in lines:
-                    self.history.take(line)
+        """Take in what was written since; True when there was something. Raises :class:`DataError`."""
+        news = False
+        while (found := find_part(self._path, self._part)) is not None:
+            part, file = found
+            with file, reading(part):
+                news = self._take(file) or news
+            if part.live:
+                break
+            self._part, self._read = self._part + 1, 0
+        return news
+
+    def _take(self, file: BinaryIO) -> bool:
+        """Whole lines only: one that is still being written is read again."""
+        before, tail = self._read, b""
+        file.seek(before)
+        while chunk := file.read(CHUNK):
+            *lines, tail = (tail + chunk).split(b"\n")
+            for line in lines:
+                self.history.take(line)
+                self._read += len(line) + 1
         return self._read > before
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from maestro_engine.feeds.port import Feed, Witnessed
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.metrics import Metrics
-from maestro_engine.session.evidence.scrub import Scrubber
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.surroundings import Surroundings
+from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.session.watching.standing import (
     Asked,
     Breaker,

@@ -112,6 +112,32 @@ class TrailTorn(Record, frozen=True):
     lost: int
 
 
+class TrailSealed(Record, frozen=True):
+    """The first line after a *part* was sealed: its digest as it was written, and what it told.
+
+    The seal of each part is within the next one, so none can be altered, taken away or exchanged alone.
+    """
+
+    part: int
+    sha256: str
+    first_seq: int
+    last_seq: int
+    first_ms: int
+    last_ms: int
+    counts: dict[str, int]
+    """Of its lines, by event."""
+
+
+class TrailThinned(Record, frozen=True):
+    """Told before lines of an old *part* are *dropped*: how many of which, and the digest of what stays."""
+
+    part: int
+    sha256: str
+    dropped: dict[str, int]
+    longest_gap_s: float
+    """Between two of its heartbeats, before any were dropped; but for pauses of the process."""
+
+
 class PositionAdopted(Record, frozen=True):
     position: Decimal
     lots: int
@@ -310,5 +336,7 @@ BINDING = (
     PositionAdopted,
     PositionKept,
     PositionAssumedClosed,
+    TrailSealed,
+    TrailThinned,
 )
 """What must not be told unless the state that knows it is saved, nor be saved and not told."""
