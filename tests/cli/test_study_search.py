@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from maestro.wiring.yardstick.arms import ARMS, run_arm
 from maestro.wiring.yardstick.cells import Limit, Result, Study, limits_in, results_in, run_study
 from maestro.wiring.yardstick.comparison import compare, interval, overall
 from maestro.wiring.yardstick.objective import COSTS, Objective, observe, slippage, space_of, true_edges
+from maestro.wiring.yardstick.page import write_study
 from maestro_agents.search import Chance, Trial
 from maestro_engine.backtest import BarWindow, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.simulators.families import family_bars
@@ -156,3 +158,20 @@ def test_the_command_answers_in_json(tmp_path: Path) -> None:
     told = json.loads(ended.stdout)
     assert told["rows"][0]["arm"] == "wide"
     assert told["rows"][0]["limit"] > 0
+
+
+def test_the_page_shows_every_market_every_search_and_each_answer_and_escapes_the_names_of_files(
+    tmp_path: Path,
+) -> None:
+    market, words = "<script>alert(1)</script>", ("SURVIVES", "DOES NOT SURVIVE")
+    results = [result("race", s, 400.0 + s).model_copy(update={"word": words[s % 2]}) for s in range(4)]
+    results += [result("wide", s, None).model_copy(update={"market": market, "size": "recorded"}) for s in range(4)]
+    rows = compare(results, [Limit(market="trend", size="medium", edge=800.0)], "race")
+    page = write_study(tmp_path, SMALL, rows, overall(rows), "race").read_text(encoding="utf-8")
+    assert "The picks of race are worth 50 % of the best in hindsight" in page
+    assert page.count("<svg") == 4, "all markets together, each of two, and the answers"
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"https?:", page), "it asks nobody for anything"
+    again = write_study(tmp_path, SMALL, rows, overall(rows), "race").read_text(encoding="utf-8")
+    assert again == page

@@ -44,6 +44,7 @@ def search(
     """Measure searches with as many backtests each: what their picks truly earn on bars that none of them saw."""
     from maestro.wiring.yardstick.cells import cells_of, limits_in, results_in, run_study
     from maestro.wiring.yardstick.comparison import compare, overall
+    from maestro.wiring.yardstick.page import write_study
 
     study = _asked(family or (), size or (), data or (), arm or (), method or (), seeds, tests, quick)
     total = len(cells_of(study)) * len(study.arms)
@@ -53,13 +54,15 @@ def search(
     results, limits = results_in(out), limits_in(out)
     rows = compare([r for r in results if r.arm in study.arms], limits, BASE)
     sums = overall(rows)
+    page = write_study(out, study, rows, sums, BASE)
     if as_json:
         emit({"study": asdict(study), "rows": [asdict(row) for row in rows], "overall": [asdict(s) for s in sums]})
         return
-    columns = ["market", "size", "arm", "seeds", "limit", "edge", "traded", "aside", "percent", "over", "seconds"]
+    columns = ["market", "arm", "edge", "percent", "over", "aside"]
     table("True edge of the pick, USD a day after costs", columns, [_shown(row) for row in rows])
     table("Over all markets", ["arm", "percent", "traded_percent", "nothing"], [asdict(s) for s in sums])
-    say(f"percent is of the best in hindsight; over is the difference to {BASE}, 95 % intervals; {out}")
+    say(f"percent is of the best in hindsight; over is the difference to {BASE}, 95 % intervals")
+    say(f"Look at {page}")
 
 
 def _asked(
@@ -97,7 +100,7 @@ def _asked(
 
 def _shown(row: ArmRow) -> dict[str, object]:
     spans = {"edge": _span(row.edge), "traded": _span(row.traded), "over": _span(row.over)}
-    return {**asdict(row), **spans}
+    return {**asdict(row), **spans, "market": f"{row.market} {row.size}", "aside": f"{row.aside:.0%}"}
 
 
 def _span(interval: Interval | None) -> str | None:

@@ -26,8 +26,8 @@ def write_report(folder: Path) -> tuple[Path, Path]:
     facts = gather(folder)
     view = _view(facts)
     return (
-        _write(folder / "summary.md", _page("summary.md.j2", view)),
-        _write(folder / "summary.html", _page("summary.html.j2", view | {"plots": draw(facts)})),
+        write_page(folder / "summary.md", "summary.md.j2", view),
+        write_page(folder / "summary.html", "summary.html.j2", view | {"plots": draw(facts)}),
     )
 
 
@@ -50,6 +50,11 @@ def _view(facts: Facts) -> dict[str, object]:
             [audit_tables.calls(facts), audit_tables.fallbacks(facts), audit_tables.settings(facts)]
         ),
     }
+
+
+def write_page(target: Path, template: str, view: Mapping[str, object]) -> Path:
+    """Write *view* in the words of *template* to *target*, whole or not at all. Raises StoreError."""
+    return _write(target, _page(template, view))
 
 
 def _page(template: str, view: Mapping[str, object]) -> str:
