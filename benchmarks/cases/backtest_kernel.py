@@ -12,6 +12,7 @@ import numpy as np
 from maestro_engine import methods as registry
 from maestro_engine.backtest import BarWindow, BatchResult, FillCosts, TestSpec, simulate_batch
 from maestro_engine.data.bars import Bars
+from maestro_protocol.messages.campaign import DEFAULT_METHODS
 from maestro_protocol.space import ParameterSpec, Value
 from measuring.bench import Bench
 from measuring.market import MEGA, MICRO, STEP_MS, Columns
@@ -51,7 +52,7 @@ def load(path: Path) -> Bars:
 def specs(count: int, bars: int, settings: int, seed: int = 5) -> list[TestSpec]:
     """*count* tests on one window of *bars* bars, with *settings* different settings of methods and their lengths."""
     rng = np.random.default_rng(seed)
-    names = [method.name for method in registry.all_methods()]
+    names = DEFAULT_METHODS
     sets = [chosen for size in range(1, len(names) + 1) for chosen in combinations(names, size)]
     window = BarWindow(0, WARMUP, bars * 2 // 3, bars * 4 // 5, bars)
     spoken = [_spoken(sets[at % len(sets)], rng) for at in range(settings)]
@@ -72,7 +73,7 @@ def _spoken(methods: tuple[str, ...], rng: np.random.Generator) -> tuple[tuple[s
     while True:
         values: dict[str, Value] = {spec.name: _some(spec, rng) for spec in (*wanted, *common)}
         whole = registry.space_for(methods).resolve(values)
-        if all(whole[low] < whole[high] for name in methods for low, high in registry.get(name).ascending):
+        if all(whole[low] < whole[high] for name in methods for low, high in registry.get(name).ordered):
             return methods, values
 
 

@@ -18,7 +18,7 @@ from maestro_engine.inference.port import EngineStatistics
 from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_protocol.config import DataRef, Timeframe, WindowRef
-from maestro_protocol.messages.campaign import WindowPlan
+from maestro_protocol.messages.campaign import DEFAULT_METHODS, WindowPlan
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.ports import Judge
 
@@ -33,14 +33,22 @@ class Market:
     """None where nothing is sealed: what goes on as time goes by."""
 
 
-def open_market(bars: Bars, plan: WindowPlan, targets: Sequence[Target], *, jobs: int = 1, seed: int = 0) -> Market:
+def open_market(
+    bars: Bars,
+    plan: WindowPlan,
+    targets: Sequence[Target],
+    *,
+    jobs: int = 1,
+    seed: int = 0,
+    methods: Sequence[str] = DEFAULT_METHODS,
+) -> Market:
     """Cut *bars* into windows and seal their last share. Raises DataError where there are too few of them."""
     windows, sealed = rolling_windows(len(bars), bars.step_ms, plan)
     data = data_ref(bars)
     figures = MetricsCalculator(targets, bars.step_ms)
     opened = bars.slice(0, sealed.start if len(sealed) else len(bars))
     refs = [_window_ref(index, window, bars) for index, window in enumerate(windows)]
-    runner = BacktestRunner(opened, data, refs, figures, jobs)
+    runner = BacktestRunner(opened, data, refs, figures, jobs, methods)
     return Market(runner, EngineStatistics(), _judge(bars, sealed, plan.warmup_bars, figures, jobs, seed))
 
 

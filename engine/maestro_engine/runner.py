@@ -12,6 +12,7 @@ from maestro_engine.metrics.event_lines import PHASES, REGIMES, ScoreLine, score
 from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.errors import DataError, ParameterError
 from maestro_protocol.ids import episode_id
+from maestro_protocol.messages.campaign import DEFAULT_METHODS
 from maestro_protocol.messages.report import Metrics, TestReport
 from maestro_protocol.ports import EpisodeScore, TestOutcome
 from maestro_protocol.space import ParameterSpace
@@ -24,13 +25,20 @@ class BacktestRunner:
     """Backtests on the open part of one data set."""
 
     def __init__(
-        self, bars: Bars, data: DataRef, windows: Sequence[WindowRef], figures: MetricsCalculator, jobs: int = 1
+        self,
+        bars: Bars,
+        data: DataRef,
+        windows: Sequence[WindowRef],
+        figures: MetricsCalculator,
+        jobs: int = 1,
+        methods: Sequence[str] = DEFAULT_METHODS,
     ) -> None:
         self._bars = bars
         self._data = data
         self._windows = tuple(windows)
         self._figures = figures
         self._jobs = jobs
+        self._methods = tuple(methods)
         self._params: dict[tuple[NamedValue, ...], tuple[NamedValue, ...]] = {}
 
     @property
@@ -42,7 +50,11 @@ class BacktestRunner:
         return self._windows
 
     def methods(self) -> Sequence[str]:
-        return tuple(method.name for method in registry.all_methods())
+        return self._methods
+
+    def pin(self, methods: Sequence[str]) -> None:
+        """Search among *methods* and no others."""
+        self._methods = tuple(methods)
 
     def space(self, methods: Sequence[str]) -> ParameterSpace:
         return registry.space_for(tuple(methods))

@@ -21,7 +21,7 @@ No parameter needs a whole number that a float cannot hold.
 Scale = Literal["notional"]
 """What an amount grows with: ``notional``, the size of the position it is meant for."""
 
-Unit = Literal["bars", "usd", "x_atr", "z", "ratio", "bps", "votes", "switch"]
+Unit = Literal["bars", "usd", "x_atr", "z", "ratio", "bps", "points", "hour", "votes", "switch"]
 
 
 def _is_linear(value: object) -> bool:

@@ -56,6 +56,12 @@ ENGINES, POLICIES = ("backtest", "session"), ("sequential", "streak")
 EngineOption = Annotated[
     str | None, typer.Option(help="backtest, or session: with limits, margin, breakers.  [default: backtest]")
 ]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--methods", "--method", help="A method to search among, as `maestro methods` lists them.  [default: three]"
+    ),
+]
 PolicyOption = Annotated[
     str | None, typer.Option(help="Trigger policy of the rules: sequential or streak.  [default: sequential]")
 ]
@@ -84,6 +90,7 @@ def run(
     seed: Seed = None,
     policy: PolicyOption = None,
     engine: EngineOption = None,
+    method: Methods = None,
     notional: Notional = None,
     taker_bps: Taker = None,
     maker_bps: Maker = None,
@@ -113,6 +120,7 @@ def run(
         "seed": seed,
         "policy": policy and _one_of("--policy", policy, POLICIES),
         "engine": engine and _one_of("--engine", engine, ENGINES),
+        "methods": tuple(sorted(set(method))) if method else None,
         "blind": blind or None,
         "brains": [choice.model_dump(exclude_unset=True) for choice in model_options.parse_brains(brain or ())],
         "costs": _given(taker_bps=taker_bps, maker_bps=maker_bps, slippage_bps=slippage_bps) or None,

@@ -76,9 +76,10 @@ def _asked(
     quick: bool,
 ) -> Study:
     from maestro.wiring.yardstick.arms import ARMS
-    from maestro.wiring.yardstick.cells import Study, all_methods
+    from maestro.wiring.yardstick.cells import Study
     from maestro_engine.data.simulators.families import SIZES
     from maestro_protocol.errors import UnknownKey
+    from maestro_protocol.messages.campaign import DEFAULT_METHODS
 
     known = [each.name for each in ARMS]
     for name in arm:
@@ -91,7 +92,7 @@ def _asked(
         files=tuple(map(str, data)),
         seeds=seeds or (QUICK["seeds"] if quick else 24),
         arms=tuple(arm) or (QUICK_ARMS if quick else tuple(known)),
-        methods=tuple(method) or all_methods(),
+        methods=tuple(method) or DEFAULT_METHODS,
         tests=tests,
         fresh=QUICK["fresh"] if quick else 500_000,
         pool=QUICK["pool"] if quick else 1_500,

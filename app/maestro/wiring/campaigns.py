@@ -26,10 +26,11 @@ from maestro.report.pages import write_report
 from maestro.settings import Settings
 from maestro.wiring import brains, gates, markets, remote, workspace
 from maestro_agents.api import Budget
-from maestro_protocol.base import Frozen
+from maestro_protocol.base import Frozen, Name
 from maestro_protocol.config import Costs, DataReading, DataRef, Engine, Sizing
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import (
+    DEFAULT_METHODS,
     ORIGIN_TARGETS,
     BrainChoice,
     BudgetPlan,
@@ -69,6 +70,7 @@ class CampaignRequest(Frozen):
     seed: int = 7
     policy: Policy = "sequential"
     engine: Engine = "backtest"
+    methods: tuple[Name, ...] = DEFAULT_METHODS
     blind: bool = False
     batch: Annotated[int, Field(ge=1, le=1_000)] = 25
     targets: tuple[Target, ...] | None = None
@@ -123,7 +125,7 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
             policies=request.policies or policies,
             gates=request.gates or gate_policy,
             openings=request.openings or workspace.read_openings(settings),
-            versions=versions(request.brains),
+            versions=versions(request.brains, request.methods),
             sizing=sizing,
             **said,
         )
@@ -144,11 +146,24 @@ def _naming_amounts(sizing: Sizing) -> Sizing:
     return sizing.model_copy(update={"scaled": scaled([method.name for method in all_methods()])})
 
 
-def versions(chosen: Sequence[BrainChoice] = ()) -> tuple[str, ...]:
-    """What the answer may depend on besides the request; *chosen* are its brains, of which some may be installed."""
+def versions(chosen: Sequence[BrainChoice] = (), methods: Sequence[str] = ()) -> tuple[str, ...]:
+    """What the answer may depend on besides the request: of its brains and *methods* some may be installed.
+
+    Raises UnknownKey for a method that nobody brings.
+    """
     packages = ("maestro", "numpy", "numba")
     ours = (f"{name} {metadata.version(name)}" for name in packages)
-    return (f"python {platform.python_version()}", *ours, *brains.outside(chosen))
+    return (f"python {platform.python_version()}", *ours, *brains.outside(chosen), *_outside(methods))
+
+
+def _outside(methods: Sequence[str]) -> tuple[str, ...]:
+    """Which of *methods* other distributions bring, and which; the engine is loaded where one is not the default."""
+    named = [name for name in methods if name not in DEFAULT_METHODS]
+    if not named:
+        return ()
+    from maestro_engine.methods import REGISTRY
+
+    return REGISTRY.from_outside(named)
 
 
 async def run_campaign(

@@ -67,7 +67,7 @@ def market_of(config: CampaignConfig, bars: Bars, jobs: int) -> Market:
     """The market that *config* asks for."""
     from maestro_engine.api import open_market
 
-    return open_market(bars, config.windows, config.targets, jobs=jobs, seed=config.seed)
+    return open_market(bars, config.windows, config.targets, jobs=jobs, seed=config.seed, methods=config.methods)
 
 
 def running(config: CampaignConfig, market: Market, folder: Path) -> Market:

@@ -104,7 +104,7 @@ def _read(file: Path, settings: Settings, other_data: bool) -> dict[str, Any]:
 
 def _again(config: CampaignConfig, settings: Settings, other_data: bool) -> dict[str, Any]:
     """What *config* was asked as. Raises UsageError where its data is not known on this machine."""
-    now = versions(config.brains)
+    now = versions(config.brains, config.methods)
     if config.versions != now:
         tell_on_stderr(f"{config.campaign}: ran with {', '.join(config.versions)}; this is {', '.join(now)}")
     told = config.model_dump()

@@ -27,7 +27,7 @@ class Layout:
         specs = [self.space[name] for name in order]
         self._order = order
         self._column = {name: i for i, name in enumerate(order)}
-        self._ascending = [pair for method in chosen for pair in method.ascending]
+        self._ascending = [pair for method in chosen for pair in method.ordered]
         self._defaults = np.array([float(spec.default) for spec in specs])
         self._low = np.array([spec.low for spec in specs])
         self._high = np.array([spec.high for spec in specs])

@@ -35,7 +35,7 @@ def _trades(
     first: int,
 ) -> Records:
     n, none = len(close), np.empty(0)
-    columns = Columns(opened, high, low, close, none, none)
+    columns = Columns(opened, high, low, close, none, none, np.empty(0, np.int64))
     bar, side = np.empty(n, np.int64), np.empty(n, np.int64)
     values, rules = np.empty(3), np.zeros(len(RULES))
     values[0], values[1], values[2] = fast, slow, signal

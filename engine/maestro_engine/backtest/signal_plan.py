@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +56,7 @@ def plan_batch(tests: Sequence[TestSpec]) -> BatchPlan:
         groups.setdefault(test.methods, []).append(t)
     rules = np.empty((len(tests), len(RULES)))
     source = np.empty(len(tests), np.int64)
-    builder = _PlanBuilder(max(map(len, groups), default=0))
+    builder = _PlanBuilder(groups)
     for names, index in groups.items():
         chosen = [tests[t] for t in index]
         rows = layout_of(names).rows(chosen)
@@ -69,9 +69,9 @@ def plan_batch(tests: Sequence[TestSpec]) -> BatchPlan:
 class _PlanBuilder:
     """Collects rows and lists of signals, numbered in the order of their first mention."""
 
-    def __init__(self, max_methods: int) -> None:
-        self._width = max(1, max_methods)
-        self._methods = methods.all_methods()
+    def __init__(self, groups: Collection[tuple[str, ...]]) -> None:
+        self._width = max(1, max(map(len, groups), default=0))
+        self._methods = tuple(methods.get(name) for name in sorted({name for names in groups for name in names}))
         self._rank = {method.name: rank for rank, method in enumerate(self._methods)}
         self._lists: dict[tuple[int, bytes | int], int] = {}
         self._fixed: dict[int, FixedEntries] = {}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maestro_engine.data.bars import Bars, Floats
+from maestro_engine.data.bars import Bars, Floats, Ints
 
 _NONE: Floats = np.empty(0)
 
@@ -20,11 +20,19 @@ class Columns(NamedTuple):
     close: Floats
     volume: Floats
     taker_buy: Floats
+    open_time: Ints
+    """Milliseconds since 1970, UTC."""
 
 
 def _fixed(column: Floats | None) -> Floats:
     """A read-only view: numba compiles once more for every mix of writable and read-only arguments."""
     view = np.ascontiguousarray(_NONE if column is None else column, dtype=np.float64).view()
+    view.flags.writeable = False
+    return view
+
+
+def _times(column: Ints) -> Ints:
+    view = np.ascontiguousarray(column, dtype=np.int64).view()
     view.flags.writeable = False
     return view
 
@@ -38,4 +46,5 @@ def columns_of(bars: Bars) -> Columns:
         _fixed(bars.close),
         _fixed(bars.volume),
         _fixed(bars.taker_buy_volume),
+        _times(bars.open_time),
     )

@@ -36,7 +36,7 @@ def _learn_arrays() -> None:
 def _stamp() -> tuple[int, int]:
     """Newest change and total size of all sources a kernel may be made of."""
     engine = Path(__file__).parent.parent
-    found = [path.stat() for room in _ROOMS for path in engine.joinpath(room).glob("*.py")]
+    found = [path.stat() for room in _ROOMS for path in engine.joinpath(room).rglob("*.py")]
     return max(stat.st_mtime_ns for stat in found), sum(stat.st_size for stat in found)
 
 

@@ -1,48 +1,63 @@
-"""Methods: one file each, found by looking into this folder; a method's file is all there is to adding it."""
+"""Methods: one file each, found by looking into this folder; others by registration or entry point.
+
+A method's file is all there is to adding it. ``time_of_day`` is one plain enough to copy.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
+from typing import TypeGuard
 
 from maestro_engine.methods.common import COMMON
 from maestro_engine.methods.method import Method
-from maestro_protocol.errors import ParameterError, UnknownKey
+from maestro_protocol.errors import ParameterError
+from maestro_protocol.registry import Registry
 from maestro_protocol.space import ParameterSpace, Value
 
-__all__ = ["COMMON", "Method", "all_methods", "check", "check_order", "get", "scaled", "space_for"]
+__all__ = ["COMMON", "REGISTRY", "Method", "all_methods", "check", "check_order", "get", "scaled", "space_for"]
 
 
-@cache
-def _found() -> dict[str, Method]:
-    modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
-    methods = [module.METHOD for module in modules if hasattr(module, "METHOD")]
-    return {method.name: method for method in sorted(methods, key=lambda method: method.name)}
+def _builtin() -> dict[str, Method]:
+    found = pkgutil.walk_packages(__path__, f"{__name__}.")
+    modules = (importlib.import_module(module.name) for module in found)
+    methods: list[Method] = [module.METHOD for module in modules if hasattr(module, "METHOD")]
+    return {method.name: method for method in methods}
+
+
+def _is_method(thing: object) -> TypeGuard[Method]:
+    return isinstance(thing, Method)
+
+
+REGISTRY = Registry[Method]("maestro.methods", _builtin, accepts=_is_method)
+"""All methods: those of this folder and the ones in it, registered ones, and those of installed distributions."""
 
 
 def all_methods() -> tuple[Method, ...]:
-    """Every method of this folder, by name."""
-    return tuple(_found().values())
+    """Every method there is, by name. Raises :class:`ConfigError` for an installed one that cannot be loaded."""
+    return tuple(REGISTRY.get(name) for name in REGISTRY.names())
 
 
 def get(name: str) -> Method:
-    """The method called *name*. Raises :class:`UnknownKey`."""
-    found = _found().get(name)
-    if found is None:
-        raise UnknownKey("methods", name, _found())
-    return found
+    """The method called *name*. Raises :class:`UnknownKey`, and :class:`ConfigError` as the registry does."""
+    return REGISTRY.get(name)
 
 
 def space_for(names: Sequence[str]) -> ParameterSpace:
     """The parameters of the methods *names* and the common ones. Raises :class:`UnknownKey`."""
-    return _space(tuple(names))
+    return _space(tuple(get(name) for name in names))
 
 
 @lru_cache(maxsize=256)
-def _space(names: tuple[str, ...]) -> ParameterSpace:
-    own = tuple(spec for name in names for spec in get(name).specs)
+def _space(chosen: tuple[Method, ...]) -> ParameterSpace:
+    own = tuple(spec for method in chosen for spec in method.specs)
+    names = [spec.name for spec in (*own, *COMMON)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        together = ", ".join(method.name for method in chosen)
+        raise ParameterError(f"methods {together}: declare {', '.join(twice)} twice; leave out one of them")
     return ParameterSpace(specs=own).merged(COMMON)
 
 

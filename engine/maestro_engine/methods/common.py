@@ -25,7 +25,7 @@ def bars(
     return ParameterSpec.model_validate({"kind": "int", "unit": "bars", "scale": "log", **fixed, **more})
 
 
-def _number(
+def number(
     name: str,
     default: float,
     bounds: tuple[float, float, float],
@@ -33,11 +33,19 @@ def _number(
     about: str,
     **more: Unpack[SearchHints],
 ) -> ParameterSpec:
-    """*bounds* are the lowest value, the highest and the step; an amount of money grows with the position."""
+    """A number; *bounds* are lowest, highest and step. An amount of money grows with the position."""
     low, high, step = bounds
     grows: Scale | None = "notional" if unit == "usd" else None
     fixed = {"name": name, "default": default, "low": low, "high": high, "step": step, "unit": unit, "about": about}
     return ParameterSpec.model_validate({"kind": "float", "scales_with": grows, **fixed, **more})
+
+
+def whole(
+    name: str, default: int, bounds: tuple[int, int], unit: Unit, about: str, **more: Unpack[SearchHints]
+) -> ParameterSpec:
+    """A whole number between *bounds*, both included, drawn evenly by a search."""
+    fixed = {"name": name, "default": default, "low": bounds[0], "high": bounds[1], "unit": unit, "about": about}
+    return ParameterSpec.model_validate({"kind": "int", **fixed, **more})
 
 
 def _switch(name: str, about: str, needs: Literal["taker_volume"] | None = None) -> ParameterSpec:
@@ -50,7 +58,7 @@ def _votes() -> ParameterSpec:
 
 
 EXITS: tuple[ParameterSpec, ...] = (
-    _number(
+    number(
         "atr_stop_mult",
         1.5,
         (0.5, 5.0, 0.1),
@@ -59,7 +67,7 @@ EXITS: tuple[ParameterSpec, ...] = (
         scale="log",
         search_low=1.5,
     ),
-    _number(
+    number(
         "hard_tp_usd",
         300.0,
         (50.0, 5000.0, 50.0),
@@ -76,7 +84,7 @@ EXITS: tuple[ParameterSpec, ...] = (
 GATES: tuple[ParameterSpec, ...] = (
     _switch("gate_cvd", "enter only when the volume delta has the side's sign", "taker_volume"),
     _switch("gate_imb", "enter only when taker imbalance towards the side is at least imb_min", "taker_volume"),
-    _number(
+    number(
         "imb_min",
         0.02,
         (0.0, 0.5, 0.01),
@@ -86,7 +94,7 @@ GATES: tuple[ParameterSpec, ...] = (
         search_high=0.1,
     ),
     _switch("gate_atrz", "enter only when the ATR's z-score is at least atr_z_min"),
-    _number(
+    number(
         "atr_z_min",
         0.0,
         (-3.0, 3.0, 0.1),
@@ -97,7 +105,7 @@ GATES: tuple[ParameterSpec, ...] = (
         search_high=1.5,
     ),
     _switch("gate_vhf", "enter only when the vertical horizontal filter is at least vhf_min"),
-    _number(
+    number(
         "vhf_min",
         0.3,
         (0.0, 1.0, 0.01),

@@ -52,9 +52,8 @@ METHOD = Method(
     name="ema_crossover",
     about="enter with the fast average when it crosses the slow one",
     specs=(
-        bars("ema_fast", 20, 2, 100, "span of the fast average"),
+        bars("ema_fast", 20, 2, 100, "span of the fast average", below="ema_slow"),
         bars("ema_slow", 50, 5, 400, "span of the slow average"),
     ),
     scan=scan,
-    ascending=(("ema_fast", "ema_slow"),),
 )

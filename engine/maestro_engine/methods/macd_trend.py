@@ -32,10 +32,9 @@ METHOD = Method(
     name="macd_trend",
     about="enter with the sign of the MACD histogram when it crosses zero",
     specs=(
-        bars("macd_fast", 12, 2, 60, "span of the fast average"),
+        bars("macd_fast", 12, 2, 60, "span of the fast average", below="macd_slow"),
         bars("macd_slow", 26, 5, 200, "span of the slow average"),
         bars("macd_signal", 9, 2, 60, "span of the signal line"),
     ),
     scan=scan,
-    ascending=(("macd_fast", "macd_slow"),),
 )

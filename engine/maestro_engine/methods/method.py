@@ -10,7 +10,7 @@ from types import FunctionType
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled
-from maestro_protocol.errors import ParameterError
+from maestro_protocol.errors import ConfigError, ParameterError
 from maestro_protocol.space import ParameterSpec, Value
 
 Scan = Callable[[Columns, Floats, Ints, Ints], int]
@@ -51,26 +51,37 @@ def grid_scan(scan: Scan) -> GridScan:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to enter; exits and gates are common to all methods."""
+    """A way to enter; exits and gates are common to all methods.
+
+    A distribution installs one with an entry point in the group ``maestro.methods``; ``methods.REGISTRY.register``
+    adds one to this process. Its parameters may have any legal names: whose they are, which switch they need and
+    which must be below which is declared in their specs. Raises ConfigError for a spec that names a stranger.
+    """
 
     name: str
     about: str
     specs: tuple[ParameterSpec, ...]
     scan: Scan
-    ascending: tuple[tuple[str, str], ...] = ()
-    """Pairs of parameters of which the first must be below the second."""
     scan_grid: GridScan = field(init=False, compare=False, repr=False)
     """*scan* for many settings in one call."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scan_grid", grid_scan(self.scan))
-        above = dict(self.ascending)
-        owned = (spec.model_copy(update={"method": self.name, "below": above.get(spec.name)}) for spec in self.specs)
-        object.__setattr__(self, "specs", tuple(owned))
+        owned = tuple(spec.model_copy(update={"method": self.name}) for spec in self.specs)
+        names = {spec.name for spec in owned}
+        strangers = {name for spec in owned for name in (spec.below, spec.switch) if name is not None} - names
+        if strangers:
+            raise ConfigError(f"method {self.name}: {', '.join(sorted(strangers))} is no parameter of its own")
+        object.__setattr__(self, "specs", owned)
+
+    @property
+    def ordered(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of parameters of which the first must be below the second, as the specs declare."""
+        return tuple((spec.name, spec.below) for spec in self.specs if spec.below is not None)
 
     def check_order(self, values: Mapping[str, Value]) -> None:
         """Raise :class:`ParameterError` when a pair of parameters is not in ascending order."""
-        for low, high in self.ascending:
+        for low, high in self.ordered:
             if not values[low] < values[high]:
                 raise ParameterError(
                     f"{self.name}: {low} {values[low]:g} must be below {high} {values[high]:g}; change one of them"

@@ -51,6 +51,7 @@ from maestro_engine.trading.venue.orders import Instrument
 from maestro_protocol.base import MICRO
 from maestro_protocol.config import DataRef, RunConfig, Timeframe, WindowRef
 from maestro_protocol.errors import DataError
+from maestro_protocol.messages.campaign import DEFAULT_METHODS
 from maestro_protocol.messages.report import TestReport
 from maestro_protocol.ports import TestOutcome
 
@@ -68,14 +69,17 @@ class SessionRunner(BacktestRunner):
         data: DataRef,
         windows: Sequence[WindowRef],
         figures: MetricsCalculator,
+        methods: Sequence[str] = DEFAULT_METHODS,
     ) -> None:
-        super().__init__(bars, data, windows, figures)
+        super().__init__(bars, data, windows, figures, methods=methods)
         self._folder = folder
 
     @classmethod
     def of(cls, backtests: BacktestRunner, folder: Path) -> Self:
         """On the very data and windows of *backtests*: what a campaign needs to run its configs as sessions."""
-        return cls(folder, backtests._bars, backtests.data, backtests.windows, backtests._figures)
+        return cls(
+            folder, backtests._bars, backtests.data, backtests.windows, backtests._figures, backtests.methods()
+        )
 
     def run(self, configs: Sequence[RunConfig]) -> Sequence[TestOutcome]:
         return [self._outcome(config, self._session(config, self._folder), 0) for config in configs]

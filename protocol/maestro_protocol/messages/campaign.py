@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
 from maestro_protocol.config import Costs, DataReading, DataRef, Engine, Sizing
@@ -110,6 +110,25 @@ class BudgetPlan(Limits):
     """Of models that the table of prices does not know, or knows otherwise: a local server's cost 0."""
 
 
+DEFAULT_METHODS: tuple[Name, ...] = ("ema_crossover", "macd_trend", "trend_breakout")
+"""The methods of a campaign that names none, and of every campaign of before it could name any."""
+
+
+def _are_default(methods: object) -> bool:
+    return methods == DEFAULT_METHODS
+
+
+def _once_each(methods: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(methods)) < len(methods):
+        raise ValueError("a method is named twice")
+    return methods
+
+
+Methods = Annotated[
+    tuple[Name, ...], Field(min_length=1, max_length=64, exclude_if=_are_default), AfterValidator(_once_each)
+]
+
+
 class CampaignConfig(Frozen):
     """What was asked for, resolved: with the data's digest, the seed and the versions it ran with."""
 
@@ -124,6 +143,9 @@ class CampaignConfig(Frozen):
     policy: Policy = "sequential"
     engine: Engine = "backtest"
     """What runs every test: the kernel alone, or a session replayed with its limits, margin and breakers."""
+    methods: Methods = DEFAULT_METHODS
+    """What it searches among, pinned: a method that is added later changes nothing of it. Left out where they are the
+    default, so that what was kept keeps its hash."""
     blind: bool = False
     """Prompts without dates, symbols or absolute prices."""
     data: DataRef

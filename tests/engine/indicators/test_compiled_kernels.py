@@ -14,7 +14,7 @@ from maestro_engine.methods import ema_crossover, macd_trend
 rng = np.random.default_rng(1)
 close = 100.0 * np.exp(np.cumsum(rng.standard_normal(3_001)) * 0.002)
 high, low = close * (1.0 + 0.01 * rng.random(3_001)), close * (1.0 - 0.01 * rng.random(3_001))
-columns, digest = Columns(close, high, low, close, close, close), hashlib.sha256()
+columns, digest = Columns(close, high, low, close, close, close, close.astype('int64')), hashlib.sha256()
 for scan, values in ((macd_trend.scan, [12.0, 26.0, 9.0]), (ema_crossover.scan, [20.0, 50.0])):
     bar, side = np.empty(3_001, np.int64), np.empty(3_001, np.int64)
     count = scan(columns, np.array(values), bar, side)

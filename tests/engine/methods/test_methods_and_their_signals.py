@@ -21,7 +21,7 @@ def bars_of(n, seed=4):
     close = 100.0 * np.exp(np.cumsum(rng.standard_normal(n)) * 0.01)
     opened = np.r_[100.0, close[:-1]]
     high, low = np.maximum(opened, close) * 1.003, np.minimum(opened, close) * 0.997
-    return Bars("X", 300_000, np.arange(n), opened, high, low, close, rng.random(n), None)
+    return Bars("X", 300_000, 300_000 * np.arange(n), opened, high, low, close, rng.random(n), None)
 
 
 def signals(method, bars, values=None):
@@ -62,7 +62,7 @@ def test_later_bars_change_no_earlier_signal(method):
     whole = 2 * BLOCK + 9
     bars = bars_of(whole)
     full = signals(method, bars)
-    assert len(full) > 2
+    assert len(full) > 1
     for n in (*range(1, 120), *range(BLOCK - 6, BLOCK + 9), *range(2 * BLOCK - 6, whole)):
         assert signals(method, bars.slice(0, n)) == [signal for signal in full if signal[0] < n]
 
@@ -75,8 +75,11 @@ def test_a_price_that_stands_still_gives_no_signal(method):
         price = np.round(10.0 ** rng.uniform(-3.0, 5.0), 4)
         moved = price * np.exp(np.cumsum(rng.standard_normal(300)) * 0.01)
         close = np.r_[moved[: rng.choice((0, 300))], np.full(3_000, price)]
-        still = Bars("X", 300_000, np.arange(len(close)), close, close, close, close, np.ones(len(close)), None)
-        values = np.sort(rng.choice(np.arange(5, 100), len(method.specs), replace=False))
+        still = Bars(
+            "X", 300_000, 300_000 * np.arange(len(close)), close, close, close, close, np.ones(len(close)), None
+        )
+        drawn = np.sort(rng.choice(np.arange(5, 100), len(method.specs), replace=False))
+        values = [float(spec.clip(float(value))) for spec, value in zip(method.specs, drawn, strict=True)]
         assert all(bar < len(close) - 1_000 for bar, _ in signals(method, still, values))
 
 
@@ -86,7 +89,10 @@ def test_many_settings_in_one_call_give_the_signals_of_one_after_another(method)
     for n in (700, 3):
         bars, first = bars_of(n), 2
         rows = np.array(
-            [[float(spec.clip(spec.low + step + at)) for at, spec in enumerate(method.specs)] for step in range(5)]
+            [
+                [float(spec.clip(spec.low + (step + at) * spec.step)) for at, spec in enumerate(method.specs)]
+                for step in range(5)
+            ]
         )
         pool, sides, ends = np.full(6 * n + 11, -1), np.full(6 * n + 11, -1), np.zeros(first + 6, np.int64)
         ends[first] = 11

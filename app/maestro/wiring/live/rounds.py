@@ -37,6 +37,7 @@ from maestro_protocol.base import Frozen
 from maestro_protocol.config import DECLARED_FOR, RunConfig
 from maestro_protocol.errors import UsageError
 from maestro_protocol.messages.campaign import (
+    DEFAULT_METHODS,
     BrainChoice,
     BudgetPlan,
     CampaignConfig,
@@ -174,6 +175,7 @@ async def _walk(
     runner = LiveRunner.of(root, config.targets)
     runner.base, runner.where, runner.settings, runner.told = base, where, settings, told
     runner.given, runner.may_run, runner.beside = given, may_run, beside
+    runner.pin(config.methods)
     check_rules(config, runner.space(runner.methods()))
     ends: list[Rounds] = []
 
@@ -283,6 +285,7 @@ def _config(
         segments=rounds,
         policy=asked.policy,
         engine="session",
+        methods=tuple(sorted({*DEFAULT_METHODS, *base.methods})),
         data=root.data,
         costs=base.costs,
         sizing=root.sizing,
@@ -292,7 +295,7 @@ def _config(
         targets=targets_of(root),
         policies=policies,
         gates=gate_policy,
-        versions=versions(asked.brains),
+        versions=versions(asked.brains, base.methods),
     )
 
 

@@ -14,7 +14,6 @@ from maestro.wiring.markets import read_bars
 from maestro.wiring.yardstick.arms import Pick, arm, run_arm
 from maestro.wiring.yardstick.objective import WARMUP_BARS, space_of, true_edges
 from maestro_agents.search import Chance, Variant
-from maestro_engine import methods as registry
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.simulators.families import SIZES, Family, family_bars
 from maestro_engine.data.windows import rolling_windows
@@ -233,8 +232,3 @@ def _limit(study: Study, market: StudyMarket) -> Limit:
     drawn = (space.draw((study.methods[n % len(study.methods)],), chance) for n in range(study.pool))
     edges = sorted(true_edges(bars, list(dict.fromkeys(drawn))), reverse=True)[:BEST]
     return Limit(market=market.name, size=market.size, edge=max(0.0, sum(edges) / len(edges)))
-
-
-def all_methods() -> tuple[str, ...]:
-    """Every method there is."""
-    return tuple(method.name for method in registry.all_methods())
