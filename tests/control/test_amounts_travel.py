@@ -137,3 +137,12 @@ def test_a_target_is_meant_for_the_size_that_whoever_gave_it_spoke_of(tmp_path):
 def test_a_session_written_down_before_there_was_a_default_means_what_it_meant():
     config = SessionConfig.model_validate_json(SessionConfig().model_dump_json())
     assert (config.declared_for, config.values()["hard_tp_usd"]) == (None, 300)
+
+
+def test_amounts_of_methods_that_a_run_does_not_have_are_no_part_of_its_size():
+    runner, run = run_of(Sizing())
+    named = ("amount_of_another_method", *methods.scaled(NAMES))
+    sizes = [Sizing(notional_usd=Decimal(5_000), declared_for=Decimal(100_000), scaled=s) for s in (named, named[1:])]
+    one, other = (runner.simulate([run.model_copy(update={"sizing": s})], keep_trades=True).trades(0) for s in sizes)
+    assert one.tobytes() == other.tobytes()
+    assert len(one)

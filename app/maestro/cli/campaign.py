@@ -59,7 +59,9 @@ EngineOption = Annotated[
 Methods = Annotated[
     list[str] | None,
     typer.Option(
-        "--methods", "--method", help="A method to search among, as `maestro methods` lists them.  [default: three]"
+        "--methods",
+        "--method",
+        help="What to search among, as `maestro methods` lists it, or all; again, or with commas.  [default: three]",
     ),
 ]
 PolicyOption = Annotated[
@@ -120,7 +122,7 @@ def run(
         "seed": seed,
         "policy": policy and _one_of("--policy", policy, POLICIES),
         "engine": engine and _one_of("--engine", engine, ENGINES),
-        "methods": tuple(sorted(set(method))) if method else None,
+        "methods": _named(method),
         "blind": blind or None,
         "brains": [choice.model_dump(exclude_unset=True) for choice in model_options.parse_brains(brain or ())],
         "costs": _given(taker_bps=taker_bps, maker_bps=maker_bps, slippage_bps=slippage_bps) or None,
@@ -378,6 +380,11 @@ def _roles(names: Sequence[str] | None) -> frozenset[str]:
     from maestro.wiring.brains import role_names
 
     return frozenset(_one_of("--remote", name, role_names()) for name in names or ())
+
+
+def _named(methods: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The methods behind ``--methods``, each once."""
+    return tuple({name.strip() for given in methods or () for name in given.split(",") if name.strip()}) or None
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from maestro.clock import SystemClock
 from maestro.control.campaign import Campaign
@@ -70,7 +70,8 @@ class CampaignRequest(Frozen):
     seed: int = 7
     policy: Policy = "sequential"
     engine: Engine = "backtest"
-    methods: tuple[Name, ...] = DEFAULT_METHODS
+    methods: Annotated[tuple[Name, ...], AfterValidator(lambda names: tuple(sorted(names)))] = DEFAULT_METHODS
+    """What to search among, in any order; ``all`` is every method there is when the campaign is asked for."""
     blind: bool = False
     batch: Annotated[int, Field(ge=1, le=1_000)] = 25
     targets: tuple[Target, ...] | None = None
@@ -89,8 +90,12 @@ class CampaignRequest(Frozen):
     budget: BudgetPlan = BudgetPlan()
 
 
-OWN = ("data", "market", "symbol", "brains", "targets", "rules", "policies", "gates", "openings", "expected")
+OWN = (
+    *("data", "market", "symbol", "brains", "targets", "rules", "policies", "gates", "openings", "expected"),
+    *("methods", "sizing"),
+)
 """What a request says in its own way; the rest of it is the config's."""
+ALL_METHODS = "all"
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,10 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
     from maestro_engine.api import data_ref  # numba, which loads while a file is read
 
     rules, policies, gate_policy = workspace.read_rules(settings)
-    sizing = _naming_amounts(request.sizing)
+    methods = pinned(request.methods)
+    sizing = _naming_amounts(request.sizing, methods)
     share = float(sizing.share)
-    said = {name: getattr(request, name) for name in CampaignRequest.model_fields if name not in (*OWN, "sizing")}
+    said = {name: getattr(request, name) for name in CampaignRequest.model_fields if name not in OWN}
     try:
         config = CampaignConfig(
             campaign="unnamed",
@@ -125,7 +131,8 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
             policies=request.policies or policies,
             gates=request.gates or gate_policy,
             openings=request.openings or workspace.read_openings(settings),
-            versions=versions(request.brains, request.methods),
+            versions=versions(request.brains, methods),
+            methods=methods,
             sizing=sizing,
             **said,
         )
@@ -137,13 +144,22 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
     return config.model_copy(update={"campaign": name})
 
 
-def _naming_amounts(sizing: Sizing) -> Sizing:
-    """*sizing* with the parameters named that it is to scale, whatever methods a campaign comes to."""
+def pinned(methods: Sequence[str]) -> tuple[str, ...]:
+    """The names that *methods* stand for today: of ``all``, every method there is."""
+    if ALL_METHODS not in methods:
+        return tuple(methods)
+    from maestro_engine.methods import REGISTRY
+
+    return REGISTRY.names()
+
+
+def _naming_amounts(sizing: Sizing, methods: Sequence[str]) -> Sizing:
+    """*sizing* with the parameters named that it is to scale, whichever of *methods* a run comes to."""
     if sizing.declared_for is None:
         return sizing
-    from maestro_engine.methods import all_methods, scaled
+    from maestro_engine.methods import scaled
 
-    return sizing.model_copy(update={"scaled": scaled([method.name for method in all_methods()])})
+    return sizing.model_copy(update={"scaled": scaled(methods)})
 
 
 def versions(chosen: Sequence[BrainChoice] = (), methods: Sequence[str] = ()) -> tuple[str, ...]:

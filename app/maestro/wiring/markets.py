@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from maestro.wiring.gates import tell_on_stderr
 from maestro_protocol.config import DataReading, DataRef
-from maestro_protocol.errors import DataError, UsageError
-from maestro_protocol.messages.campaign import CampaignConfig
+from maestro_protocol.errors import ConfigError, DataError, UsageError
+from maestro_protocol.messages.campaign import DEFAULT_METHODS, CampaignConfig
 
 if TYPE_CHECKING:
     from maestro_engine.api import Market
@@ -64,10 +65,30 @@ def shuffled_file(path: Path, seed: int) -> Bars:
 
 
 def market_of(config: CampaignConfig, bars: Bars, jobs: int) -> Market:
-    """The market that *config* asks for."""
+    """The market that *config* asks for. Raises ConfigError where a method that it pins is not here."""
     from maestro_engine.api import open_market
 
+    _same_methods(config)
     return open_market(bars, config.windows, config.targets, jobs=jobs, seed=config.seed, methods=config.methods)
+
+
+def _same_methods(config: CampaignConfig) -> None:
+    """Say which methods of *config* are of another version here; raise ConfigError for those that are not here."""
+    if config.methods == DEFAULT_METHODS:
+        return
+    from maestro_engine.methods import REGISTRY
+
+    began = {line for line in config.versions if line.startswith(f"{REGISTRY.group}:")}
+    missing = [name for name in config.methods if name not in REGISTRY]
+    if missing:
+        brought = sorted(line for line in began if line.split()[0].partition(":")[2] in missing)
+        what = f"it began with {', '.join(brought)}: install that" if brought else "install what brings it"
+        among = f"searches among {', '.join(config.methods)}"
+        raise ConfigError(f"{config.campaign}: {among}, and {', '.join(missing)} is not here; {what}")
+    here = set(REGISTRY.from_outside(config.methods))
+    if began != here:
+        then, now = (", ".join(sorted(some)) or "the product's own" for some in (began - here, here - began))
+        tell_on_stderr(f"{config.campaign}: began with {then}; here is {now}, which may decide otherwise")
 
 
 def running(config: CampaignConfig, market: Market, folder: Path) -> Market:

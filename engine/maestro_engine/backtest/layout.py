@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -18,10 +18,9 @@ from maestro_protocol.errors import DataError, ParameterError
 class Layout:
     """Where each parameter of one set of methods stands in a row: rules first, then what decides signals."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-        self.space = methods.space_for(names)
-        chosen = [methods.get(name) for name in names]
+    def __init__(self, chosen: tuple[methods.Method, ...]) -> None:
+        self.names = tuple(method.name for method in chosen)
+        self.space = methods.space_for(self.names)
         own = tuple(spec.name for method in chosen for spec in method.specs)
         order = (*RULES, *SIGNAL_PARAMS, *own)
         specs = [self.space[name] for name in order]
@@ -47,8 +46,8 @@ class Layout:
             self._complain(tests[t], self._order[p])
         self._check_order(tests, rows)
         for t, test in enumerate(tests):
-            for name, factor in test.scaled.items():
-                rows[t, self._column[name]] *= factor
+            for name in self._column.keys() & test.scaled.keys():  # it may name amounts of methods that do not run
+                rows[t, self._column[name]] *= test.scaled[name]
         return rows
 
     def _columns(self, test: TestSpec, given: tuple[str, ...]) -> list[int]:
@@ -90,10 +89,12 @@ class Layout:
                 raise ParameterError(f"test {tests[t].test_id}: {error}") from None
 
 
-@cache
+_layout = lru_cache(maxsize=256)(Layout)
+
+
 def layout_of(names: tuple[str, ...]) -> Layout:
     """The layout of the methods *names*. Raises :class:`~maestro_protocol.errors.UnknownKey`."""
-    return Layout(names)
+    return _layout(tuple(methods.get(name) for name in names))
 
 
 def check_taker_volume(bars: Bars, tests: Sequence[TestSpec], rules: Floats) -> None:

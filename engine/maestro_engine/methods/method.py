@@ -49,7 +49,7 @@ def grid_scan(scan: Scan) -> GridScan:
     return compiled(FunctionType(code, {"__name__": scan.__module__, "scan": scan}))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Method:
     """A way to enter; exits and gates are common to all methods.
 

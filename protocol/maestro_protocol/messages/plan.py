@@ -68,7 +68,7 @@ class SegmentPlan(Spoken):
     segment: Annotated[int, Field(ge=1, le=1_000)]
     goal: Goal
     tests: Annotated[int, Field(ge=1, le=100_000)]
-    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)]
     """The methods the segment may use."""
     ranges: Annotated[tuple[Range, ...], Field(max_length=64)]
     reason: Text

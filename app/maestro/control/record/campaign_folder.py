@@ -36,7 +36,10 @@ class CampaignFolder:
         """Files that people read, and the SHA-256 of what this wrote into them."""
 
     def campaign(self, config: CampaignConfig) -> None:
-        self.write("campaign.yaml", _yaml(config))
+        """What was asked for, resolved; its methods are written out where the message leaves the default ones out."""
+        said = config.model_dump(mode="json")
+        names = [name for name in CampaignConfig.model_fields if name in said or name == "methods"]
+        self.write("campaign.yaml", _dump({**{name: said.get(name) for name in names}, "methods": [*config.methods]}))
 
     def root(self, config: RunConfig) -> None:
         """The run that all others descend from: every parameter at its declared default."""
