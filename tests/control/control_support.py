@@ -9,6 +9,7 @@ from maestro.control.rules import read_yaml
 from maestro_engine import methods as registry
 from maestro_protocol.base import money
 from maestro_protocol.config import DataRef, RunConfig, WindowRef
+from maestro_protocol.messages.campaign import DEFAULT_METHODS
 from maestro_protocol.messages.report import Metrics, TestReport
 from maestro_protocol.messages.rules import GatePolicy, Policies, Rules
 from maestro_protocol.ports import EpisodeScore
@@ -17,7 +18,7 @@ from maestro_protocol.values import as_params
 SPECS = Path(__file__).parents[2] / "specs"
 HOUR = 3_600_000
 SPACE = registry.space_for(("macd_trend",))
-ALL = registry.space_for(tuple(method.name for method in registry.all_methods()))
+ALL = registry.space_for(DEFAULT_METHODS)
 
 
 def owners_rules() -> tuple[Rules, Policies, GatePolicy]:

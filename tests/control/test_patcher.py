@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro.control import patcher
-from maestro_engine import methods as registry
 from maestro_protocol.config import RunConfig
 from maestro_protocol.errors import ParameterError, StalePatch, UsageError
+from maestro_protocol.messages.campaign import DEFAULT_METHODS
 from maestro_protocol.messages.plan import Jitter
 from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import Change
@@ -108,7 +108,7 @@ def test_who_restated_a_value_set_it_and_nobody_else() -> None:
     st.tuples(st.integers(0, 99), st.integers(1, 500)),
 )
 def test_jitter_stays_inside_its_bounds_and_its_steps(jitter: list[Jitter], key: tuple[int, int]) -> None:
-    template = run_config("seg1", tuple(m.name for m in registry.all_methods()))
+    template = run_config("seg1", DEFAULT_METHODS)
     stray = patcher.strayed(template, jitter, ALL, key)
     assert stray == patcher.strayed(template, jitter, ALL, key), "the same test strays the same way"
     reach = {item.parameter: max(j.steps for j in jitter if j.parameter == item.parameter) for item in jitter}
