@@ -119,6 +119,7 @@ class LocalSubscription:
         return envelope
 
     async def close(self) -> None:
+        """Leave the group; an envelope in hand goes back to it."""
         if not self._open:
             return
         self._open = False
@@ -141,6 +142,7 @@ class LocalBus:
         self._closed = False
 
     async def publish(self, envelope: Envelope) -> None:
+        """Put *envelope* on its topic; waits while the slowest group has no room. Raises BusClosed."""
         if self._closed:
             raise _not_carried(envelope)
         topic = self._topics.get(envelope.topic)
@@ -152,6 +154,7 @@ class LocalBus:
             topic.deliver(envelope)
 
     async def subscribe(self, topic: str, group: str) -> LocalSubscription:
+        """A reader of *topic* for *group*; what is published from now on reaches it. Raises BusClosed."""
         if self._closed:
             raise BusClosed(f"{topic}: the bus is closed")
         place = self._topics.get(topic)
@@ -160,6 +163,7 @@ class LocalBus:
         return LocalSubscription(group, place.groups.setdefault(group, _Group(place)))
 
     async def close(self) -> None:
+        """Take nothing more; readers end once they have read what was published."""
         self._closed = True
         for topic in self._topics.values():
             topic.close()

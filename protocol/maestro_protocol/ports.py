@@ -46,7 +46,9 @@ class Subscription(Protocol):
 
     async def __anext__(self) -> Envelope: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Stop reading; an envelope that was not handled goes to another reader of the group."""
+        ...
 
 
 class Bus(Protocol):
@@ -56,13 +58,17 @@ class Bus(Protocol):
     end once they have read what was published, and publishing raises :class:`BusClosed`.
     """
 
-    async def publish(self, envelope: Envelope) -> None: ...
+    async def publish(self, envelope: Envelope) -> None:
+        """Carry *envelope* to every group of its topic. Raises :class:`BusClosed`, :class:`BusError`."""
+        ...
 
     async def subscribe(self, topic: str, group: str) -> Subscription:
         """A reader of *topic* for *group*; what is published from now on reaches it."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Take nothing more; readers end once they have read what was published."""
+        ...
 
 
 class EpisodeScore(NamedTuple):
@@ -106,7 +112,9 @@ class Runner(Protocol):
     """
 
     @property
-    def data(self) -> DataRef: ...
+    def data(self) -> DataRef:
+        """The bars it runs on, as a config names them."""
+        ...
 
     @property
     def windows(self) -> Sequence[WindowRef]:
@@ -151,7 +159,9 @@ class Look(NamedTuple):
 class Sequential(Protocol):
     """An anytime-valid test of "the mean is on target": looking often does not raise its error rate."""
 
-    def update(self, value: float) -> Look: ...
+    def update(self, value: float) -> Look:
+        """Add one observation; what the test says after it."""
+        ...
 
 
 class Statistics(Protocol):
@@ -298,7 +308,9 @@ class Store(Protocol):
         """All campaigns, oldest first."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Let the database go; nothing is committed by it."""
+        ...
 
 
 class ModelCallRecord(NamedTuple):
@@ -383,4 +395,6 @@ class CallLog(Protocol):
 class Gate(Protocol):
     """Asks people. Returns when the gate is decided; silence is a no."""
 
-    async def ask(self, request: GateRequest) -> GateDecided: ...
+    async def ask(self, request: GateRequest) -> GateDecided:
+        """Put *request* before people and wait; the decision, also where it was made before."""
+        ...

@@ -138,6 +138,7 @@ class ParameterSpace(Frozen):
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order declared."""
         return tuple(spec.name for spec in self.specs)
 
     def of_method(self, method: str) -> tuple[ParameterSpec, ...]:
@@ -156,6 +157,7 @@ class ParameterSpace(Frozen):
         return ordered_pairs(self.specs)
 
     def defaults(self) -> dict[str, Value]:
+        """Every parameter at its declared default."""
         return {spec.name: spec.default for spec in self.specs}
 
     def resolve(self, given: Mapping[str, Value]) -> dict[str, Value]:

@@ -105,8 +105,10 @@ def _named(name: str, value: Value) -> NamedValue:
 
 
 def as_params(values: Mapping[str, Value]) -> tuple[NamedValue, ...]:
+    """*values* as they travel in a config: named values, in the order given."""
     return tuple(_named(name, value) for name, value in values.items())
 
 
 def as_mapping(values: Sequence[NamedValue]) -> dict[str, Value]:
+    """Named values as a mapping from parameter to value."""
     return {item.name: item.value for item in values}

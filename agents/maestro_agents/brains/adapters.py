@@ -46,6 +46,7 @@ class BrainAdapter:
 
 
 def is_adapter(thing: object) -> TypeGuard[BrainAdapter]:
+    """Whether *thing* is what the entry point ``maestro.brains`` takes."""
     return isinstance(thing, BrainAdapter)
 
 

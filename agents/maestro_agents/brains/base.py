@@ -60,6 +60,7 @@ class Usage(Frozen):
 
     @property
     def known(self) -> bool:
+        """Whether both directions were counted by the vendor."""
         return self.input_tokens is not None and self.output_tokens is not None
 
     def at_most(self, worst: Usage) -> Usage:

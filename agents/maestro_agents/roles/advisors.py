@@ -29,7 +29,9 @@ class RoleSpec(Protocol):
         ...
 
     @property
-    def asked(self) -> AskedAt: ...
+    def asked(self) -> AskedAt:
+        """When in a turn it is asked."""
+        ...
 
     def advise(self, briefing: Briefing) -> Advice:
         """Its advice by rules alone: the same briefing gives the same advice, in any process."""
@@ -37,6 +39,7 @@ class RoleSpec(Protocol):
 
 
 def is_role(thing: object) -> TypeGuard[RoleSpec]:
+    """Whether *thing* is what the entry point ``maestro.roles`` takes."""
     texts = (getattr(thing, name, None) for name in ("name", "duty", "prompt"))
     known = getattr(thing, "asked", None) in get_args(AskedAt)
     return known and all(isinstance(text, str) for text in texts) and callable(getattr(thing, "advise", None))

@@ -193,11 +193,17 @@ class Witness(Struct, frozen=True):
 class FeedClock(Protocol):
     """Time, injected. ``now_ms`` is the wall clock (may jump), ``monotonic_ns`` never runs backwards."""
 
-    def now_ms(self) -> int: ...
+    def now_ms(self) -> int:
+        """The wall clock, UTC milliseconds; it may jump."""
+        ...
 
-    def monotonic_ns(self) -> int: ...
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since any moment; never runs backwards."""
+        ...
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds of the monotonic clock."""
+        ...
 
 
 @dataclass(slots=True)
@@ -228,12 +234,18 @@ class Feed(Protocol):
     """A source of market events. ``events`` is iterated once; leaving the iteration closes the feed."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The source, as a config names it."""
+        ...
 
     @property
-    def counters(self) -> Counters: ...
+    def counters(self) -> Counters:
+        """What the feed has done so far."""
+        ...
 
-    def events(self) -> AsyncIterator[Event]: ...
+    def events(self) -> AsyncIterator[Event]:
+        """Market events in the order in which they came, until the feed is closed or its patience runs out."""
+        ...
 
     async def history(self, symbol: str, interval: str, limit: int) -> list[Kline]:
         """The newest *limit* closed candles, oldest first; fewer when the source has no more."""
@@ -243,14 +255,18 @@ class Feed(Protocol):
         """Raises :class:`DataError` when the source does not know *symbol*."""
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Close every connection; iterations of the events end."""
+        ...
 
 
 @runtime_checkable
 class Witnessed(Protocol):
     """A feed that has witnesses of its streams; one of this machine needs none."""
 
-    def witnesses(self) -> list[Witness]: ...
+    def witnesses(self) -> list[Witness]:
+        """What is known of each stream now: quiet, frozen or dead."""
+        ...
 
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

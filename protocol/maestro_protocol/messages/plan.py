@@ -44,6 +44,8 @@ MONEY: frozenset[MetricName] = frozenset({"maxdd", "total_pnl", "expectancy"})
 
 
 class Target(Frozen):
+    """What a metric should reach: amounts in USD, rates as fractions of 1."""
+
     metric: MetricName
     op: Comparison
     value: float
@@ -84,6 +86,8 @@ class Variation(Frozen):
 
 
 class Expectation(Frozen):
+    """What a proposal says that a metric will be."""
+
     metric: MetricName
     value: float
 
@@ -100,6 +104,8 @@ class Proposal(Spoken):
 
 
 class Problem(Frozen):
+    """What the Critic finds wrong with a proposal: the metric, its current value where it has one, and why."""
+
     metric: MetricName
     current: float | None
     problem: Line
@@ -186,11 +192,15 @@ class PatchApplied(Spoken):
 
 
 class Responsibility(Frozen):
+    """Which role answers for a metric until the next page."""
+
     metric: MetricName
     role: Role
 
 
 class HealthCheck(Frozen):
+    """One line of the page: whether something is as it should be."""
+
     name: Line
     ok: bool
     detail: Line

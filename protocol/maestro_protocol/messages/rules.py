@@ -25,14 +25,18 @@ class When(Frozen):
         return self
 
     def crossed(self, value: float) -> bool:
+        """Whether *value* is beyond the line; at it, it is not."""
         return value < self.below if self.below is not None else value > (self.above or 0.0)
 
     @property
     def line(self) -> float:
+        """The value of the line itself, in the unit of the metric."""
         return self.below if self.below is not None else (self.above or 0.0)
 
 
 class Step(Frozen):
+    """How far a rule moves one parameter when it speaks, in the unit of the parameter."""
+
     parameter: Name
     step: float
     requires: Name | None = None
@@ -40,6 +44,8 @@ class Step(Frozen):
 
 
 class Rule(Frozen):
+    """An adjustment rule of the owner: where a mean of recent episodes is beyond a line, it asks for these steps."""
+
     name: Name
     metric: MetricName
     when: When
@@ -57,6 +63,8 @@ class Rule(Frozen):
 
 
 class Rules(Frozen):
+    """All adjustment rules of a campaign, the first that speaks first."""
+
     version: Literal[1]
     rules: Annotated[tuple[Rule, ...], Field(max_length=40)]
 
@@ -66,11 +74,15 @@ class Rules(Frozen):
 
 
 class Streak(Frozen):
+    """The trigger of the eager policy: a rule speaks after so many episodes in a row beyond its line."""
+
     trigger: Literal["streak"]
     episodes: Annotated[int, Field(ge=1, le=100)]
 
 
 class SequentialPolicy(Frozen):
+    """The trigger of the honest policy: a rule speaks once an anytime-valid test at level *alpha* rejects."""
+
     trigger: Literal["sequential"]
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
     min_episodes: Annotated[int, Field(ge=2, le=10_000)]
@@ -85,11 +97,15 @@ class Measure(Frozen):
 
 
 class Kill(Frozen):
+    """When a variation is stopped: after so many tests, at a t statistic of its PnL a test below a line."""
+
     min_tests: Annotated[int, Field(ge=1)]
     t_below: Annotated[float, Field(le=0)]
 
 
 class Policies(Frozen):
+    """How often results are looked at, what makes a rule speak, how a patch is judged, when a variation ends."""
+
     version: Literal[1]
     look_every_episodes: Annotated[int, Field(ge=1, le=1_000)]
     policies: dict[Name, Annotated[Streak | SequentialPolicy, Field(discriminator="trigger")]]
@@ -98,6 +114,7 @@ class Policies(Frozen):
     kill: Kill
 
     def policy(self, name: str) -> Streak | SequentialPolicy:
+        """The trigger called *name*. Raises :class:`UnknownKey`."""
         if name not in self.policies:
             raise UnknownKey("policies.yaml", name, self.policies)
         return self.policies[name]
@@ -113,11 +130,14 @@ class RiskClass(Frozen):
 
 
 class RiskClasses(Frozen):
+    """What each class of risk needs before it is taken."""
+
     low: RiskClass
     medium: RiskClass
     high: RiskClass
 
     def of(self, risk: Risk) -> RiskClass:
+        """What *risk* needs."""
         return {"low": self.low, "medium": self.medium, "high": self.high}[risk]
 
 
@@ -130,6 +150,8 @@ class PatchRisk(Frozen):
 
 
 class GatePolicy(Frozen):
+    """Which decisions wait for people, and by which class of risk."""
+
     version: Literal[1]
     classes: RiskClasses
     patches: Annotated[tuple[PatchRisk, ...], Field(max_length=100)]

@@ -15,6 +15,8 @@ Lines = Annotated[tuple[Line, ...], Field(max_length=30)]
 
 
 class Blocked(Frozen):
+    """What a task waits for: a person, a role or a resource, and why."""
+
     by: Line
     why: Line
 
