@@ -152,6 +152,15 @@ def test_a_replay_finds_what_was_changed_in_any_file_that_people_read(
     assert [row["status"] for row in campaigns_in(tmp_path)] == ["altered" if manifest else "finished"]
 
 
+@pytest.mark.parametrize("name", ["summary.md", "summary.html", "campaign.yaml", "leaderboard.csv", "journal.jsonl"])
+def test_a_list_of_campaigns_tells_of_an_altered_file(undisturbed: CampaignRun, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "altered"
+    shutil.copytree(undisturbed.folder, folder)
+    with (folder / name).open("ab") as file:
+        file.write(b"\n")
+    assert [row["status"] for row in campaigns_in(tmp_path)] == ["altered"]
+
+
 def test_a_folder_that_was_left_alone_is_what_was_written(undisturbed: CampaignRun) -> None:
     assert list(altered(undisturbed.folder)) == []
     named = {line[66:] for line in (undisturbed.folder / "files.sha256").read_text().splitlines()}

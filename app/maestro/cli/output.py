@@ -133,6 +133,10 @@ def load(path: Path, kind: type[M]) -> M:
         raise StoreError(f"{path}: is missing or damaged; has the campaign finished?") from None
 
 
+LISTED = ("metrics_global.json", "summary.html", "summary.md", "campaign.yaml", "leaderboard.csv", "journal.jsonl")
+"""Files of a campaign that a list of many looks at; `campaign show` looks at all."""
+
+
 def campaigns_in(runs: Path) -> list[dict[str, object]]:
     """A row for each campaign folder in *runs*, oldest first."""
     folders = [f for f in runs.iterdir() if (f / "campaign.yaml").is_file()] if runs.is_dir() else []
@@ -149,7 +153,7 @@ def _summary(folder: Path) -> dict[str, object]:
         metrics: Any = json.loads((folder / "metrics_global.json").read_text(encoding="utf-8"))
         told = {name: metrics[name] for name in ("status", "tests", "total_pnl")}
         verdict = metrics["verdict"]
-        if any(altered(folder, ("metrics_global.json",))):
+        if any(altered(folder, LISTED)):
             told["status"] = "altered"
         return {**row, **told, "verdict": None if verdict is None else verdict["word"]}
     except OSError:
