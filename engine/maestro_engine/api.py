@@ -15,6 +15,7 @@ from maestro_engine.data.windows import Window, rolling_windows
 from maestro_engine.inference.evaluation.judge import CampaignJudge
 from maestro_engine.inference.evaluation.period import EvaluationPeriod, period_of
 from maestro_engine.inference.port import EngineStatistics
+from maestro_engine.metrics import further
 from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_protocol.config import DataRef, Timeframe, WindowRef
@@ -41,11 +42,12 @@ def open_market(
     jobs: int = 1,
     seed: int = 0,
     methods: Sequence[str] = DEFAULT_METHODS,
+    metrics: Sequence[str] = (),
 ) -> Market:
     """Cut *bars* into windows and seal their last share. Raises DataError where there are too few of them."""
     windows, sealed = rolling_windows(len(bars), bars.step_ms, plan)
     data = data_ref(bars)
-    figures = MetricsCalculator(targets, bars.step_ms)
+    figures = MetricsCalculator(targets, bars.step_ms, further.chosen(metrics))
     opened = bars.slice(0, sealed.start if len(sealed) else len(bars))
     refs = [_window_ref(index, window, bars) for index, window in enumerate(windows)]
     runner = BacktestRunner(opened, data, refs, figures, jobs, methods)

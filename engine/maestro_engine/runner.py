@@ -72,7 +72,7 @@ class BacktestRunner:
         return [self._outcome(config, result, place) for place, config in enumerate(configs)]
 
     def compare(self, configs: Sequence[RunConfig]) -> Sequence[TestReport]:
-        result = self.simulate(configs, keep_trades=False)
+        result = self.simulate(configs, keep_trades=self._figures.needs_trades)
         return [self._report(config, result, place) for place, config in enumerate(configs)]
 
     def pool(self, parts: Sequence[Metrics]) -> Metrics:

@@ -151,7 +151,9 @@ def test_without_an_installed_method_it_says_which_and_from_where(
     halfway = config.model_copy(update={"campaign": "halfway"})
     killed(halfway, settings, after=8)
     gone()
-    wanted = f"searches among {', '.join(PINNED)}, and channel_of_atr is not here; it began with {LINE}: install that"
+    wanted = (
+        f"has the methods {', '.join(PINNED)}, and channel_of_atr is not here; it began with {LINE}: install that"
+    )
     with pytest.raises(ConfigError, match=f"halfway: {wanted}"):
         resumed("halfway", settings)
     with pytest.raises(ConfigError, match=f"{CAMPAIGN}: {wanted}"):
@@ -165,7 +167,7 @@ def test_another_version_of_an_installed_method_is_told_before_it_decides(
     config = pinned(settings, small_data)
     changed = tuple(line.replace("channel 2.0", "channel 1.9") for line in config.versions)
     run = conducted(config.model_copy(update={"versions": changed}), settings)
-    told = f"began with {LINE.replace('2.0', '1.9')}; here is {LINE}, which may decide otherwise"
+    told = f"began with {LINE.replace('2.0', '1.9')}; here is {LINE}, which may differ"
     assert told in capsys.readouterr().err
     retold(run.folder, settings_in(tmp_path / "elsewhere"), small_data)
     assert told in capsys.readouterr().err

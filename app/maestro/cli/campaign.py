@@ -11,6 +11,7 @@ import typer
 
 from maestro.cli import model_options
 from maestro.cli.data import FundingUnit, Symbol, TimeZone, reading_of
+from maestro.cli.info import Methods, Metrics, named
 from maestro.cli.output import table
 from maestro.lines import emit, say, warn
 from maestro_protocol.errors import GateRefused, UsageError
@@ -56,14 +57,6 @@ ENGINES, POLICIES = ("backtest", "session"), ("sequential", "streak")
 EngineOption = Annotated[
     str | None, typer.Option(help="backtest, or session: with limits, margin, breakers.  [default: backtest]")
 ]
-Methods = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--methods",
-        "--method",
-        help="What to search among, as `maestro methods` lists it, or all; again, or with commas.  [default: three]",
-    ),
-]
 PolicyOption = Annotated[
     str | None, typer.Option(help="Trigger policy of the rules: sequential or streak.  [default: sequential]")
 ]
@@ -93,6 +86,7 @@ def run(
     policy: PolicyOption = None,
     engine: EngineOption = None,
     method: Methods = None,
+    metric: Metrics = None,
     notional: Notional = None,
     taker_bps: Taker = None,
     maker_bps: Maker = None,
@@ -122,7 +116,7 @@ def run(
         "seed": seed,
         "policy": policy and _one_of("--policy", policy, POLICIES),
         "engine": engine and _one_of("--engine", engine, ENGINES),
-        "methods": _named(method),
+        **named(methods=method, metrics=metric),
         "blind": blind or None,
         "brains": [choice.model_dump(exclude_unset=True) for choice in model_options.parse_brains(brain or ())],
         "costs": _given(taker_bps=taker_bps, maker_bps=maker_bps, slippage_bps=slippage_bps) or None,
@@ -131,12 +125,17 @@ def run(
     settings = settings_with(out, bus)
     request = request_of(config, _given(**said), settings)
     _inside(request.only_segment, request.segments, request.tests)
-    plan = model_options.parse_budget(budget or (), request.budget, price or ())
-    request = request.model_copy(update={"budget": plan})
+    request = _within(request, budget, price)
     if estimate:
         _estimate(request, settings, as_json)
     else:
         _run(request, settings, jobs, as_json, remote)
+
+
+def _within(request: CampaignRequest, budget: Sequence[str] | None, price: Sequence[str] | None) -> CampaignRequest:
+    """*request* with the limits and prices that options give, over its own."""
+    plan = model_options.parse_budget(budget or (), request.budget, price or ())
+    return request.model_copy(update={"budget": plan})
 
 
 def _estimate(request: CampaignRequest, settings: Settings, as_json: bool) -> None:
@@ -380,11 +379,6 @@ def _roles(names: Sequence[str] | None) -> frozenset[str]:
     from maestro.wiring.brains import role_names
 
     return frozenset(_one_of("--remote", name, role_names()) for name in names or ())
-
-
-def _named(methods: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The methods behind ``--methods``, each once."""
-    return tuple({name.strip() for given in methods or () for name in given.split(",") if name.strip()}) or None
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

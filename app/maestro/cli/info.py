@@ -1,4 +1,4 @@
-"""info owns the commands about the product itself: its methods, its schemas, its version."""
+"""info owns the commands about the product itself: its methods, its metrics, its schemas, its version."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ from maestro.cli.output import table
 from maestro.lines import emit, say
 from maestro_protocol.errors import UsageError
 
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--methods",
+        "--method",
+        help="What to search among, as `maestro methods` lists it, or all; again, or with commas.  [default: three]",
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics",
+        "--metric",
+        help="What to measure tests by too, as `maestro metrics` lists it; again, or with commas.  [default: none]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
@@ -33,6 +49,26 @@ def methods(
     for name, about, specs in groups:
         rows = [{"parameter": s.name, **s.model_dump(mode="json")} for s in specs]
         table(f"{name}: {about}", columns, rows)
+
+
+def metrics(as_json: Json = False) -> None:
+    """List the metrics that a campaign may be asked for beside those that every test has."""
+    from maestro_engine.metrics import further
+
+    known = further.described(further.REGISTRY.names())
+    rows = [{**metric.model_dump(), "from": str(further.REGISTRY.origin(metric.name)).strip()} for metric in known]
+    if as_json:
+        emit(rows)
+    else:
+        table("Metrics to ask for with --metrics", ["name", "label", "unit", "better", "from"], rows)
+
+
+def named(**options: Sequence[str] | None) -> dict[str, tuple[str, ...] | None]:
+    """The names behind each of *options*, which take several: given again, or with commas; each name once."""
+    return {
+        option: tuple({name.strip() for text in given or () for name in text.split(",") if name.strip()}) or None
+        for option, given in options.items()
+    }
 
 
 def schema(

@@ -35,6 +35,7 @@ app.command("costs")(lineage.costs)
 app.command("doctor")(doctor.doctor)
 app.command("clean")(doctor.clean)
 app.command("methods")(info.methods)
+app.command("metrics")(info.metrics)
 app.command("schema")(info.schema)
 app.command("version")(info.version)
 

@@ -175,6 +175,8 @@ def campaign_end(campaign: str, folder: Path, finished: CampaignFinished) -> Non
         f"{finished.tests:,} {'test' if finished.tests == 1 else 'tests'}, {finished.trades:,} trades, "
         f"{finished.total_pnl:,.0f} USD after costs ({SUM_OF_TESTS})"
     )
+    asked = () if finished.whole is None else finished.whole.extra.items()
+    say(*(f"{name} {'unknown' if value is None else f'{value:.2f}'}, the mean of all tests" for name, value in asked))
     say(f"Campaign {campaign} is kept in {folder}")
     summary = folder / "summary.html"
     if summary.is_file():

@@ -209,6 +209,7 @@ def _trading(config: CampaignConfig) -> tuple[tuple[str, str], ...]:
     return (
         ("Fees and slippage", f"{fees}; slippage {costs.slippage_bps:g} bps on taker fills"),
         ("Searched among", ", ".join(config.methods)),
+        *((("Measured by", ", ".join(metric.label for metric in config.metrics)),) if config.metrics else ()),
         ("Position", position if sizing.quantity is None else f"{sizing.quantity} of base currency"),
         ("Targets", "; ".join(targets) or formatting.UNKNOWN),
         ("Rules act on", "a sequential test" if config.policy == "sequential" else "a streak of episodes"),

@@ -40,7 +40,7 @@ def _view(facts: Facts) -> dict[str, object]:
         "missing": facts.missing,
         "pages": facts.told.pages if facts.told else (),
         "files": facts.files,
-        "why": tables.present([tables.behind_verdict(facts), tables.finalists(facts)]),
+        "why": tables.present([tables.behind_verdict(facts), tables.finalists(facts), tables.further_metrics(facts)]),
         "earned": tables.present([sheets.returns(facts), sheets.costs(facts)]),
         "traded": tables.present([sheets.kinds(facts), sheets.falls(facts)]),
         "closer": tables.present([tables.finalist_figures(facts), tables.parameters(facts)]),

@@ -68,6 +68,33 @@ def _brief(metrics: Metrics | None) -> tuple[str, str, str]:
     return f"{metrics.n_trades:,}", formatting.usd(metrics.total_pnl, 0), formatting.fixed(metrics.sharpe)
 
 
+def further_metrics(facts: Facts) -> Table | None:
+    """The metrics that the campaign asked for beside the fixed ones: over all tests, and of each finalist."""
+    asked, finished = facts.config.metrics, facts.finished
+    if not asked or finished is None:
+        return None
+    found = facts.verdict.finalists if facts.verdict else ()
+    parts = (finished.train, finished.validation, finished.whole)
+    kept = [part for finalist in found for part in (finalist.open_part, finalist.holdout)]
+    return Table(
+        "further",
+        "Metrics asked for",
+        (
+            ("Metric", "text"), ("Unit", "name"), ("Better", "name"),
+            ("All tests: train", "num"), ("validation", "num"), ("whole", "num"),
+            *((f"{finalist.run_id}: {part}", "num") for finalist in found for part in ("open", "sealed")),
+        ),
+        tuple(
+            (m.label, m.unit, m.better, *(_further(part, m.name) for part in (*parts, *kept))) for m in asked
+        ),
+        "Over all tests it is the mean of those in which the metric is defined.",
+    )  # fmt: skip
+
+
+def _further(metrics: Metrics | None, name: str) -> str:
+    return formatting.fixed(None if metrics is None else metrics.extra.get(name))
+
+
 def finalist_figures(facts: Facts) -> Table | None:
     """What each honest test said of each finalist: a row a test, a column a finalist."""
     found = facts.verdict.finalists if facts.verdict else ()

@@ -21,6 +21,7 @@ from maestro.control.durable_run import Steps
 from maestro.control.openings import counted_looks
 from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.control.record.manifest import renew_from
+from maestro.control.record.standings import LEADERBOARD
 from maestro.control.rules import check_rules
 from maestro.report.pages import write_report
 from maestro.settings import Settings
@@ -36,12 +37,14 @@ from maestro_protocol.messages.campaign import (
     BudgetPlan,
     CampaignConfig,
     CampaignFinished,
+    FurtherMetric,
     LooksCounted,
     Policy,
     WindowPlan,
 )
 from maestro_protocol.messages.gate import GateDecided, GateRequest
 from maestro_protocol.messages.plan import Target
+from maestro_protocol.messages.report import Metrics
 from maestro_protocol.messages.rules import GatePolicy, OpeningPolicy, Policies, Rules
 from maestro_protocol.schema import canonical
 
@@ -72,6 +75,10 @@ class CampaignRequest(Frozen):
     engine: Engine = "backtest"
     methods: Annotated[tuple[Name, ...], AfterValidator(lambda names: tuple(sorted(names)))] = DEFAULT_METHODS
     """What to search among, in any order; ``all`` is every method there is when the campaign is asked for."""
+    metrics: Annotated[
+        tuple[Name, ...], Field(max_length=32), AfterValidator(lambda names: tuple(sorted({*names})))
+    ] = ()
+    """What to measure tests by beside the fixed metrics."""
     blind: bool = False
     batch: Annotated[int, Field(ge=1, le=1_000)] = 25
     targets: tuple[Target, ...] | None = None
@@ -92,7 +99,7 @@ class CampaignRequest(Frozen):
 
 OWN = (
     *("data", "market", "symbol", "brains", "targets", "rules", "policies", "gates", "openings", "expected"),
-    *("methods", "sizing"),
+    *("methods", "metrics", "sizing"),
 )
 """What a request says in its own way; the rest of it is the config's."""
 ALL_METHODS = "all"
@@ -131,8 +138,9 @@ def resolve(request: CampaignRequest, bars: Bars, settings: Settings, mended: Se
             policies=request.policies or policies,
             gates=request.gates or gate_policy,
             openings=request.openings or workspace.read_openings(settings),
-            versions=versions(request.brains, methods),
+            versions=versions(request.brains, methods, request.metrics),
             methods=methods,
+            metrics=_described(request.metrics),
             sizing=sizing,
             **said,
         )
@@ -162,24 +170,30 @@ def _naming_amounts(sizing: Sizing, methods: Sequence[str]) -> Sizing:
     return sizing.model_copy(update={"scaled": scaled(methods)})
 
 
-def versions(chosen: Sequence[BrainChoice] = (), methods: Sequence[str] = ()) -> tuple[str, ...]:
-    """What the answer may depend on besides the request: of its brains and *methods* some may be installed.
+def _described(metrics: Sequence[str]) -> tuple[FurtherMetric, ...]:
+    """What the config keeps of *metrics*. Raises UnknownKey, and UsageError where two things would have one name."""
+    if not metrics:
+        return ()
+    from maestro_engine.metrics.further import described
 
-    Raises UnknownKey for a method that nobody brings.
+    taken = sorted({*metrics} & {*LEADERBOARD, *Metrics.model_fields})
+    if taken:
+        raise UsageError(
+            f"metrics: {', '.join(taken)} is the name of a column that every test has; call it otherwise"
+        )
+    return described(metrics)
+
+
+def versions(
+    chosen: Sequence[BrainChoice] = (), methods: Sequence[str] = (), metrics: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """What the answer may depend on besides the request: of brains, *methods* and *metrics* some may be installed.
+
+    Raises UnknownKey for one that nobody brings.
     """
     packages = ("maestro", "numpy", "numba")
     ours = (f"{name} {metadata.version(name)}" for name in packages)
-    return (f"python {platform.python_version()}", *ours, *brains.outside(chosen), *_outside(methods))
-
-
-def _outside(methods: Sequence[str]) -> tuple[str, ...]:
-    """Which of *methods* other distributions bring, and which; the engine is loaded where one is not the default."""
-    named = [name for name in methods if name not in DEFAULT_METHODS]
-    if not named:
-        return ()
-    from maestro_engine.methods import REGISTRY
-
-    return REGISTRY.from_outside(named)
+    return (f"python {platform.python_version()}", *ours, *brains.outside(chosen), *markets.outside(methods, metrics))
 
 
 async def run_campaign(

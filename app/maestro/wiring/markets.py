@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from maestro.wiring.gates import tell_on_stderr
 from maestro_protocol.config import DataReading, DataRef
 from maestro_protocol.errors import ConfigError, DataError, UsageError
 from maestro_protocol.messages.campaign import DEFAULT_METHODS, CampaignConfig
+from maestro_protocol.registry import Registry
 
 if TYPE_CHECKING:
     from maestro_engine.api import Market
@@ -65,30 +67,53 @@ def shuffled_file(path: Path, seed: int) -> Bars:
 
 
 def market_of(config: CampaignConfig, bars: Bars, jobs: int) -> Market:
-    """The market that *config* asks for. Raises ConfigError where a method that it pins is not here."""
+    """The market that *config* asks for. Raises ConfigError where a method or metric that it pins is not here."""
     from maestro_engine.api import open_market
 
-    _same_methods(config)
-    return open_market(bars, config.windows, config.targets, jobs=jobs, seed=config.seed, methods=config.methods)
+    _same_extensions(config)
+    return open_market(
+        bars,
+        config.windows,
+        config.targets,
+        jobs=jobs,
+        seed=config.seed,
+        methods=config.methods,
+        metrics=[metric.name for metric in config.metrics],
+    )
 
 
-def _same_methods(config: CampaignConfig) -> None:
-    """Say which methods of *config* are of another version here; raise ConfigError for those that are not here."""
-    if config.methods == DEFAULT_METHODS:
-        return
-    from maestro_engine.methods import REGISTRY
+def _registries(methods: Sequence[str], metrics: Sequence[str]) -> Iterator[tuple[Registry[Any], Sequence[str]]]:
+    """Where what a campaign names is found; the engine is loaded only where something is not the default."""
+    if any(name not in DEFAULT_METHODS for name in methods):
+        from maestro_engine.methods import REGISTRY
 
-    began = {line for line in config.versions if line.startswith(f"{REGISTRY.group}:")}
-    missing = [name for name in config.methods if name not in REGISTRY]
-    if missing:
-        brought = sorted(line for line in began if line.split()[0].partition(":")[2] in missing)
-        what = f"it began with {', '.join(brought)}: install that" if brought else "install what brings it"
-        among = f"searches among {', '.join(config.methods)}"
-        raise ConfigError(f"{config.campaign}: {among}, and {', '.join(missing)} is not here; {what}")
-    here = set(REGISTRY.from_outside(config.methods))
-    if began != here:
-        then, now = (", ".join(sorted(some)) or "the product's own" for some in (began - here, here - began))
-        tell_on_stderr(f"{config.campaign}: began with {then}; here is {now}, which may decide otherwise")
+        yield REGISTRY, methods
+    if metrics:
+        from maestro_engine.metrics.further import REGISTRY as METRICS
+
+        yield METRICS, metrics
+
+
+def outside(methods: Sequence[str], metrics: Sequence[str]) -> tuple[str, ...]:
+    """Which of *methods* and *metrics* other distributions bring, and which. Raises UnknownKey."""
+    return tuple(line for registry, names in _registries(methods, metrics) for line in registry.from_outside(names))
+
+
+def _same_extensions(config: CampaignConfig) -> None:
+    """Say what *config* pins and is another version here. Raises ConfigError for what is not here."""
+    for registry, names in _registries(config.methods, [metric.name for metric in config.metrics]):
+        kind = registry.group.partition(".")[2]
+        began = {line for line in config.versions if line.startswith(f"{registry.group}:")}
+        missing = [name for name in names if name not in registry]
+        if missing:
+            brought = sorted(line for line in began if line.split()[0].partition(":")[2] in missing)
+            what = f"it began with {', '.join(brought)}: install that" if brought else "install what brings it"
+            among = f"has the {kind} {', '.join(names)}"
+            raise ConfigError(f"{config.campaign}: {among}, and {', '.join(missing)} is not here; {what}")
+        here = set(registry.from_outside(names))
+        if began != here:
+            then, now = (", ".join(sorted(some)) or "the product's own" for some in (began - here, here - began))
+            tell_on_stderr(f"{config.campaign}: began with {then}; here is {now}, which may differ")
 
 
 def running(config: CampaignConfig, market: Market, folder: Path) -> Market:

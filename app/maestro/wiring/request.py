@@ -104,12 +104,13 @@ def _read(file: Path, settings: Settings, other_data: bool) -> dict[str, Any]:
 
 def _again(config: CampaignConfig, settings: Settings, other_data: bool) -> dict[str, Any]:
     """What *config* was asked as. Raises UsageError where its data is not known on this machine."""
-    now = versions(config.brains, config.methods)
+    now = versions(config.brains, config.methods, [metric.name for metric in config.metrics])
     if config.versions != now:
         tell_on_stderr(f"{config.campaign}: ran with {', '.join(config.versions)}; this is {', '.join(now)}")
     told = config.model_dump()
     names = {*CampaignRequest.model_fields} - {"data", "market", "symbol"}
     asked = {name: value for name, value in told.items() if name in names}
+    asked["metrics"] = tuple(metric.name for metric in config.metrics)
     simulated = markets.SIMULATED.match(config.data.source)
     if other_data:
         return asked | {"reading": {}}

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from maestro_engine.backtest import SUMMARY, BatchResult, Phase, Records
+from maestro_engine.data.timeframes import DAY_MS
+from maestro_engine.metrics.metric import Equity, Metric, values_of
 from maestro_protocol.base import MICRO, money
 from maestro_protocol.messages.plan import Target
 from maestro_protocol.messages.report import Metrics
@@ -71,11 +73,17 @@ def _quotient(above: float, below: float) -> float | None:
 
 
 class MetricsCalculator:
-    """Metrics by the campaign's targets and the data's bar length."""
+    """Metrics by the campaign's targets and the data's bar length, and those that it asks for beside the fixed."""
 
-    def __init__(self, targets: Sequence[Target], step_ms: int) -> None:
+    def __init__(self, targets: Sequence[Target], step_ms: int, further: Sequence[tuple[str, Metric]] = ()) -> None:
         self._targets = tuple(targets)
         self._step_ms = step_ms
+        self._further = tuple(further)
+
+    @property
+    def needs_trades(self) -> bool:
+        """Whether a batch has to keep its trades to be measured."""
+        return bool(self._further)
 
     def episode_ratios(self, rows: Records) -> EpisodeRatios:
         """Hit, payoff and score of each EPISODE row."""
@@ -110,19 +118,30 @@ class MetricsCalculator:
         per_year = YEAR_MS / (self._step_ms * result.episode_bars)
         phases = result.phases[place]
         train, validation = rows["phase"] == Phase.TRAIN, rows["phase"] == Phase.VALIDATION
+        trades = self._trades(result, place)
+        parts = [
+            None if trades is None else trades[trades["phase"] == phase] for phase in (Phase.TRAIN, Phase.VALIDATION)
+        ]
         return (
-            self.summary_metrics(phases[Phase.TRAIN], pnl[train], per_year),
-            self.summary_metrics(phases[Phase.VALIDATION], pnl[validation], per_year),
-            self.summary_metrics(result.totals[place], pnl, per_year),
+            self.summary_metrics(phases[Phase.TRAIN], pnl[train], per_year, parts[0]),
+            self.summary_metrics(phases[Phase.VALIDATION], pnl[validation], per_year, parts[1]),
+            self.summary_metrics(result.totals[place], pnl, per_year, trades),
         )
 
     def window_metrics(self, result: BatchResult, place: int) -> Metrics:
         """Metrics of the *place*-th test over all of its window; the Sharpe is of the result's episodes."""
         pnl = result.episodes(place)["mtm_micros"] / 1e6
-        return self.summary_metrics(result.totals[place], pnl, YEAR_MS / (self._step_ms * result.episode_bars))
+        per_year = YEAR_MS / (self._step_ms * result.episode_bars)
+        return self.summary_metrics(result.totals[place], pnl, per_year, self._trades(result, place))
 
-    def summary_metrics(self, row: np.void, pnl: Floats, per_year: float) -> Metrics:
-        """Metrics of one SUMMARY row whose episodes changed equity by *pnl* USD, *per_year* of them a year."""
+    def _trades(self, result: BatchResult, place: int) -> Records | None:
+        return result.trades(place) if self._further else None
+
+    def summary_metrics(self, row: np.void, pnl: Floats, per_year: float, trades: Records | None = None) -> Metrics:
+        """Metrics of one SUMMARY row whose episodes changed equity by *pnl* USD, *per_year* of them a year.
+
+        Further metrics are computed over the row's *trades*, and left out where they are not given.
+        """
         told = dict(zip(SUMMARY.names or (), row.item(), strict=True))
         return self._metrics(
             n_trades=told["n_trades"],
@@ -136,10 +155,20 @@ class MetricsCalculator:
             high_vol_share=_quotient(told["high_vol"], told["known_vol"]),
             sharpe=_sharpe(pnl, per_year),
             exposure=_quotient(told["held_bars"], told["bars"]),
+            extra={} if trades is None else self._extra(trades, pnl, told["maxdd_micros"], told["bars"]),
         )
 
+    def _extra(self, trades: Records, pnl: Floats, maxdd: int, bars: int) -> dict[str, float | None]:
+        """The further metrics of a phase; what they compute over can be read alone, whoever brings them."""
+        trades, changes = trades.view(), pnl.view()
+        trades.flags.writeable = changes.flags.writeable = False
+        return values_of(self._further, trades, Equity(changes, maxdd / MICRO, bars * self._step_ms / DAY_MS))
+
     def pool(self, parts: Sequence[Metrics]) -> Metrics:
-        """Several tests together: sums summed, ratios recomputed from them; drawdown, Sharpe, exposure averaged."""
+        """Several tests together: sums summed, ratios recomputed from them.
+
+        Drawdown, Sharpe, exposure and further metrics are averaged over the tests in which they are defined.
+        """
 
         def micros(read: Callable[[Metrics], Decimal]) -> int:
             return sum(int(read(part) * MICRO) for part in parts)
@@ -160,6 +189,7 @@ class MetricsCalculator:
             high_vol_share=mean(lambda part: part.high_vol_share),
             sharpe=mean(lambda part: part.sharpe),
             exposure=mean(lambda part: part.exposure),
+            extra={name: mean(lambda part, name=name: part.extra.get(name)) for name, _ in self._further},
         )
 
     def _metrics(
@@ -176,6 +206,7 @@ class MetricsCalculator:
         high_vol_share: float | None,
         sharpe: float | None,
         exposure: float | None,
+        extra: dict[str, float | None],
     ) -> Metrics:
         hit = _quotient(wins, n_trades)
         payoff = (win / wins) / (-loss / losses) if wins and losses else None
@@ -205,6 +236,7 @@ class MetricsCalculator:
             expectancy=_quotient(pnl / 1e6, n_trades),
             exposure=exposure,
             score=self._score(values) if n_trades else None,
+            extra=extra,
         )
 
     def _score(self, values: dict[str, float | None]) -> float | None:

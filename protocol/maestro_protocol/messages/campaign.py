@@ -129,6 +129,20 @@ Methods = Annotated[
 ]
 
 
+MetricUnit = Literal["ratio", "usd", "share", "count", "days"]
+Better = Literal["more", "less"]
+
+
+class FurtherMetric(Frozen):
+    """A metric that tests are measured by beside the fixed ones: what the one who computes it says of it."""
+
+    name: Name
+    label: Line
+    """What people read over its values."""
+    unit: MetricUnit
+    better: Better
+
+
 class CampaignConfig(Frozen):
     """What was asked for, resolved: with the data's digest, the seed and the versions it ran with."""
 
@@ -146,6 +160,8 @@ class CampaignConfig(Frozen):
     methods: Methods = DEFAULT_METHODS
     """What it searches among, pinned: a method that is added later changes nothing of it. Left out where they are the
     default, so that what was kept keeps its hash."""
+    metrics: Annotated[tuple[FurtherMetric, ...], Field(max_length=32, exclude_if=lambda asked: not asked)] = ()
+    """What tests are measured by beside the fixed metrics."""
     blind: bool = False
     """Prompts without dates, symbols or absolute prices."""
     data: DataRef

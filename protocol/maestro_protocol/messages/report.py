@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from maestro_protocol.base import Frozen, Line, Money, Name, Text
 from maestro_protocol.config import DataRef, Phase
@@ -23,6 +24,12 @@ from maestro_protocol.messages.plan import (
 )
 from maestro_protocol.space import ParameterSpec
 from maestro_protocol.values import Changes, Params
+
+FurtherValues = Annotated[
+    Mapping[Name, float | None],
+    BeforeValidator(lambda given: {} if given is None else given),  # a null says that none was asked for
+    Field(exclude_if=lambda values: not values),
+]
 
 
 class Metrics(Frozen):
@@ -49,6 +56,8 @@ class Metrics(Frozen):
     expectancy: float | None
     exposure: float | None
     score: float | None
+    extra: FurtherValues = Field(default_factory=dict[Name, float | None])
+    """The campaign's further metrics by name. Of many tests: the mean of those in which it is defined."""
 
 
 class TestReport(Frozen):

@@ -70,11 +70,13 @@ class CampaignFolder:
             self.fill(folder, {"run.yaml": config_text} | lines)
             self.written[f"segment_{segment}/test_{number:03d}/run.yaml"] = digest(config_text)
 
-    def leaderboard(self, rows: Iterable[Mapping[str, object]]) -> None:
+    def leaderboard(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """One line a test; further metrics come after the fixed columns."""
+        columns = [*LEADERBOARD, *(name for name in (rows[0] if rows else ()) if name not in LEADERBOARD)]
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, LEADERBOARD, lineterminator="\n")
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _cell(row[name]) for name in LEADERBOARD} for row in rows)
+        writer.writerows({name: _cell(row[name]) for name in columns} for row in rows)
         self.write("leaderboard.csv", text.getvalue().encode())
 
     def metrics(self, finished: BaseModel) -> None:

@@ -123,5 +123,6 @@ def _row(rank: int, test: TestReport, defaults: dict[str, int | float | bool]) -
         "train_score": test.train.score,
         "validation_score": test.validation.score,
         "score": whole.score,
+        **whole.extra,
         "params": " ".join(f"{p.name}={p.value}" for p in test.params if defaults.get(p.name) != p.value),
     }
