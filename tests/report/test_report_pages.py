@@ -288,3 +288,10 @@ def test_campaign_of_an_earlier_version_has_no_sheets_and_says_so(made_up: MadeU
     said, html = pages(folder)
     assert "Not drawn: there is no finalist whose trades are kept." in text_of(html)
     assert "buy and hold" not in said
+
+
+def test_paper_is_no_phone(made_up: MadeUp) -> None:
+    """A sheet is narrower than the widest phone's rules reach: drawings for a phone would fill it, one by one."""
+    _, page = pages(made_up())
+    assert "max-width: 760px" in page
+    assert "@media (max-width" not in page
