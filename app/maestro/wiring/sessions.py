@@ -280,7 +280,7 @@ def _live_feed(config: SessionConfig, where: Where, clock: FeedClock, proxy: str
 
     rng, at = np.random.default_rng([config.seed, 13]), where.endpoint
     if config.source == "bitunix":
-        wanted = _subscriptions(config, "ticker", "book_ticker")
+        wanted = _subscriptions(config, "ticker", "book_ticker", "mark_price")
         if at is None:
             return bitunix_feed(wanted, clock, rng, proxy=proxy)
         return bitunix_feed(wanted, clock, rng, websocket=f"ws://{at}/public/", rest=f"http://{at}")

@@ -33,6 +33,6 @@ FACTS = {
     "sim": SourceFacts(taker_volume=True, mark_price=True, funding=True, intervals=_ALL, persistent=False),
     "replay": SourceFacts(taker_volume=True, mark_price=True, funding=True, intervals=_ALL, persistent=False),
     "binance": SourceFacts(taker_volume=True, mark_price=True, funding=True, intervals=_ALL, persistent=True),
-    "bitunix": SourceFacts(taker_volume=False, mark_price=False, funding=False, intervals=_BITUNIX, persistent=True),
+    "bitunix": SourceFacts(taker_volume=False, mark_price=True, funding=True, intervals=_BITUNIX, persistent=True),
 }
-"""A recording tells what was recorded; of Bitunix no channel with marks or funding was ever seen."""
+"""A recording tells what was recorded; Bitunix is asked for marks and funding every few seconds."""

@@ -175,6 +175,16 @@ class Filters(Struct, frozen=True):
     """Smallest price times quantity, quote currency."""
 
 
+class FundingTerms(Struct, frozen=True):
+    """What an exchange states of a perpetual's funding: how often it is settled, and the largest rates either way."""
+
+    interval_ms: int
+    cap: float
+    """Largest rate that longs pay, a ratio per interval."""
+    floor: float
+    """The largest that shorts pay, negative."""
+
+
 class Witness(Struct, frozen=True):
     """What is known of whether one live stream still speaks: the age of its last frame, pings, and REST."""
 
@@ -253,6 +263,10 @@ class Feed(Protocol):
 
     async def filters(self, symbol: str) -> Filters:
         """Raises :class:`DataError` when the source does not know *symbol*."""
+        ...
+
+    async def funding_terms(self, symbol: str) -> FundingTerms | None:
+        """None where the source does not state them for *symbol*. Raises :class:`DataError`."""
         ...
 
     async def aclose(self) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from maestro_engine.feeds.candles import CandleStream, fold
 from maestro_engine.feeds.clock import VirtualClock, stride
-from maestro_engine.feeds.port import Counters, Event, FeedClock, FeedStatus, Filters, Kline, TradeTick
+from maestro_engine.feeds.port import Counters, Event, FeedClock, FeedStatus, Filters, FundingTerms, Kline, TradeTick
 from maestro_engine.feeds.recording import Recording
 
 YIELD_EVERY = 256
@@ -98,6 +98,10 @@ class ReplayFeed:
 
     async def filters(self, symbol: str) -> Filters:
         return self._recording.filters(symbol)
+
+    async def funding_terms(self, symbol: str) -> FundingTerms | None:
+        """No recording tells what it was not asked for."""
+        return None
 
     async def aclose(self) -> None:
         """Nothing is held open between lines."""

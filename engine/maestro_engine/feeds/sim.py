@@ -29,6 +29,7 @@ from maestro_engine.feeds.port import (
     Event,
     FeedClock,
     Filters,
+    FundingTerms,
     Kline,
     Level,
     MarkPrice,
@@ -42,6 +43,7 @@ from maestro_protocol.errors import DataError
 
 MINUTE_MS = 60_000
 FUNDING_MS = 8 * 3_600_000
+FUNDING_CAP = 0.003
 HISTORY_MINUTES = 3_000
 LEVELS = 10
 IDS_A_MOVE = 4 * LEVELS
@@ -350,6 +352,9 @@ class SimFeed:
         if symbol != self._sim.settings.symbol:
             raise DataError(f"{symbol}: this simulation trades {self._sim.settings.symbol}")
         return self._sim.filters()
+
+    async def funding_terms(self, symbol: str) -> FundingTerms | None:
+        return FundingTerms(FUNDING_MS, FUNDING_CAP, -FUNDING_CAP) if symbol == self._sim.settings.symbol else None
 
     async def aclose(self) -> None:
         """Nothing is held open."""

@@ -27,13 +27,14 @@ from maestro_engine.session.safety.watchdog import Watchdog
 from maestro_engine.session.seeding import seed
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.tasks import KILL_POLL_S, Tasks, heed
+from maestro_engine.session.trading.funding import rules_in_force
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import instrument_of, unlisted
 from maestro_engine.session.trail import records
 from maestro_engine.session.trail.audit import Audit
 from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.session.watching.onlooker import Onlooker
-from maestro_protocol.errors import MaestroError, Refused, UsageError
+from maestro_protocol.errors import DataError, MaestroError, Refused, UsageError
 
 DISK_FULL = "disk_full"
 
@@ -210,9 +211,15 @@ class Session:
                 self._ending.fail("failure")
 
     async def _prepare(self, trader: Trader, feed: Feed, clock: FeedClock) -> None:
-        """All that the exchange must have answered before there is trading: the symbol's grid, and its history."""
+        """What the exchange must have answered before there is trading: the symbol's grid, funding and history."""
         trader.desk.instrument = instrument_of(await feed.filters(self.config.symbol))
         trader.desk.exchange.instrument = trader.desk.instrument
+        terms, why = None, f"{self.config.source} does not state it"
+        try:
+            terms = await feed.funding_terms(self.config.symbol)
+        except DataError as error:
+            why = str(error)
+        trader.learn_funding(*rules_in_force(self.config.symbol, terms, why))
         await seed(trader, feed, self.config, clock)
 
     @asynccontextmanager

@@ -23,7 +23,17 @@ from maestro_engine.feeds.bitunix.client import bitunix_feed, channel
 from maestro_engine.feeds.bitunix.parser import BitunixParser
 from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import BookTicker, FeedStatus, Stream, StreamRequest, Ticker, TradeTick, Witnessed
+from maestro_engine.feeds.port import (
+    BookTicker,
+    FeedStatus,
+    FundingTerms,
+    MarkPrice,
+    Stream,
+    StreamRequest,
+    Ticker,
+    TradeTick,
+    Witnessed,
+)
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_engine.feeds.sim import SimSettings
@@ -36,16 +46,17 @@ from maestro_protocol.errors import ConfigError, DataError
 LIMITS = WatchLimits(stale_s=8.0, ping_s=5.0, pong_s=20.0, grace_s=2.0)
 KLINE, QUOTE = StreamRequest("BTCUSDT", "kline", "1m"), StreamRequest("BTCUSDT", "book_ticker")
 PRICES = {"binance": StreamRequest("BTCUSDT", "trade"), "bitunix": StreamRequest("BTCUSDT", "ticker")}
+EIGHT_HOURS = 8 * 3_600_000
 ROUGH = ("frozen", "gap", "garbage", "disconnected", "unanswered", "stale")
 
 
 @asynccontextmanager
-async def live(venue: str, *faults: Fault, recorder: Recorder | None = None):
+async def live(venue: str, *faults: Fault, recorder: Recorder | None = None, more: tuple[StreamRequest, ...] = ()):
     """The real client of *venue* on the double, which plays the same market to each."""
     clock, rng = idle_clock(), np.random.default_rng(5)
     tape = SimTape(SimSettings(seed=7, start_ms=clock.now_ms() // 60_000 * 60_000))
     async with serve(tape, clock, rng, faults=faults) as exchange:
-        wanted = (KLINE, QUOTE, PRICES[venue])
+        wanted = (KLINE, QUOTE, PRICES[venue], *more)
         if venue == "binance":
             feed = binance_feed(
                 "usdm", wanted, clock, rng, endpoints=exchange.endpoints, limits=LIMITS, recorder=recorder
@@ -136,6 +147,31 @@ async def test_what_the_source_says_it_can_do_is_what_its_client_does(venue):
         history = await feed.history("BTCUSDT", "1m", 20)
     assert all((kline.taker_buy_volume is not None) is facts.taker_volume for kline in history)
     assert (venue in CARRIED) is facts.persistent
+
+
+async def test_funding_and_its_bounds_are_told(venue):
+    async with live(venue, more=(StreamRequest("BTCUSDT", "mark_price"),)) as (exchange, feed):
+        events = await until(exchange, feed, 30)
+        terms = await feed.funding_terms("BTCUSDT")
+    marks = [event for event in events if isinstance(event, MarkPrice)]
+    quotes = [event for event in events if isinstance(event, BookTicker)]
+    assert len(marks) >= 5
+    assert marks[-1].mark == pytest.approx((quotes[-1].bid + quotes[-1].ask) / 2, rel=1e-3)
+    assert {mark.funding_rate for mark in marks} == {SimSettings(seed=7).funding_rate}
+    assert all(mark.next_funding_ms % EIGHT_HOURS == 0 for mark in marks)
+    assert all(0 < mark.next_funding_ms - mark.time_ms <= EIGHT_HOURS for mark in marks)
+    assert terms == FundingTerms(EIGHT_HOURS, 0.003, -0.003)
+    assert feed.counters.rejected == {}
+
+
+async def test_who_does_not_answer_about_funding_is_asked_again_and_all_else_goes_on(venue):
+    fault = Fault("http_5xx", after_s=8, count=6)
+    async with live(venue, fault, more=(StreamRequest("BTCUSDT", "mark_price"),)) as (exchange, feed):
+        events = await until(exchange, feed, 60)
+    marks = [event for event in events if isinstance(event, MarkPrice)]
+    assert marks[-1].time_ms - marks[0].time_ms > 40_000
+    assert ("unanswered" in states(events)) == (venue == "bitunix")
+    assert not {"frozen", "lost", "disconnected"} & set(states(events))
 
 
 async def test_history_and_filters(venue):

@@ -8,7 +8,7 @@ import pytest
 
 from maestro_engine.feeds.bitunix.client import channel
 from maestro_engine.feeds.facts import FACTS
-from maestro_engine.feeds.port import MarkPrice, StreamRequest
+from maestro_engine.feeds.port import FundingTerms, MarkPrice, StreamRequest
 from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.config import Source
 from maestro_protocol.errors import ConfigError
@@ -18,10 +18,10 @@ def test_every_source_has_its_facts():
     assert set(FACTS) == set(get_args(Source))
 
 
-def test_bitunix_has_no_stream_of_marks_and_says_so():
-    assert FACTS["bitunix"].lacks() == ("taker volume", "mark price", "funding")
-    with pytest.raises(ConfigError, match="has no mark_price"):
-        channel(StreamRequest("BTCUSDT", "mark_price"))
+def test_bitunix_tells_no_taker_volume_and_says_so():
+    assert FACTS["bitunix"].lacks() == ("taker volume",)
+    with pytest.raises(ConfigError, match="has no trade"):
+        channel(StreamRequest("BTCUSDT", "trade"))
 
 
 async def test_a_simulation_tells_marks_with_funding():
@@ -31,3 +31,5 @@ async def test_a_simulation_tells_marks_with_funding():
     marks = [event async for event in feed.events()]
     assert marks
     assert all(isinstance(mark, MarkPrice) and mark.funding_rate is not None for mark in marks)
+    assert await feed.funding_terms("BTCUSDT") == FundingTerms(8 * 3_600_000, 0.003, -0.003)
+    assert await feed.funding_terms("NOPEUSDT") is None

@@ -38,6 +38,7 @@ class Tampered:
     def __init__(self, feed: Feed, tamper: Callable[[Event], Any]) -> None:
         self.name, self.counters = feed.name, feed.counters
         self.history, self.filters, self.aclose = feed.history, feed.filters, feed.aclose
+        self.funding_terms = feed.funding_terms
         self._feed, self._tamper = feed, tamper
 
     async def events(self) -> AsyncIterator[Event]:

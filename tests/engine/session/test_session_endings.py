@@ -301,7 +301,7 @@ def test_memory_is_told_once():
 FROZEN = """
     import asyncio, os, sys, time
     from pathlib import Path
-    sys.path.insert(0, {here!r})
+    sys.path[:0] = [{here!r}, str(Path({here!r}).parent)]
     from conftest import Lab
     from maestro_engine.session.safety.watchdog import Limits
     from maestro_engine.session.surroundings import Surroundings

@@ -290,6 +290,9 @@ class BarFeed:
         tiny = Decimal("0.00000001")
         return Filters(symbol, symbol, "USD", tiny, tiny, tiny, Decimal(0))
 
+    async def funding_terms(self, symbol: str) -> None:
+        return None
+
     async def aclose(self) -> None: ...
 
 

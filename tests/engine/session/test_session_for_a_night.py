@@ -20,7 +20,7 @@ from maestro_engine.testing.exchange_server.tape import invented_history
 NIGHT = """
     import asyncio, sys
     from pathlib import Path
-    sys.path.insert(0, {here!r})
+    sys.path[:0] = [{here!r}, str(Path({here!r}).parent)]
     from conftest import START, Lab
     from maestro_engine.feeds.clock import VirtualClock
     from maestro_engine.session.safety.watchdog import rss_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import pytest
 from maestro_engine.feeds.clock import PauseDetector, VirtualClock
 from maestro_engine.feeds.live.watchdog import StreamWatchdog as Witnesses
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.session.safety.watchdog import Limits, StreamWatchdog
+from maestro_engine.session.evidence.verify import verify
+from maestro_engine.session.safety.watchdog import Limits, Watchdog
+from maestro_engine.session.trail.retention import HeartbeatGaps
 
 S = 1_000_000_000
 
@@ -40,7 +43,7 @@ async def test_who_wakes_late_knows_that_it_was_away():
 
 def test_the_watchdog_that_stood_still_itself_gives_the_loop_its_turn():
     now, frozen = [0.0], []
-    dog = StreamWatchdog(
+    dog = Watchdog(
         Limits(freeze_s=10), monotonic=lambda: now[0], rss=lambda: 1, frozen=frozen.append, full=pytest.fail
     )
     for second in (*range(5), *range(31, 40)):  # stopped for 26 s
@@ -63,11 +66,29 @@ def test_a_pong_and_frames_in_the_socket_are_no_dead_connection():
     assert dog.verdict("book", 610 * S) == "dead", "unless no answer comes after waking either"
 
 
+@pytest.mark.parametrize("told_after", [False, True])
+def test_a_pause_is_no_gap_between_heartbeats_and_hides_none(told_after):
+    """Whoever wakes first tells first: the pause, or the heartbeat that was due in it."""
+    gaps = HeartbeatGaps()
+    for second in range(10):
+        gaps.beat(float(second))
+    if told_after:
+        gaps.beat(20.5)
+        gaps.paused(10.6)
+    else:
+        gaps.paused(10.6)
+        gaps.beat(20.5)
+    gaps.beat(21.5)
+    assert (gaps.end() < 2, gaps.away_s) == (True, 10.6)
+    gaps.beat(29.0)
+    assert gaps.end() == 7.5, "nobody was away then"
+
+
 PAUSED = """
     import asyncio, os, sys, time
     from dataclasses import replace
     from pathlib import Path
-    sys.path.insert(0, {here!r})
+    sys.path[:0] = [{here!r}, str(Path({here!r}).parent)]
     from conftest import Lab
     from maestro_engine.feeds.clock import SuppliedClock
     from maestro_engine.session.safety.watchdog import Limits
@@ -108,6 +129,10 @@ def test_a_process_that_is_really_stopped_goes_on(tmp_path):
     assert process.returncode != 77, "taken for a frozen loop"
     assert any(line.startswith("paused") for line in told), told
     assert told[-1] == "ended stop 0"
+    [folder] = (tmp_path / "paper").iterdir()
+    [point] = [check for check in verify(folder) if check.number == 4]
+    assert point.passed, point.evidence
+    assert re.search(r"besides a pause of the process of \d+\.\d s$", point.evidence)
 
 
 async def _passed(seconds: float) -> None:

@@ -30,7 +30,7 @@ HERE = str(Path(__file__).parent)
 CHILD = """
     import asyncio, os, signal, sys
     from pathlib import Path
-    sys.path.insert(0, {here!r})
+    sys.path[:0] = [{here!r}, str(Path({here!r}).parent)]
     from conftest import Lab
     from maestro_engine.feeds.clock import VirtualClock
     from maestro_engine.session.trail import audit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from idle_loop import idle_clock
 from msgspec.structs import replace
 
 from maestro_engine.feeds.binance.client import binance_feed
+from maestro_engine.feeds.bitunix.client import bitunix_feed
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Event, Kline, StreamRequest
+from maestro_engine.feeds.port import Event, Feed, Kline, StreamRequest
 from maestro_engine.feeds.sim import SimSettings
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.verify import verify
@@ -47,20 +49,31 @@ EVERY_FAULT = (
 )
 
 
-async def against_the_double(lab, minutes: float, *faults: Fault, **over) -> FinalReport:
+async def against_the_double(
+    lab, minutes: float, *faults: Fault, source: str = "binance", start_ms: int | None = None, **over
+) -> FinalReport:
     """A session whose prices come over loopback; session, client and exchange share one clock."""
-    clock, limits, rng = idle_clock(), WatchLimits(stale_s=6.0), np.random.default_rng(5)
+    clock = idle_clock() if start_ms is None else idle_clock(start_ms * 1_000_000)
+    limits, rng = WatchLimits(stale_s=6.0), np.random.default_rng(5)
     tape = SimTape(SimSettings(seed=7, start_ms=clock.now_ms() // 60_000 * 60_000))
     async with serve(tape, clock, rng, faults=faults) as exchange:
+
+        def feed() -> Feed:
+            if source == "binance":
+                return binance_feed("usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=limits)
+            websocket, rest = exchange.bitunix
+            wanted = [StreamRequest("BTCUSDT", "ticker"), *STREAMS[1:]]
+            return bitunix_feed(wanted, clock, rng, websocket=websocket, rest=rest, limits=limits)
+
         around = Surroundings(
             clock=clock,
-            feed=lambda: binance_feed("usdm", STREAMS, clock, rng, endpoints=exchange.endpoints, limits=limits),
+            feed=feed,
             monotonic=asyncio.get_running_loop().time,
             frozen=lambda _: None,
             rss=lab.rss,  # the process of the tests has held many tests before
             told=lab.hear,
         )
-        lab.session = Session(lab.config(minutes, source="binance", **over), lab.root, around)
+        lab.session = Session(lab.config(minutes, source=source, **over), lab.root, around)
         report = await lab.session.run()
         lab.fired = exchange.fired
     return report
@@ -73,6 +86,23 @@ async def test_a_normal_run_over_loopback(lab):
     assert [check for check in verify(lab.folder) if not check.passed] == []
     opens = [line["open_ms"] for line in lab.events("CandleClosed")]
     assert opens == list(range(opens[0], opens[0] + 60_000 * len(opens), 60_000))
+
+
+@pytest.mark.parametrize("source", ["binance", "bitunix"])
+async def test_funding_is_paid_at_every_exchange(lab, source):
+    """As it was announced, once, at the exchange's own bounds; what is held is valued by its mark price."""
+    due_ms = 8 * 3_600_000 * (1_700_000_000_000 // (8 * 3_600_000))
+    report = await against_the_double(lab, 8, source=source, start_ms=due_ms - 240_000)
+    assert (report.reason, report.exit_code, report.error_count) == ("duration", 0, 0)
+    [known] = lab.events("FundingKnown")
+    assert (known["source"], known["cap"], known["floor"]) == ("told", 0.003, -0.003)
+    assert known["shortest_ms"] == known["longest_ms"] == 28_800_000
+    assert [line["basis"] for line in lab.events("ValuedBy")] == ["mark_price"]
+    [paid] = lab.events("FundingPaid")
+    assert (Decimal(paid["rate"]), paid["due_ms"]) == (Decimal("0.0001"), due_ms)
+    assert report.funding_total != 0
+    assert not lab.events("FundingRefused")
+    assert [check for check in verify(lab.folder) if not check.passed] == []
 
 
 async def test_ten_minutes_with_every_fault_in_turn_and_the_checklist_holds(lab):

@@ -239,6 +239,8 @@ def _tell(line: bytes) -> None:
         warn(said["what"])
     if said["event"] == "SourceLacks":
         warn(f"{said['source']} tells no {', no '.join(said['what'])}: a session there does without")
+    if said["event"] == "FundingKnown" and said["source"] == "table":
+        warn(f"Funding: rates up to {100 * said['cap']:g} % are believed ({said['why']})")
     if said["event"] == "CircuitBreakerRestored":
         warn(f"Nothing is entered until {way_out(str(said['reason']))}")
 

@@ -17,7 +17,7 @@ from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.feed import LiveFeed, Want
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import FeedClock, Filters, Kline, StreamRequest, interval_ms
+from maestro_engine.feeds.port import FeedClock, Filters, FundingTerms, Kline, StreamRequest, interval_ms
 from maestro_engine.feeds.recording import Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_protocol.errors import ConfigError
@@ -113,6 +113,7 @@ class BinanceVenue:
         if not subscriptions:
             raise ConfigError(f"Binance {market} feed: nothing is subscribed")
         self.name = f"binance-{market}"
+        self._perpetual = market == "usdm"
         self._endpoints = endpoints
         self._streams = tuple(dict.fromkeys(stream_name(market, each) for each in subscriptions))
         self._books = tuple(dict.fromkeys(s.symbol.upper() for s in subscriptions if s.stream == "depth"))
@@ -184,6 +185,9 @@ class BinanceVenue:
 
     async def filters(self, symbol: str) -> Filters:
         return await self._rest.filters(symbol.upper())
+
+    async def funding_terms(self, symbol: str) -> FundingTerms | None:
+        return await self._rest.funding_terms(symbol.upper()) if self._perpetual else None
 
     async def aclose(self) -> None:
         await self._rest.aclose()

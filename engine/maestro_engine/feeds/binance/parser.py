@@ -13,7 +13,7 @@ import msgspec
 from maestro_engine.feeds.binance import wire
 from maestro_engine.feeds.binance.depth import DepthChain
 from maestro_engine.feeds.live.feed import Want
-from maestro_engine.feeds.live.timesync import TimeGuard
+from maestro_engine.feeds.live.timesync import TimeGuard, sane_due
 from maestro_engine.feeds.port import (
     BookTicker,
     Counters,
@@ -203,7 +203,8 @@ class BinanceParser:
             self._wants.append(Want("depth", symbol))
             return []
         self.counters.resyncs += 1
-        book = DepthSnapshot(symbol, m.event_ms, local_ns, m.last_id, m.bids, m.asks)
+        sane = m.event_ms is not None and self._time.sane(m.event_ms, local_ns)
+        book = DepthSnapshot(symbol, m.event_ms if sane else None, local_ns, m.last_id, m.bids, m.asks)
         return [book, *(_depth(update, local_ns) for update in updates)]
 
     def _on_kline(self, data: msgspec.Raw, local_ns: int) -> list[Event]:
@@ -234,11 +235,13 @@ class BinanceParser:
     def _on_mark_price(self, data: msgspec.Raw, local_ns: int) -> list[Event]:
         m = wire.mark_price.decode(data)
         self._check(m.symbol, m.event_ms, local_ns)
+        due = m.next_funding_ms or None
+        if due is not None and not sane_due(due, m.event_ms):
+            raise _Insane("insane time")
         if not self._marks.setdefault(m.symbol, HighWater()).passes(m.event_ms):
             self.counters.late += 1
             return []
         self.view[f"{m.symbol.lower()}@markPrice"] = m.event_ms
-        due = m.next_funding_ms or None
         return [MarkPrice(m.symbol, m.event_ms, local_ns, m.mark, m.index, m.funding_rate, due)]
 
     def _on_time(self, data: msgspec.Raw, local_ns: int) -> list[Event]:

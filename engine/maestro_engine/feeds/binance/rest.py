@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from maestro_engine.feeds.binance import wire
 from maestro_engine.feeds.binance.parser import rest_kline, sane_candle
 from maestro_engine.feeds.live.rest import Rest
-from maestro_engine.feeds.port import Filters, Kline, interval_ms
+from maestro_engine.feeds.port import Filters, FundingTerms, Kline, interval_ms
 from maestro_protocol.errors import DataError
 
 T = TypeVar("T")
@@ -49,6 +49,15 @@ class _Listed(Struct):
 
 class _Info(Struct):
     symbols: list[_Listed]
+
+
+class _Funded(Struct):
+    """``fundingInfo``, which lists contracts whose terms were ever adjusted."""
+
+    symbol: str
+    hours: Annotated[int, Meta(ge=1, le=24)] = msgspec.field(name="fundingIntervalHours")
+    cap: float = msgspec.field(name="adjustedFundingRateCap")
+    floor: float = msgspec.field(name="adjustedFundingRateFloor")
 
 
 class BinanceRest:
@@ -114,6 +123,12 @@ class BinanceRest:
             if listed.symbol == symbol:
                 return _filters(listed)
         raise DataError(f"{symbol}: not listed on this exchange ({self._prefix}/exchangeInfo)")
+
+    async def funding_terms(self, symbol: str) -> FundingTerms | None:
+        for row in await self._ask("fundingInfo", {}, list[_Funded]):
+            if row.symbol == symbol:
+                return FundingTerms(row.hours * 3_600_000, row.cap, row.floor)
+        return None
 
     async def aclose(self) -> None:
         await self._rest.aclose()

@@ -16,7 +16,7 @@ from maestro_engine.feeds.live.connection import LineSpec
 from maestro_engine.feeds.live.feed import LiveFeed, Want
 from maestro_engine.feeds.live.rest import Rest
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import FeedClock, Filters, Kline, StreamRequest, interval_ms
+from maestro_engine.feeds.port import FeedClock, Filters, FundingTerms, Kline, StreamRequest, interval_ms
 from maestro_protocol.errors import ConfigError, DataError
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ WEBSOCKET = "wss://fapi.bitunix.com/public/"
 REST = "https://fapi.bitunix.com"
 _MARKET = "/api/v1/futures/market"
 PAGE = 200
-_CHANNELS = {"ticker": "ticker", "book_ticker": "depth_book1"}
+_CHANNELS = {"ticker": "ticker", "book_ticker": "depth_book1", "mark_price": wire.FUNDING}
 
 
 def bitunix_feed(
@@ -40,20 +40,23 @@ def bitunix_feed(
     recorder: Callable[[int, bytes], None] | None = None,
     last_open_ms: dict[tuple[str, str], int] | None = None,
 ) -> LiveFeed:
-    """A feed of Bitunix futures: ``kline``, ``ticker`` and ``book_ticker``; the rest as for Binance."""
+    """A feed of Bitunix futures: ``kline``, ``ticker``, ``book_ticker``, ``mark_price``; the rest as for Binance.
+
+    Mark prices are asked for every few seconds, beside the streams that are pushed.
+    """
     venue = BitunixVenue(subscriptions, clock, rng, websocket, rest, proxy, last_open_ms)
     return LiveFeed(venue, clock, rng, policy=policy, limits=limits, proxy=proxy, recorder=recorder)
 
 
 def channel(subscription: StreamRequest) -> str:
-    """Bitunix's name of a stream. Raises :class:`ConfigError` when it has none."""
+    """Bitunix's name of a stream, or of what is asked for instead. Raises :class:`ConfigError` when it has none."""
     name = _CHANNELS.get(subscription.stream, "")
     if subscription.stream == "kline" and subscription.interval in INTERVALS:
         name = f"market_kline_{INTERVALS[subscription.interval]}"
     if not name:
         raise ConfigError(
             f"Bitunix has no {subscription.stream} {subscription.interval} stream; "
-            f"there are ticker, book_ticker and kline of {', '.join(INTERVALS)}"
+            f"there are ticker, book_ticker, mark_price and kline of {', '.join(INTERVALS)}"
         )
     return name
 
@@ -73,10 +76,11 @@ class BitunixVenue:
         proxy: str | None,
         last_open_ms: dict[tuple[str, str], int] | None,
     ) -> None:
-        if not subscriptions:
-            raise ConfigError("Bitunix feed: nothing is subscribed")
         wanted = dict.fromkeys((each.symbol.upper(), channel(each)) for each in subscriptions)
-        self._channels = tuple(wanted)
+        self._channels = tuple(each for each in wanted if each[1] != wire.FUNDING)
+        self._marked = tuple(symbol for symbol, name in wanted if name == wire.FUNDING)
+        if not self._channels:
+            raise ConfigError("Bitunix feed: nothing that is pushed is subscribed")
         self._websocket = websocket
         self.parser = BitunixParser({symbol for symbol, _ in wanted}, last_open_ms=last_open_ms)
         self._rest = Rest(rest, clock, rng, proxy=proxy)
@@ -89,7 +93,7 @@ class BitunixVenue:
         return [LineSpec(self._websocket, streams, (hello,), _ping)]
 
     def first_wants(self) -> list[Want]:
-        return []
+        return [Want("funding", symbol) for symbol in self._marked]
 
     async def server_time_ms(self) -> None:
         """Bitunix has no such question; the parser measures by the pushes."""
@@ -98,6 +102,9 @@ class BitunixVenue:
         raise AssertionError("never measured here")
 
     async def answer(self, want: Want) -> bytes:
+        if want.kind == "funding":
+            row = await self._funding(want.symbol, self._witness)
+            return msgspec.json.encode({"ch": wire.FUNDING, "symbol": want.symbol, "data": row})
         rows = await self._rows(want.symbol, want.interval, want.from_ms, want.to_ms)
         step = interval_ms(want.interval)
         newest = (want.to_ms + 1) // step * step - step
@@ -130,9 +137,26 @@ class BitunixVenue:
                 return Filters(symbol, pair.base, pair.quote, tick, step, Decimal(pair.min_qty), Decimal(0))
         raise DataError(f"{symbol}: not listed on Bitunix futures")
 
+    async def funding_terms(self, symbol: str) -> FundingTerms | None:
+        row = await self._funding(symbol, self._rest)
+        if row.highest is None or row.lowest is None:
+            return None
+        return FundingTerms(row.hours * 3_600_000, wire.ratio(row.highest), wire.ratio(row.lowest))
+
     async def aclose(self) -> None:
         await self._rest.aclose()
         await self._witness.aclose()
+
+    async def _funding(self, symbol: str, rest: Rest) -> wire.FundingRow:
+        """One row, or a list with one. Raises :class:`DataError`."""
+        data = await self._ask("funding_rate", {"symbol": symbol}, msgspec.Raw, rest)
+        try:
+            for row in wire.funding_rows(bytes(data)):
+                if row.symbol == symbol:
+                    return row
+        except msgspec.DecodeError as error:
+            raise DataError(f"{_MARKET}/funding_rate: answer is not understood: {error}") from error
+        raise DataError(f"{symbol}: {_MARKET}/funding_rate does not tell its funding")
 
     async def _newest_ms(self, symbol: str, interval: str) -> int | None:
         """Open time of the candle that forms now (UTC milliseconds), by the exchange's time; None without any."""

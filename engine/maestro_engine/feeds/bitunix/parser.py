@@ -16,8 +16,17 @@ from msgspec.structs import replace
 from maestro_engine.feeds.bitunix import wire
 from maestro_engine.feeds.live.connection import PONG
 from maestro_engine.feeds.live.feed import Want
-from maestro_engine.feeds.live.timesync import TimeGuard
-from maestro_engine.feeds.port import BookTicker, Counters, Event, FeedStatus, Kline, Ticker, interval_ms
+from maestro_engine.feeds.live.timesync import TimeGuard, sane_due
+from maestro_engine.feeds.port import (
+    BookTicker,
+    Counters,
+    Event,
+    FeedStatus,
+    Kline,
+    MarkPrice,
+    Ticker,
+    interval_ms,
+)
 from maestro_engine.feeds.sequence import KlineOrder
 
 INTERVALS = {
@@ -36,6 +45,8 @@ INTERVALS = {
 }
 """Bitunix's channel endings by interval."""
 _BY_CHANNEL = {f"market_kline_{name}": interval for interval, name in INTERVALS.items()}
+FUNDING_EVERY_S = 3.0
+"""So often mark price and funding are asked for: five times before a mark price is too old to testify."""
 LINGER_MS = 2_000
 """So long after a candle's end a push may still carry it."""
 
@@ -96,6 +107,8 @@ class BitunixParser:
             raise _Insane("unknown symbol")
         if push.ch.endswith(wire.BACKFILL):
             return self._backfill(push, local_ns)
+        if push.ch == wire.FUNDING:
+            return self._mark(push, local_ns)
         if push.ts is None:
             raise _Insane("no time")
         stream = f"{push.symbol}@{push.ch}"
@@ -183,6 +196,19 @@ class BitunixParser:
         if last is not None and all(row.open_ms != last.open_ms for row in rows):
             rows.append(replace(last, closed=True, local_ns=local_ns))
         return list(order.fill(rows))
+
+    def _mark(self, push: wire.Push, local_ns: int) -> list[Event]:
+        """Mark price and funding, of the exchange's time once a push has told that; to be asked for again."""
+        self._wants.append(Want("funding", push.symbol, after_s=FUNDING_EVERY_S))
+        row = wire.funding.decode(push.data)
+        if self._time.offset_ms is None:
+            return []
+        now_ms = round(local_ns / 1e6 + self._time.offset_ms)
+        if row.symbol != push.symbol:
+            raise _Insane("unknown symbol")
+        if not sane_due(row.due_ms, now_ms):
+            raise _Insane("insane time")
+        return [MarkPrice(row.symbol, now_ms, local_ns, row.mark, row.index, wire.ratio(row.rate), row.due_ms)]
 
     def _check_time(self, ts: int, local_ns: int) -> None:
         """Bitunix tells its time nowhere else, so the pushes themselves are the measure of the offset."""

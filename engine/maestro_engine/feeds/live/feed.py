@@ -15,7 +15,17 @@ from maestro_engine.feeds.live.backoff import ReconnectPolicy
 from maestro_engine.feeds.live.connection import LineOwner, LineSpec, StreamConnection
 from maestro_engine.feeds.live.timesync import TimeSample, best_offset_ms
 from maestro_engine.feeds.live.watchdog import WatchLimits
-from maestro_engine.feeds.port import Counters, Event, FeedClock, FeedStatus, Filters, Kline, State, Witness
+from maestro_engine.feeds.port import (
+    Counters,
+    Event,
+    FeedClock,
+    FeedStatus,
+    Filters,
+    FundingTerms,
+    Kline,
+    State,
+    Witness,
+)
 from maestro_protocol.errors import DataError
 
 SYNC_EVERY_S = 300.0
@@ -26,13 +36,15 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A REST answer that a parser needs: ``depth`` of a symbol, ``klines`` of a range, or the ``time``."""
+    """A REST answer that a parser needs: a symbol's ``depth`` or ``funding``, ``klines`` of a range, the ``time``."""
 
     kind: str
     symbol: str = ""
     interval: str = ""
     from_ms: int = 0
     to_ms: int = 0
+    after_s: float = 0.2
+    """So long it is waited before asking. A moment lets the updates come that a book's snapshot must join on to."""
 
 
 class Parser(Protocol):
@@ -90,6 +102,8 @@ class Venue(Protocol):
     async def klines(self, symbol: str, interval: str, limit: int, now_ms: int) -> list[Kline]: ...
 
     async def filters(self, symbol: str) -> Filters: ...
+
+    async def funding_terms(self, symbol: str) -> FundingTerms | None: ...
 
     async def aclose(self) -> None: ...
 
@@ -209,6 +223,9 @@ class LiveFeed:
     async def filters(self, symbol: str) -> Filters:
         return await self._venue.filters(symbol)
 
+    async def funding_terms(self, symbol: str) -> FundingTerms | None:
+        return await self._venue.funding_terms(symbol)
+
     async def aclose(self) -> None:
         await self._stop()
         await self._venue.aclose()
@@ -265,19 +282,23 @@ class LiveFeed:
 
     async def _answer(self, want: Want) -> None:
         for attempt in range(ROUNDS if want.kind == "klines" else 1_000_000):
-            # A moment's wait lets the updates come that the snapshot must join on to, and paces repetitions.
-            await self._clock.sleep(0.2 if attempt == 0 else 2.0 ** min(attempt, 5))
+            again_s = want.after_s if want.kind == "funding" else 2.0 ** min(attempt, 5)
+            await self._clock.sleep(want.after_s if attempt == 0 else again_s)
             try:
                 line = await self._venue.answer(want)
             except DataError as error:
-                detail = f"{want.kind} {want.symbol}: {error}"
-                self._outbox.put([FeedStatus(self._stamps.now_ns(), "unanswered", detail, want.symbol, want.kind)])
+                if want.kind != "funding" or attempt & (attempt + 1) == 0:  # asked all the time: told ever less often
+                    self._unanswered(want, error)
                 continue
             break
         else:
             line = self._venue.no_answer(want)
         self._pending.discard(want)
         self._inlet(line, self._stamps.now_ns())
+
+    def _unanswered(self, want: Want, error: DataError) -> None:
+        detail = f"{want.kind} {want.symbol}: {error}"
+        self._outbox.put([FeedStatus(self._stamps.now_ns(), "unanswered", detail, want.symbol, want.kind)])
 
     async def _keep_time(self) -> None:
         while True:

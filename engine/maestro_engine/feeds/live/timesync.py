@@ -30,8 +30,23 @@ class TimeSample:
 
 
 def best_offset_ms(samples: Iterable[TimeSample]) -> float:
-    """Offset of the sample with the shortest round trip, whose error is at most half of it (NTP's choice)."""
-    return min(samples, key=lambda sample: sample.round_trip_ms).offset_ms
+    """Offset of the sample with the shortest round trip, whose error is at most half of it (NTP's choice).
+
+    One that contradicts the others is none: what is far from the middle of all is left out.
+    """
+    known = sorted(samples, key=lambda sample: sample.offset_ms)
+    middle_ms = known[len(known) // 2].offset_ms
+    agreeing = [sample for sample in known if abs(sample.offset_ms - middle_ms) <= TOLERANCE_MS]
+    return min(agreeing, key=lambda sample: sample.round_trip_ms).offset_ms
+
+
+LONGEST_INTERVAL_MS = 24 * 3_600_000
+"""No perpetual settles funding more seldom."""
+
+
+def sane_due(due_ms: int, event_ms: int) -> bool:
+    """Whether funding that is announced at *event_ms* can fall due at *due_ms*, both the exchange's."""
+    return event_ms - TOLERANCE_MS <= due_ms <= event_ms + LONGEST_INTERVAL_MS + TOLERANCE_MS
 
 
 class TimeGuard:

@@ -10,6 +10,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from maestro_engine.feeds.port import FundingTerms
+from maestro_engine.session.trail.records import FundingKnown
+from maestro_protocol.errors import DataError
+
 HOUR_MS = 3_600_000
 SLACK_MS = 60_000
 """An announcement may be so much older or newer than the settlement it speaks of."""
@@ -21,7 +25,12 @@ class FundingRules(Struct, frozen=True):
     shortest_ms: int = HOUR_MS
     longest_ms: int = 8 * HOUR_MS
     cap: float = 0.03
-    """Largest rate either way."""
+    """Largest rate that longs pay."""
+    floor: float | None = None
+    """Largest that shorts pay, negative; None: as large as the other."""
+
+    def allows(self, rate: float) -> bool:
+        return (-self.cap if self.floor is None else self.floor) <= rate <= self.cap
 
 
 FUNDING_RULES: Mapping[str, FundingRules] = {
@@ -33,8 +42,33 @@ every 8 hours, for some contracts every 4 or 1; the cap is 0.75 of the maintenan
 (BTCUSDT: 0.4 %), and of no contract more than 3 %."""
 
 
+HIGHEST = 0.1
+"""No exchange settles a tenth of a position at once: who states more has not understood the question."""
+
+
 def rules_for(symbol: str) -> FundingRules:
+    """From the table: for who has not been told, or not what can be true."""
     return FUNDING_RULES.get(symbol, FUNDING_RULES[""])
+
+
+def rules_in_force(symbol: str, terms: FundingTerms | None, why: str) -> tuple[FundingRules, FundingKnown]:
+    """What announcements are held against: *terms*; or the table, because of *why* or as they cannot be true."""
+    rules, source = rules_for(symbol), "table"
+    if terms is not None:
+        try:
+            rules, source, why = rules_of(terms), "told", ""
+        except DataError as error:
+            why = str(error)
+    floor = -rules.cap if rules.floor is None else rules.floor
+    return rules, FundingKnown(source, rules.shortest_ms, rules.longest_ms, rules.cap, floor, why)
+
+
+def rules_of(terms: FundingTerms) -> FundingRules:
+    """What an exchange states of itself. Raises :class:`DataError` for what cannot be true."""
+    hours = terms.interval_ms / HOUR_MS
+    if not 1 <= hours <= 24 or not 0 < terms.cap <= HIGHEST or not -HIGHEST <= terms.floor < 0:
+        raise DataError(f"funding each {hours:g} h between {terms.floor:g} and {terms.cap:g} cannot be true")
+    return FundingRules(terms.interval_ms, terms.interval_ms, terms.cap, terms.floor)
 
 
 class Funding(Struct):
@@ -54,7 +88,7 @@ class Funding(Struct):
         """
         if time_ms < self.heard_ms:
             return f"announced at {time_ms}, before what was heard of {self.heard_ms}"
-        if rate is not None and not abs(rate) <= rules.cap:
+        if rate is not None and not rules.allows(rate):
             return f"a rate of {rate:g} is beyond the cap of {rules.cap:g}"
         if due_ms is None or due_ms in (self.due_ms, self.settled_ms):
             return None

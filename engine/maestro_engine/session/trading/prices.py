@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from maestro_engine.session.config import Source
+from maestro_protocol.errors import DataError
 
 Basis = Literal["mark_price", "quote_mid", "last_price"]
 """What values a position: the exchange's mark price, the middle of plausible quotes, or the last price known."""
@@ -206,3 +207,10 @@ class TransitLag:
                 sorted(self._shorter)[SETTLED // 2] if self._usual_ms is None else max(self._shorter)
             )
             self._shorter.clear()
+
+
+def possible(price: float) -> float:
+    """*price*, where it is one. Raises :class:`DataError`."""
+    if not 0 < price < math.inf:
+        raise DataError(f"{price} is no price")
+    return price

@@ -5,7 +5,6 @@ Pure of clock and network like the desk under it; the supervisor's tasks call it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -18,8 +17,8 @@ from maestro_engine.session.safety.controls import Clearing
 from maestro_engine.session.safety.state import StateFile
 from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
-from maestro_engine.session.trading.funding import Funding, rules_for
-from maestro_engine.session.trading.prices import PRICE_BANDS, Basis, ReferencePrices, TransitLag
+from maestro_engine.session.trading.funding import Funding, FundingRules, rules_for
+from maestro_engine.session.trading.prices import PRICE_BANDS, Basis, ReferencePrices, TransitLag, possible
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.venue import bar_of, decimal
 from maestro_engine.session.trail import records
@@ -147,6 +146,12 @@ class Trader:
     def next_funding_ms(self) -> int | None:
         """When funding falls due next (UTC milliseconds); None while the source has not said."""
         return self._funding.next_due_ms()
+
+    def learn_funding(self, rules: FundingRules, known: records.FundingKnown) -> None:
+        """Hold announcements of funding against *rules* from now on."""
+        self._funding_rules = rules
+        self.say(known)
+        self.finish()
 
     def kill(self, sources: Mapping[KillSource, bool]) -> KillSource | None:
         """Look at the kill switch's *sources*; gives the one that switched it, once it is on."""
@@ -301,7 +306,7 @@ class Trader:
 
     def _traded(self, price: float, event: TradeTick | None = None) -> None:
         """A trade, or the last price that a ticker tells."""
-        if not self._believed(self.prices.trade(_price(price), self.now)):
+        if not self._believed(self.prices.trade(possible(price), self.now)):
             return
         self._revalue(price)
         if event is not None and not self._in_bars:
@@ -309,7 +314,7 @@ class Trader:
 
     def _marked(self, event: MarkPrice) -> None:
         self.settle_funding()
-        if not self._believed(self.prices.mark(_price(event.mark), self.now)):
+        if not self._believed(self.prices.mark(possible(event.mark), self.now)):
             return
         due_ms, rate = event.next_funding_ms, event.funding_rate
         doubt = self._funding.doubt(self._funding_rules, rate, due_ms, event.time_ms)
@@ -356,7 +361,7 @@ class Trader:
             self.say(records.ValuedBy(basis))
 
     def _candle(self, kline: Kline) -> None:
-        if not self._believed(self.prices.trade(_price(kline.close), self.now)):
+        if not self._believed(self.prices.trade(possible(kline.close), self.now)):
             return  # taken for missing, and asked for again with the next one
         closed_ms = kline.open_ms + self._config.step_ms
         news = kline.interval == self._config.interval and kline.closed and self.candles.add(kline)
@@ -391,10 +396,3 @@ class Trader:
             return
         assert desk.trade is not None, "it has just been entered"
         self.say(records.EntryDecided(desk.entry_id, wish.methods, desk.trade.loss, *wish.gates))
-
-
-def _price(price: float) -> float:
-    """*price*, where it is one. Raises :class:`DataError`."""
-    if not 0 < price < math.inf:
-        raise DataError(f"{price} is no price")
-    return price

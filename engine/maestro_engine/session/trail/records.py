@@ -234,6 +234,18 @@ class MarginBrackets(Record, frozen=True):
     """Floor of the notional, quote currency, and rate."""
 
 
+class FundingKnown(Record, frozen=True):
+    """What announcements of funding are held against, and whether the exchange states it (``told``) or the
+    ``table`` does, and *why* then."""
+
+    source: str
+    shortest_ms: int
+    longest_ms: int
+    cap: float
+    floor: float
+    why: str = ""
+
+
 class FundingPaid(Record, frozen=True):
     rate: Decimal
     mark: Decimal

@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from maestro_engine.feeds.bitunix.parser import INTERVALS
-from maestro_engine.feeds.port import Kline, interval_ms
+from maestro_engine.feeds.port import Kline, MarkPrice, interval_ms
+from maestro_engine.feeds.sim import FUNDING_CAP, FUNDING_MS
 from maestro_engine.testing.exchange_server.frames import Json, text
 from maestro_engine.testing.exchange_server.http import HttpReply
 from maestro_engine.testing.exchange_server.market import SimulatedMarket, SymbolState
@@ -88,6 +89,8 @@ class BitunixDesk:
                 return self._klines(query)
             case "tickers":
                 return [_ticker(state) for state in self._asked(query) if state.trade is not None]
+            case "funding_rate":
+                return [_funding(self._market.funding(query["symbol"], self._server_ms()))]
             case "trading_pairs":
                 return [self._pair(state.symbol) for state in self._asked(query)]
             case _:
@@ -149,6 +152,22 @@ def _now(state: SymbolState, channel: str) -> Json | None:
 def _ticker(state: SymbolState) -> Json:
     assert state.trade is not None
     return {"symbol": state.symbol, "lastPrice": text(state.trade.price), "markPrice": text(state.trade.price)}
+
+
+def _funding(mark: MarkPrice) -> Json:
+    """Rates are percent."""
+    price, cap = text(mark.mark), text(FUNDING_CAP * 100)
+    return {
+        "symbol": mark.symbol,
+        "markPrice": price,
+        "lastPrice": price,
+        "indexPrice": text(mark.index or mark.mark),
+        "fundingRate": text(round((mark.funding_rate or 0.0) * 100, 10)),
+        "fundingInterval": FUNDING_MS // 3_600_000,
+        "nextFundingTime": str(mark.next_funding_ms),
+        "maxFundingRate": cap,
+        "minFundingRate": f"-{cap}",
+    }
 
 
 def _row(k: Kline) -> Json:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from maestro_engine.feeds.port import Filters, interval_ms
+from maestro_engine.feeds.sim import FUNDING_CAP, FUNDING_MS
 from maestro_engine.testing.exchange_server.frames import Json
 from maestro_engine.testing.exchange_server.market import SimulatedMarket, SymbolState
 from maestro_protocol.errors import ParameterError
@@ -45,6 +46,8 @@ class RestDesk:
             return _ok({"serverTime": self._server_ms() + skew_ms})
         if path == "exchangeInfo":
             return self._info(query)
+        if path == "fundingInfo" and self._usdm:
+            return HttpReply(HTTPStatus.OK, msgspec.json.encode([_funded(symbol) for symbol in self._market.states]))
         state = self._market.states.get(query.get("symbol", ""))
         if state is None:
             return _refusal(HTTPStatus.BAD_REQUEST, -1121, "Invalid symbol.")
@@ -103,6 +106,12 @@ def _listed(f: Filters, usdm: bool) -> Json:
             notional,
         ],
     }
+
+
+def _funded(symbol: str) -> Json:
+    cap = format(FUNDING_CAP, ".8f")
+    bounds: Json = {"adjustedFundingRateCap": cap, "adjustedFundingRateFloor": f"-{cap}"}
+    return {"symbol": symbol, **bounds, "fundingIntervalHours": FUNDING_MS // 3_600_000, "disclaimer": False}
 
 
 def _ok(body: Json) -> HttpReply:

@@ -22,8 +22,10 @@ from maestro_engine.feeds.port import (
     TradeTick,
     interval_ms,
 )
+from maestro_engine.feeds.sim import FUNDING_MS
 from maestro_engine.testing.exchange_server.frames import Json, kline_row, snapshot, text
 from maestro_engine.testing.exchange_server.tape import Tape
+from maestro_protocol.errors import ParameterError
 
 KEPT = 250_000
 DAY_MS = 86_400_000
@@ -37,6 +39,7 @@ class SymbolState:
         self.book = DepthBook()
         self.quote: BookTicker | None = None
         self.trade: TradeTick | None = None
+        self.mark: MarkPrice | None = None
         self._first_snapshot = first_snapshot
         self._parts = [kline for kline in history if kline.symbol == symbol]
         self._seconds = CandleMaker(symbol, "1s")
@@ -49,6 +52,8 @@ class SymbolState:
                 self._parts += self._seconds.take(event)
             case BookTicker():
                 self.quote = event
+            case MarkPrice():
+                self.mark = event
             case DepthSnapshot() | DepthUpdate():
                 self.book.apply(event)
                 self._book_ms = event.time_ms or self._book_ms
@@ -60,6 +65,11 @@ class SymbolState:
                 pass
         if len(self._parts) > KEPT:
             del self._parts[: KEPT // 2]
+
+    @property
+    def last_close(self) -> float | None:
+        """Of the candles that are known, those from before the tape included."""
+        return self._parts[-1].close if self._parts else None
 
     def klines(self, interval: str, from_ms: int, to_ms: int, now_ms: int) -> list[Kline]:
         """Candles with an open time in the range, the forming one last; those past *now_ms* are closed."""
@@ -153,13 +163,27 @@ class SimulatedMarket:
         self._candles[key] = candles
 
     def mark(self, symbol: str, now_ms: int) -> MarkPrice | None:
-        """A mark price where the tape has none: the middle of the quotes, without funding; None before any price."""
+        """A mark price where the tape has none; None before any price."""
         state = self.states.get(symbol)
         if state is None or f"{symbol.lower()}@markPrice" in self._tape.streams:
             return None
+        return None if state.quote is None and state.trade is None else self.stand_in(state, now_ms)
+
+    def stand_in(self, state: SymbolState, now_ms: int) -> MarkPrice | None:
+        """The middle of the quotes, the last trade or the last candle's close, without funding; None without any."""
         quote, trade = state.quote, state.trade
         price = (quote.bid + quote.ask) / 2 if quote is not None else trade.price if trade is not None else None
-        return None if price is None else MarkPrice(symbol, now_ms, 0, price, None, 0.0, None)
+        price = state.last_close if price is None else price
+        return None if price is None else MarkPrice(state.symbol, now_ms, 0, price, None, 0.0, None)
+
+    def funding(self, symbol: str, now_ms: int) -> MarkPrice:
+        """Mark price and funding for who asks; without any on the tape, at no rate. Raises ParameterError."""
+        state = self.states[symbol]
+        known = state.mark or self.stand_in(state, now_ms)
+        if known is None:
+            raise ParameterError(f"{symbol} has no price yet")
+        due = (now_ms // FUNDING_MS + 1) * FUNDING_MS
+        return replace(known, next_funding_ms=known.next_funding_ms or due)
 
     def filters(self, symbol: str) -> Filters:
         if symbol not in self._filters:
