@@ -29,6 +29,9 @@ import difflib
 from collections.abc import Iterable
 from decimal import Decimal
 
+NAMED = 24
+"""Known names that an error lists where none is near."""
+
 
 class MaestroError(Exception):
     """Root of the tree; ``exit_code`` is what the process ends with."""
@@ -93,7 +96,8 @@ class UnknownKey(ConfigError):
     def __init__(self, what: str, key: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:NAMED])}{more}"
         super().__init__(f"{what}: unknown key {key!r}; {hint}")
 
 

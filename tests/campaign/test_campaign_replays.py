@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from campaign_support import bodies, journal_of, retold, settings_in, small_file
 
-from maestro.cli.output import campaigns_in
+from maestro.cli.output import campaign_page, campaigns_in
 from maestro.control.record.manifest import altered
 from maestro.wiring.campaigns import CampaignRun, resume_campaign
 from maestro_protocol.errors import DataError, StoreError, UsageError
@@ -188,6 +189,30 @@ def test_results_that_were_altered_in_the_store_are_not_taken_over(
         assert changed.rowcount == 1
     with pytest.raises(StoreError, match="seg1_test001 to seg1_test004 are not those that the journal"):
         asyncio.run(resume_campaign(undisturbed.campaign, settings, lambda progress: None, 1, small_data))
+
+
+def test_an_altered_total_in_the_store_is_not_taken_over(
+    undisturbed: CampaignRun, tmp_path: Path, small_data: Path
+) -> None:
+    settings = settings_in(tmp_path)
+    shutil.copytree(undisturbed.folder.parent, settings.runs)
+    with closing(sqlite3.connect(settings.runs / "maestro.db")) as database, database:
+        database.execute("UPDATE results SET total_pnl_micros = total_pnl_micros + 1 WHERE run_id = 'seg1_test002'")
+    with pytest.raises(StoreError, match="run seg1_test002: its total_pnl_micros is not its report's"):
+        asyncio.run(resume_campaign(undisturbed.campaign, settings, lambda progress: None, 1, small_data))
+
+
+def test_a_page_of_a_campaign_tells_of_trades_that_were_altered(
+    undisturbed: CampaignRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "altered"
+    shutil.copytree(undisturbed.folder, folder)
+    campaign_page(folder, as_json=True)
+    assert json.loads(capsys.readouterr().out)["notes"]["altered"] == []
+    path = folder / "segment_1" / "test_001" / "trades.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"bars_held":', b'"bars_held":1', 1))
+    campaign_page(folder, as_json=False)
+    assert "ALTERED SINCE: segment 1, seg1_test001 to seg1_test004" in capsys.readouterr().out
 
 
 def test_a_replay_finds_tests_that_it_has_not(undisturbed: CampaignRun, tmp_path: Path, small_data: Path) -> None:

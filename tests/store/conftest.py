@@ -98,7 +98,7 @@ class Make:
         )
 
     def stored(self, run_id: str, campaign: str = "c1", pnl: str = "-0.1", trades: int = 3) -> Stored:
-        figures: dict[str, Any] = dict.fromkeys(Metrics.model_fields, 0) | {
+        figures: dict[str, Any] = dict.fromkeys(Metrics.model_fields.keys() - {"extra"}, 0) | {
             "n_trades": trades,
             "hit": 1 / 3,
             "payoff": None,

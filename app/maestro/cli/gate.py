@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from maestro.cli.output import table
 from maestro.lines import emit, say
 from maestro_protocol.errors import UsageError
 
@@ -43,7 +42,9 @@ def list_(out: Out = None, as_json: Json = False) -> None:
     if as_json:
         emit(rows)
     elif rows:
-        table("Waiting", ["gate", "action", "risk", "needs", "expires", "bound_to"], rows)
+        for row in rows:
+            say(row["gate"], f"  {row['action']}")
+            say(f"  {row['risk']} risk; {row['needs']} of {row['may_decide']} must approve by {row['expires']}")
     else:
         say(f"Nothing waits for an answer in {place}.")
 

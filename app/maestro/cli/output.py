@@ -210,13 +210,25 @@ def verdict_table(verdict: Verdict) -> None:
         say("")
 
 
+def _lines_altered(folder: Path) -> list[str]:
+    """The batches whose tests' trades or scores in *folder* are not those that its journal has the digest of."""
+    from maestro.control.record.replay_diff import against_digests
+    from maestro.wiring.replays import read_journal
+    from maestro_protocol.errors import DataError, UsageError
+
+    try:
+        return list(against_digests(folder, read_journal(folder)))
+    except (UsageError, DataError) as error:
+        return [str(error)]
+
+
 def campaign_page(folder: Path, as_json: bool) -> None:
     """One finished campaign: verdict, segments, the head of the leaderboard."""
     from maestro.control.record.manifest import altered
     from maestro_protocol.messages.campaign import CampaignFinished
     from maestro_protocol.messages.report import SegmentFinished
 
-    wrong = list(altered(folder))
+    wrong = [*altered(folder), *_lines_altered(folder)]
     finished = load(folder / "metrics_global.json", CampaignFinished)
     segments = sorted(folder.glob("segment_*/segment_results.json"), key=lambda path: (len(str(path)), path))
     rows = [_segment_row(load(path, SegmentFinished)) for path in segments]

@@ -75,7 +75,7 @@ class SealedPart:
         look = counted.earlier + 1
         return gatekeeping.request(
             gatekeeping.gate_id(config.campaign, f"holdout{look}.{gatekeeping.short(bound)}"),
-            f"look at the sealed data of {counted.market or 'this market'} for the {look}. time"[:300],
+            f"look number {look} at the sealed data of {counted.market or 'this market'}"[:300],
             f"Over all campaigns of this workspace, {counted.in_words()}. Every look makes them less sealed: "
             f"of the error that all looks share, {counted.alpha:g} is left to this one. On a no they stay closed.",
             bound,

@@ -52,17 +52,17 @@ def check_rules(config: CampaignConfig, space: ParameterSpace) -> None:
         for step in rule.change:
             for name in filter(None, (step.parameter, step.requires)):
                 _check_parameter(place, name, space)
-    check_gates(config.gates)
+    check_gates(config.gates, "gates")
     for number, line in enumerate(config.gates.patches, start=1):
         for name in line.parameters:
             _check_parameter(f"policy.yaml: patches line {number}", name, space)
 
 
-def check_gates(policy: GatePolicy) -> None:
-    """Raise ConfigError for a class of gates that nobody can ever say yes to."""
+def check_gates(policy: GatePolicy, file: str) -> None:
+    """Raise ConfigError for a class of gates in *file* that nobody can ever say yes to."""
     for risk in ("low", "medium", "high"):
         people = policy.classes.of(risk)
-        place = f"policy.yaml: classes.{risk}"
+        place = f"{file}: classes.{risk}"
         for who in people.may_decide:
             if not _VOTER.fullmatch(who):
                 raise ConfigError(

@@ -35,7 +35,7 @@ _STEP = "UPDATE campaigns SET last_seq = :last WHERE campaign = :of AND last_seq
 _BEGIN = "INSERT INTO campaigns (campaign, started_ms, last_seq) VALUES (:of, :started, :last)"
 _RECORDS = "SELECT seq, id, type, time_ms, json_text FROM journal WHERE campaign = :of AND seq > :after"
 _RESULTS = (
-    "SELECT r.config, t.run_id, t.n_trades, t.report, t.episodes, t.trade_lines, t.score_lines"
+    "SELECT r.config, t.run_id, t.n_trades, t.total_pnl_micros, t.report, t.episodes, t.trade_lines, t.score_lines"
     " FROM results AS t JOIN runs AS r ON r.campaign = t.campaign AND r.run_id = t.run_id WHERE t.campaign = :of"
 )
 _FINISHED = "SELECT run_id FROM results WHERE campaign = :of ORDER BY seq, run_id"

@@ -64,7 +64,7 @@ def result_rows(campaign: CampaignId, seq: int, results: Sequence[Stored]) -> li
             "run_id": run_id,
             "seq": seq,
             "n_trades": outcome.n_trades,
-            "total_pnl_micros": int(outcome.report.whole.total_pnl * MICRO),
+            "total_pnl_micros": _micros(outcome),
             "report": outcome.report.model_dump_json(),
             "episodes": _packed(outcome.episodes),
             "score_lines": outcome.scores_jsonl,
@@ -75,9 +75,16 @@ def result_rows(campaign: CampaignId, seq: int, results: Sequence[Stored]) -> li
 
 
 def stored(
-    config: str, run: RunId, n_trades: int, report: str, episodes: str, trade_lines: bytes, score_lines: bytes
+    config: str,
+    run: RunId,
+    n_trades: int,
+    total_pnl_micros: int,
+    report: str,
+    episodes: str,
+    trade_lines: bytes,
+    score_lines: bytes,
 ) -> Stored:
-    """A result from what the database has of it."""
+    """A result from what the database has of it. Raises StoreError where its total is not that of its report."""
     outcome = TestOutcome(
         report=TestReport.model_validate_json(report),
         episodes=_unpacked(run, episodes),
@@ -85,7 +92,13 @@ def stored(
         trades_jsonl=trade_lines,
         scores_jsonl=score_lines,
     )
+    if total_pnl_micros != _micros(outcome):
+        raise StoreError(f"run {run}: its total_pnl_micros is not its report's: it was altered since; restore a copy")
     return Stored(run, RunConfig.model_validate_json(config), outcome)
+
+
+def _micros(outcome: TestOutcome) -> int:
+    return int(outcome.report.whole.total_pnl * MICRO)
 
 
 def _packed(episodes: Sequence[EpisodeScore]) -> str:

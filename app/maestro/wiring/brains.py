@@ -294,7 +294,7 @@ def forecast(config: CampaignConfig, at_ms: int) -> str:
         "a cost that nobody knows" if expected.usd is None else f"{expected.usd[0]:.2f} to {expected.usd[1]:.2f} USD"
     )
     limits = [
-        f"{amount:,} {'USD' if name == 'usd' else name}"
+        f"{amount:,.0f} seconds" if name == "seconds" else f"{amount:,} {'USD' if name == 'usd' else name}"
         for name in Limits.model_fields
         if (amount := getattr(config.budget, name)) is not None
     ]

@@ -77,7 +77,7 @@ async def _permission(steps: Steps, config: CampaignConfig, finalists: Sequence[
         gatekeeping.gate_id(
             config.campaign, f"holdout{asked}.{gatekeeping.short(bound)}"
         ),  # other runs, another gate
-        f"open the sealed data for the {opening}. time, for {names}"[:300],
+        f"opening number {opening} of the sealed data, for {names}"[:300],
         "Every look at sealed data makes it a little less sealed: the finalists of this one count as further trials.",
         bound,
         config.gates.holdout_again,

@@ -74,8 +74,9 @@ def specs_file(settings: Settings, name: str) -> Path:
 
 def read_rules(settings: Settings) -> tuple[Rules, Policies, GatePolicy]:
     """The adjustment rules, trigger policies and gate policy in force. Raises ConfigError."""
-    gates = read_yaml(specs_file(settings, "gates/policy.yaml"), GatePolicy)
-    check_gates(gates)
+    file = specs_file(settings, "gates/policy.yaml")
+    gates = read_yaml(file, GatePolicy)
+    check_gates(gates, file.name)
     return (
         read_yaml(specs_file(settings, "rules/adjustments.yaml"), Rules),
         read_yaml(specs_file(settings, "rules/policies.yaml"), Policies),

@@ -157,7 +157,7 @@ class _Examination:
             rates = self.columns["funding_rate"]
             none_due = np.isnan(rates)
             text = "no funding_rate: 0, none due at that bar"
-            if self._find("no_funding", "repaired", none_due, text, ("funding_rate", None, 0.0)):
+            if self._find("no_funding", "repaired", none_due, text):
                 self.columns["funding_rate"] = np.where(none_due, 0.0, rates)
             self._find("not_finite", "fatal", np.isinf(rates), "funding_rate is infinite; correct it")
 
@@ -274,10 +274,11 @@ class _Examination:
         faults = (
             funding.impossible_rates(rates) if unit != "rate" else None,
             funding.repeated_rates(rates, self.times, step),
+            funding.between_hours(rates, self.times),
         )
         for fault in faults:
             if fault is not None:
-                self._add(fault.kind, "fatal", fault.text, fault.count, fault.index)
+                self._add(fault.kind, fault.outcome, fault.text, fault.count, fault.index)
 
     def _trades_around_the_clock(self, step: int) -> bool:
         closed = hours.closed_hours(self.times, step)
@@ -323,6 +324,10 @@ class _Examination:
     def _on_grid(self, step: int) -> bool:
         phase = (self.times - self.times[0]) % step
         if not phase.any():
+            late = int(self.times[0]) % step if step <= clock.HOUR_MS else 0
+            if late:
+                text = f"bars begin {late / 1000:g} s into one of the UTC clock: kept; see if times are right"
+                self._add("off_clock", "note", text, len(self.times), 0)
             return True
         phases, counts = np.unique(phase, return_counts=True)
         off = phase != phases[np.argmax(counts)]

@@ -355,3 +355,21 @@ def test_the_collected_files_get_their_right_answers(name: str) -> None:
         assert (report.digest == plain.digest) == (digest == "same")
     if name.startswith("13"):
         assert load_bars(CASES / name, policy=CheckPolicy(time_zone="America/New_York"))[0].digest == plain.digest
+
+
+def test_funding_between_whole_hours_and_bars_beside_the_clock_are_named(tmp_path: Path) -> None:
+    rates = funding(0.0001, 96)
+    assert not [f for f in check_file(file(tmp_path, changed(funding_rate=rates))).findings if "times" in f.kind]
+    rates[100] = 0.0001
+    named = found(check_file(file(tmp_path, changed(funding_rate=rates))), "funding_times")
+    assert (named.outcome, named.count, named.row) == ("note", 1, 101)
+    late = check_file(file(tmp_path, HEADER + "".join(lines(market(start=MARCH + 150_000)))))
+    assert "150 s into one of the UTC clock" in found(late, "off_clock").text
+    assert not late.fatal
+
+
+def test_funding_that_is_empty_between_settlements_is_no_list_of_repairs(tmp_path: Path) -> None:
+    rows = [f"{row[:-1]},{'0.0001' if i % 96 == 0 else ''}\n" for i, row in enumerate(lines(BARS))]
+    report = check_file(file(tmp_path, HEADER.replace("volume", "volume,funding_rate") + "".join(rows)))
+    repaired = found(report, "no_funding")
+    assert (repaired.outcome, repaired.count, repaired.changes) == ("repaired", 1_200 - 13, ())

@@ -122,7 +122,8 @@ def test_what_earned_in_one_part_alone_never_survives_and_what_earned_in_both_is
 def test_an_edge_in_the_sealed_part_alone_is_told_with_both_halves() -> None:
     verdict = one(replace(STRONG, research_sharpe=-0.3, dsr=0.0, research_pnl=-21_500.2, sealed_pnl=9_000.0))
     assert verdict.sentence == (
-        "Not enough evidence for A: it lost 21,500 USD on the data that were searched but earned 9,000 USD on those "
+        "Nothing is shown either way; the best finalist was A: it lost 21,500 USD on the data that were searched "
+        "but earned 9,000 USD on those "
         "the search never saw: what the search did not find cannot survive it."
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from maestro_engine.data.bars import Floats, Ints
 from maestro_engine.data.faults.clock import HOUR_MS
-from maestro_engine.data.findings import FundingUnit
+from maestro_engine.data.findings import FundingUnit, Outcome
 
 UNITS: Mapping[FundingUnit, float] = MappingProxyType({"rate": 1.0, "percent": 1e-2, "bps": 1e-4})
 """Unit of a funding column -> the rate that one of it is."""
@@ -31,6 +31,7 @@ class FundingFault:
     text: str
     count: int
     index: int
+    outcome: Outcome = "fatal"
 
 
 def impossible_rates(rates: Floats) -> FundingFault | None:
@@ -73,6 +74,17 @@ def repeated_rates(rates: Floats, times: Ints, step_ms: int) -> FundingFault | N
         )
         return FundingFault("funding_repeated", text, len(due), int(due[0]))
     return None
+
+
+def between_hours(rates: Floats, times: Ints) -> FundingFault | None:
+    """Payments at other times than whole hours of UTC, at which perpetuals settle; None where there are none."""
+    off = np.flatnonzero((rates != 0) & (times % HOUR_MS != 0))
+    if not len(off):
+        return None
+    text = (
+        "funding falls due between two whole hours, at which perpetuals settle: kept; see whether the times are right"
+    )
+    return FundingFault("funding_times", text, len(off), int(off[0]), "note")
 
 
 def _filled_forward(rates: Floats, times: Ints, step_ms: int) -> bool:

@@ -277,7 +277,7 @@ def in_words(needed: SampleSize, bars: Thresholds) -> str:
 def _sentence(decisive: FinalistRuling | None, findings: Sequence[FinalistRuling], bars: Thresholds) -> str:
     """One sentence for a reader who knows no statistics."""
     if decisive is None:
-        return "Not enough evidence: the search named no finalist, so nothing was put to the test."
+        return "Nothing is shown either way: the search named no finalist, so nothing was put to the test."
     survivors = [f.finalist for f in findings if f.answer is VerdictAnswer.SURVIVES]
     chance = f"fewer than {100 * bars.alpha:.2g}% of searches through pure noise get this far"
     if len(survivors) == 1:
@@ -288,4 +288,4 @@ def _sentence(decisive: FinalistRuling | None, findings: Sequence[FinalistRuling
     if decisive.answer is VerdictAnswer.DOES_NOT_SURVIVE:
         return f"Nothing that was tried survives; the best finalist was {decisive.finalist}: {decisive.text}."
     sample = "" if decisive.needed is None else f"; {in_words(decisive.needed, bars)}"
-    return f"Not enough evidence for {decisive.finalist}: {decisive.text}{sample}."
+    return f"Nothing is shown either way; the best finalist was {decisive.finalist}: {decisive.text}{sample}."
