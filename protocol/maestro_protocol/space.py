@@ -116,29 +116,33 @@ class ParameterSpace(Frozen):
     """All parameters that a set of methods declares, with the exits and gates they share."""
 
     specs: tuple[ParameterSpec, ...]
+    """What every run has a value of, and a search or a role may set."""
+    optional: tuple[ParameterSpec, ...] = ()
+    """What a run has where it is asked for by name (a person's option, a rule); it is at its default elsewhere."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [spec.name for spec in self.specs]
+        names = [spec.name for spec in (*self.specs, *self.optional)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"declared twice: {', '.join(twice)}")
         return self
 
     def __getitem__(self, name: str) -> ParameterSpec:
-        for spec in self.specs:
+        for spec in (*self.specs, *self.optional):
             if spec.name == name:
                 return spec
-        near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self.names))}"
+        known = [spec.name for spec in (*self.specs, *self.optional)]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
         raise ParameterError(f"unknown parameter {name!r}; {hint}")
 
     def __contains__(self, name: object) -> bool:
-        return any(spec.name == name for spec in self.specs)
+        return any(spec.name == name for spec in (*self.specs, *self.optional))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the parameters, in the order declared."""
+        """Names of the parameters that every run has, in the order declared."""
         return tuple(spec.name for spec in self.specs)
 
     def of_method(self, method: str) -> tuple[ParameterSpec, ...]:
@@ -161,7 +165,10 @@ class ParameterSpace(Frozen):
         return {spec.name: spec.default for spec in self.specs}
 
     def resolve(self, given: Mapping[str, Value]) -> dict[str, Value]:
-        """Defaults overlaid with *given*, each value checked. Raises :class:`ParameterError`."""
+        """Defaults overlaid with *given*, each value checked; what is optional is left out unless it is given.
+
+        Raises :class:`ParameterError`.
+        """
         values = self.defaults()
         for name, value in given.items():
             values[name] = self[name].check(value)
@@ -169,7 +176,8 @@ class ParameterSpace(Frozen):
 
     def merged(self, other: Iterable[ParameterSpec]) -> ParameterSpace:
         """This space and *other*'s parameters, those already here once."""
-        return ParameterSpace(specs=self.specs + tuple(s for s in other if s.name not in self))
+        more = tuple(s for s in other if s.name not in self)
+        return ParameterSpace(specs=self.specs + more, optional=self.optional)
 
 
 def ordered_pairs(specs: Iterable[ParameterSpec]) -> tuple[tuple[str, str], ...]:

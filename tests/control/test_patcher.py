@@ -60,6 +60,22 @@ def test_a_stale_patch_is_refused_and_so_are_its_companions() -> None:
         patcher.apply_changes(before, [Change(parameter="ema_fast", new=20)], SPACE, "p", "m1", "x")
 
 
+def test_a_rule_may_switch_on_what_is_optional_and_who_starts_anew_switches_it_off() -> None:
+    rules = owners_rules()[0]
+    step = rules.rules[0].change[0].model_copy(update={"parameter": "trail_atr", "step": 2.0, "requires": None})
+    rule = rules.rules[0].model_copy(update={"change": (step,)})
+    before = run_config()
+    assert "trail_atr" not in before.values()
+    changes = patcher.suggested(rule, before, SPACE)
+    assert changes == (Change(parameter="trail_atr", old=0.0, new=2.0),)
+    after = patcher.apply_changes(before, changes, SPACE, "seg1-p1", "m000009", "because")
+    assert after.values() == before.values() | {"trail_atr": 2.0}
+    anew = patcher.derive(after, "seg2", ("macd_trend",), {}, SPACE, None)
+    assert [(c.parameter, c.old, c.new) for c in anew.changes_from_parent] == [("trail_atr", 2.0, 0.0)]
+    strayed = patcher.strayed(before, [Jitter(parameter="trail_atr", steps=3)], SPACE, (1, 3))
+    assert patcher.for_test(before, "seg1_t1", windows(1)[0], strayed).values() == before.values() | strayed
+
+
 def test_an_old_value_that_was_not_said_is_the_run_s_and_what_the_run_does_not_have_stays_unknown() -> None:
     before = run_config()
     asked = [

@@ -120,6 +120,19 @@ def test_a_space_resolves_what_is_given_over_its_defaults() -> None:
         SPACE.resolve({"fast": 12})
 
 
+def test_what_is_optional_is_known_by_name_and_had_by_who_gives_it() -> None:
+    space = ParameterSpace(specs=(number(),), optional=(number(name="trail", kind="float", default=0.0, low=0.0),))
+    assert space.names == ("slow",)
+    assert space.defaults() == space.resolve({}) == {"slow": 26}
+    assert space.resolve({"trail": 2}) == {"slow": 26, "trail": 2.0}
+    assert "trail" in space
+    assert space.merged([number(name="trail"), number(name="fast", default=12)]).names == ("slow", "fast")
+    with pytest.raises(ParameterError, match="did you mean 'trail'"):
+        space.resolve({"trai": 1})
+    with pytest.raises(ValidationError, match="declared twice: slow"):
+        ParameterSpace(specs=(number(),), optional=(number(),))
+
+
 def test_a_space_declares_each_parameter_once() -> None:
     with pytest.raises(ValidationError, match="declared twice: slow"):
         ParameterSpace(specs=(number(), number()))

@@ -12,11 +12,14 @@ import unicodedata
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from maestro.report import sheets
 from maestro.report.pages import markdown, write_report
 from maestro_protocol.errors import DataError, StoreError
+from maestro_protocol.messages.events import ExitReason
 
 MadeUp = Callable[..., Path]
 GOLDEN = Path(__file__).parent / "golden" / "summary.md"
@@ -295,3 +298,7 @@ def test_paper_is_no_phone(made_up: MadeUp) -> None:
     _, page = pages(made_up())
     assert "max-width: 760px" in page
     assert "@media (max-width" not in page
+
+
+def test_every_reason_of_an_exit_has_words() -> None:
+    assert set(get_args(ExitReason)) <= set(sheets.KINDS)

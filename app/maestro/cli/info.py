@@ -40,7 +40,8 @@ def methods(
 
     chosen = registry.all_methods() if method is None else (registry.get(method),)
     groups = [(m.name, m.about, m.specs) for m in chosen] + [
-        ("shared", "exits, gates and voting, which every method has", registry.COMMON)
+        ("shared", "exits, gates and voting, which every method has", registry.COMMON),
+        ("optional", "exits that are off unless they are asked for by name", registry.OPTIONAL_EXITS),
     ]
     if as_json:
         emit({n: {"about": a, "parameters": [s.model_dump(mode="json") for s in specs]} for n, a, specs in groups})

@@ -31,8 +31,9 @@ def derive(
     because: MessageId | None,
 ) -> RunConfig:
     """A run with *methods* and *values*, its lineage from *parent*; every value is checked. Raises ParameterError."""
-    resolved = space.resolve(values)
     before = parent.values()
+    off = {spec.name: spec.default for spec in space.optional if spec.name in before}
+    resolved = space.resolve(off | dict(values))
     changes = tuple(
         ParameterChange(parameter=name, old=before.get(name), new=value, because=because)
         for name, value in resolved.items()
@@ -49,6 +50,11 @@ def derive(
             "window": None,
         }
     )
+
+
+def in_force(config: RunConfig, space: ParameterSpace) -> dict[str, Value]:
+    """The values that *config* runs with: its own, and what is optional and not asked for at its default."""
+    return {spec.name: spec.default for spec in space.optional} | config.values()
 
 
 def restated(config: RunConfig, values: Mapping[str, Value], space: ParameterSpace, because: MessageId) -> RunConfig:
@@ -74,9 +80,9 @@ def apply_changes(
     reason: str,
 ) -> RunConfig:
     """All *changes* or none, as one run. Raises ParameterError (StalePatch) for the first that cannot be."""
-    current = config
+    current, before = config, in_force(config, space)
     for change in changes:
-        old = change.old if change.old is not None else config.values().get(change.parameter)
+        old = change.old if change.old is not None else before.get(change.parameter)
         if old is None:
             raise ParameterError(f"{change.parameter}: is not a parameter of {config.run_id}")
         step = Patch(parameter=change.parameter, old_value=old, new_value=change.new, reason=reason[:300])
@@ -84,7 +90,7 @@ def apply_changes(
     steps = tuple(
         ParameterChange(
             parameter=change.parameter,
-            old=config.values().get(change.parameter),
+            old=before.get(change.parameter),
             new=current.values()[change.parameter],
             because=because,
         )
@@ -104,7 +110,7 @@ def with_old(changes: Sequence[Change], config: RunConfig) -> tuple[Change, ...]
 
 def suggested(rule: Rule, config: RunConfig, space: ParameterSpace) -> tuple[Change, ...]:
     """What *rule* would change in *config*: as far as the bounds allow, and nothing where they allow nothing."""
-    values = config.values()
+    values = in_force(config, space)
     changes: list[Change] = []
     for step in rule.change:
         if step.parameter not in space:
@@ -147,7 +153,7 @@ def for_test(
 ) -> RunConfig:
     """The template on one window, with the values in which this test strays from it; *because* let it stray."""
     changes = tuple(
-        ParameterChange(parameter=name, old=template.values()[name], new=value, because=because)
+        ParameterChange(parameter=name, old=template.values().get(name), new=value, because=because)
         for name, value in (jitter or {}).items()
     )
     return template.model_copy(
@@ -170,7 +176,7 @@ def strayed(
     template: RunConfig, jitter: Sequence[Jitter], space: ParameterSpace, key: Sequence[object]
 ) -> dict[str, Value]:
     """The jittered values of one test, in whole steps of each parameter inside its bounds; none that stays."""
-    values = template.values()
+    values = in_force(template, space)
     out: dict[str, Value] = {}
     for item in jitter:
         spec = space[item.parameter]

@@ -22,6 +22,8 @@ KINDS = {
     "target": "ended by the target",
     "timeout": "ended by the clock",
     "end": "ended with the data",
+    "trailing_stop": "ended by the trailing stop",
+    "break_even": "ended at break-even",
 }
 """How groups of trades are called, by their name."""
 

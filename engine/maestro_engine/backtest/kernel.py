@@ -7,14 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine.backtest.equity import add_trade, close_episode, init_equity, mark_equity
-from maestro_engine.backtest.records import ExitReason, Phase, RecordRow, Records
+from maestro_engine.backtest.records import Phase, RecordRow, Records
 from maestro_engine.backtest.signals import (
     ATRZ,
     CVD,
     IMB,
-    STOP_MULT,
-    TIMEOUT_BARS,
-    TP_USD,
     VHF,
     AtrTable,
     RawSignals,
@@ -35,18 +32,19 @@ from maestro_engine.backtest.trade import (
     WindowSpan,
     bracket_from_signal,
     simulate_trade,
+    stop_ever_moves,
 )
 from maestro_engine.data.bars import Floats, Ints
+from maestro_engine.exits import rules as exits
+from maestro_engine.exits.rules import ExitReason
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
 
-_STOP = int(ExitReason.STOP)
 _TARGET = int(ExitReason.TARGET)
 _TRAIN, _GAP, _VALIDATION = int(Phase.TRAIN), int(Phase.GAP), int(Phase.VALIDATION)
-BLUNDER_RISK = 1.5
-"""A trade that loses more than this many times its planned risk is a blunder,"""
-BLUNDER_BARS = 3
-"""and so is one stopped out in its entry bar or the three bars after it."""
+_TIMEOUT_BARS = exits.TIMEOUT_BARS
+
+is_blunder = inlined(exits.is_blunder)
 
 
 @inlined
@@ -88,8 +86,7 @@ def write_money(row: RecordRow, costs: CostModel, bracket: Bracket, exit_: Trade
     row["fees_micros"] = np.int64(np.rint(fees * MICROS))
     row["funding_micros"] = np.int64(np.rint(exit_.funding * MICROS))
     row["pnl_micros"] = np.int64(np.rint(pnl * MICROS))
-    hasty = exit_.reason == _STOP and exit_.bar - bracket.entry_bar <= BLUNDER_BARS
-    row["blunder"] = hasty or pnl < -BLUNDER_RISK * bracket.risk
+    row["blunder"] = is_blunder(exit_.reason, exit_.bar - bracket.entry_bar, pnl, bracket.risk)
 
 
 @inlined
@@ -138,7 +135,7 @@ def run_test(
 ) -> int:
     """Simulate one test on signals ``[begin, stop)``; trades go to ``trades[written:]``. Returns the new end."""
     init_equity(rows.equity, span.first + span.episode_bars)
-    free = span.first
+    free, moving = span.first, stop_ever_moves(rules)
     for k in range(begin, stop):
         bar = signals.bar[k]
         if bar < free or not passes_gates(signals, k, rules):
@@ -146,10 +143,12 @@ def run_test(
         if bar + 1 >= span.end:
             break
         close_episodes_until(rows, span, bar + 1)
-        bracket = bracket_from_signal(
-            columns, costs, bar, signals.side[k], signals.atr[k], rules[STOP_MULT], rules[TP_USD]
-        )
-        exit_ = simulate_trade(columns, funding, span, costs, bracket, int(rules[TIMEOUT_BARS]), rows)
+        bracket = bracket_from_signal(columns, costs, bar, signals.side[k], signals.atr[k], rules, moving)
+        timeout = int(rules[_TIMEOUT_BARS])
+        if moving:  # said as a constant: each is compiled without what the other needs
+            exit_ = simulate_trade(columns, funding, span, costs, bracket, timeout, rows, True)
+        else:
+            exit_ = simulate_trade(columns, funding, span, costs, bracket, timeout, rows, False)
         row = trades[written]
         write_prices(row, span, bracket, exit_)
         write_money(row, costs, bracket, exit_)

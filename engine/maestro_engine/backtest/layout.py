@@ -79,6 +79,7 @@ class Layout:
     def _check_order(self, tests: Sequence[TestSpec], rows: Floats) -> None:
         """Let the methods say of the first row whose values do not go together what is wrong with it."""
         bad = rows[:, self._column["quorum"]] > max(1, len(self.names))
+        bad |= (rows[:, self._column["tp_atr"]] > 0.0) & (rows[:, self._column["tp_r"]] > 0.0)
         for low, high in self._ascending:
             bad |= ~(rows[:, self._column[low]] < rows[:, self._column[high]])
         if bad.any():

@@ -1,4 +1,4 @@
-"""live owns the backtest's signals and exit levels on bars that are still coming in, for a session."""
+"""live owns the backtest's signals on bars that are still coming in, for a session."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from maestro_engine.backtest.signals import (
     passes_gates,
 )
 from maestro_engine.backtest.spec import BarWindow, TestSpec
-from maestro_engine.backtest.trade import stop_and_target
 from maestro_engine.backtest.window_context import WindowContext
 from maestro_engine.data.bars import Bars, Floats, Ints
-from maestro_engine.indicators.compiled import compiled, kernel
+from maestro_engine.indicators.compiled import kernel
 from maestro_protocol.space import Value
 
 Bools = npt.NDArray[np.bool_]
@@ -68,11 +67,3 @@ def signals_on(bars: Bars, methods: Sequence[str], params: Mapping[str, Value]) 
     bar, side, atr, gates, voters = signals
     kept = np.flatnonzero(passed)
     return Signals(bar[kept], side[kept], atr[kept], gates[kept], voters[kept])
-
-
-@compiled
-def exit_levels(
-    side: int, close: float, atr: float, qty: float, stop_mult: float, tp_usd: float
-) -> tuple[float, float]:
-    """Stop and target of a trade decided on *close*, as the backtest sets them; *side* is +1 or -1."""
-    return stop_and_target(side, close, atr, qty, stop_mult, tp_usd)

@@ -28,15 +28,6 @@ class RecordRow(Protocol):
     def __setitem__(self, field: str, value: object, /) -> None: ...
 
 
-class ExitReason(IntEnum):
-    """Why a trade ended."""
-
-    STOP = 0
-    TARGET = 1
-    TIMEOUT = 2
-    END = 3
-
-
 class Phase(IntEnum):
     """Which part of a window a trade or an episode belongs to."""
 
@@ -62,7 +53,7 @@ TRADE = np.dtype(
         ("episode", np.int32),  # by exit bar, counted from 0 in the window
         ("methods", np.int32),  # bit i: the i-th method of the test voted for the side; 0 when forced
         ("side", np.int8),  # +1 long, -1 short
-        ("reason", np.int8),  # ExitReason
+        ("reason", np.int8),  # exits.rules.ExitReason
         ("phase", np.int8),  # Phase
         ("blunder", np.bool_),
         ("qty", np.float64),

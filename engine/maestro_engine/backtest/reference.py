@@ -7,9 +7,10 @@ import numpy as np
 from maestro_engine.backtest.equity import EQUITY
 from maestro_engine.backtest.kernel import run_test
 from maestro_engine.backtest.records import EPISODE, SUMMARY, TRADE, Records
-from maestro_engine.backtest.signals import RULES, STOP_MULT, TIMEOUT_BARS, TP_USD, Signals
+from maestro_engine.backtest.signals import RULES, Signals
 from maestro_engine.backtest.trade import CostModel, FundingSchedule, ResultRows, WindowSpan
 from maestro_engine.data.bars import Floats
+from maestro_engine.exits.rules import STOP_MULT, TIMEOUT_BARS, TP_USD
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import compiled
 from maestro_engine.indicators.volatility import wilder_atr

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine.data.bars import Floats, Ints
+from maestro_engine.exits.rules import EXIT_RULES
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined, kernel
 from maestro_engine.indicators.flow import GRAIN, delta_at, ratio, window_sum
@@ -22,9 +23,7 @@ CVD, IMB, ATRZ, VHF = 0, 1, 2, 3
 """Columns of :attr:`Signals.gates`."""
 
 RULES = (
-    "atr_stop_mult",
-    "hard_tp_usd",
-    "timeout_bars",
+    *EXIT_RULES,
     "gate_cvd",
     "gate_imb",
     "imb_min",
@@ -34,7 +33,7 @@ RULES = (
     "vhf_min",
 )
 """Parameters of exits and gates, in the order of a row of rules. The kernel reads them by these numbers:"""
-STOP_MULT, TP_USD, TIMEOUT_BARS, GATE_CVD, GATE_IMB, IMB_MIN, GATE_ATRZ, ATR_Z_MIN, GATE_VHF, VHF_MIN = range(10)
+GATE_CVD, GATE_IMB, IMB_MIN, GATE_ATRZ, ATR_Z_MIN, GATE_VHF, VHF_MIN = range(len(EXIT_RULES), len(RULES))
 
 SIGNAL_PARAMS = ("atr_bars", "cvd_bars", "imb_bars", "vhf_bars", "quorum", "quorum_bars")
 """Parameters that decide the signals of every test, in the order of a row of what is params:"""

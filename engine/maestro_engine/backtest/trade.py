@@ -1,6 +1,7 @@
-"""trade owns one trade: entry at the open after a signal, stop, target and timeout bar by bar, costs and funding.
+"""trade owns one trade: entry at the open after a signal, its exit bar by bar, costs and funding.
 
-Inside a bar the stop is tested before the target, and a gap through either fills at the open.
+Stop, target and what moves them are those of :mod:`maestro_engine.exits.rules`, compiled. Inside a bar the stop is
+tested before the target; a stop that a bar's price moves is in force from the next bar.
 """
 
 from __future__ import annotations
@@ -10,13 +11,22 @@ from typing import NamedTuple
 import numpy as np
 
 from maestro_engine.backtest.equity import close_episode
-from maestro_engine.backtest.records import ExitReason, RecordRow, Records
+from maestro_engine.backtest.records import RecordRow, Records
 from maestro_engine.backtest.spec import FillCosts, TradeSize
 from maestro_engine.data.bars import Floats, Ints
+from maestro_engine.exits import rules as exits
+from maestro_engine.exits.rules import ExitReason, StopMoves
 from maestro_engine.indicators.columns import Columns
 from maestro_engine.indicators.compiled import inlined
 
 _BPS = 1e-4
+
+stop_and_target = inlined(exits.stop_and_target)
+stop_moves = inlined(exits.stop_moves)
+moved_stop = inlined(exits.moved_stop)
+stop_reached = inlined(exits.stop_reached)
+stop_price = inlined(exits.stop_price)
+target_price = inlined(exits.target_price)
 
 
 class CostModel(NamedTuple):
@@ -41,6 +51,9 @@ class Bracket(NamedTuple):
     stop: float
     target: float
     risk: float
+    reason: int
+    """Of an exit at the stop: what put it where it is."""
+    moves: StopMoves
 
 
 def cost_model(costs: FillCosts, sizing: TradeSize) -> CostModel:
@@ -68,28 +81,47 @@ def apply_slippage(price: float, direction: int, columns: Columns, bar: int, cos
 
 
 @inlined
-def stop_and_target(
-    side: int, close: float, atr: float, qty: float, stop_mult: float, tp_usd: float
-) -> tuple[float, float]:
-    """Where stop and target stand after a signal on *close*: distances ``stop_mult x atr`` and ``tp_usd / qty``."""
-    return close - side * stop_mult * atr, close + side * tp_usd / qty
-
-
-@inlined
 def bracket_from_signal(
-    columns: Columns, costs: CostModel, bar: int, side: int, atr: float, stop_mult: float, tp_usd: float
+    columns: Columns, costs: CostModel, bar: int, side: int, atr: float, rules: Floats, moving: bool
 ) -> Bracket:
     """Entry, stop and target of a signal on the close of *bar*, filled at the next open.
 
-    Stop and target stand at the signal. With a notional the target's distance is *tp_usd* over the quantity
-    that the notional buys at the signal's close, as the entry price is not known yet.
+    Stop and target stand at the signal. With a notional an amount of money is a distance by the quantity that the
+    notional buys at the signal's close, as the entry price is not known yet.
     """
     close = columns.close[bar]
-    stop, target = stop_and_target(side, close, atr, quantity(costs, close), stop_mult, tp_usd)
+    stop, target = stop_and_target(side, close, atr, quantity(costs, close), rules)
     entry = apply_slippage(columns.open[bar + 1], side, columns, bar + 1, costs)
     qty = quantity(costs, entry)
     risk = abs(close - stop) * qty + costs.taker * qty * (close + stop)
-    return Bracket(side, bar + 1, entry, qty, min(stop, target), max(stop, target), stop, target, risk)
+    moves = stop_moves(side, atr, rules, costs.taker, costs.slippage) if moving else StopMoves(0.0, 0.0, 0.0)
+    return Bracket(side, bar + 1, entry, qty, min(stop, target), max(stop, target), stop, target, risk, _STOP, moves)
+
+
+@inlined
+def stop_ever_moves(rules: Floats) -> bool:
+    """Whether a stop may leave its first place."""
+    return rules[exits.TRAIL_ATR] > 0.0 or rules[exits.BREAK_EVEN_R] > 0.0
+
+
+@inlined
+def after_bar(bracket: Bracket, highest: float, lowest: float) -> Bracket:
+    """The bracket of the next bar; *highest* and *lowest* are since the entry."""
+    best = highest if bracket.side > 0 else lowest
+    stop, reason = moved_stop(bracket.side, bracket.entry, best, bracket.stop, bracket.reason, bracket.moves)
+    return Bracket(
+        bracket.side,
+        bracket.entry_bar,
+        bracket.entry,
+        bracket.qty,
+        min(stop, bracket.target),
+        max(stop, bracket.target),
+        stop,
+        bracket.target,
+        bracket.risk,
+        reason,
+        bracket.moves,
+    )
 
 
 MICROS = 1e6
@@ -175,14 +207,11 @@ def scan_bars(
 @inlined
 def exit_in_bar(columns: Columns, costs: CostModel, bracket: Bracket, bar: int) -> tuple[float, int]:
     """Price and reason of the exit in a bar that touches stop or target."""
-    opened = columns.open[bar]
-    if bracket.side > 0:
-        if columns.low[bar] <= bracket.stop:
-            return apply_slippage(min(bracket.stop, opened), -1, columns, bar, costs), _STOP
-        return max(bracket.target, opened), _TARGET
-    if columns.high[bar] >= bracket.stop:
-        return apply_slippage(max(bracket.stop, opened), 1, columns, bar, costs), _STOP
-    return min(bracket.target, opened), _TARGET
+    side, opened = bracket.side, columns.open[bar]
+    if stop_reached(side, bracket.stop, columns.low[bar], columns.high[bar]):
+        price = stop_price(side, bracket.stop, opened)
+        return apply_slippage(price, -side, columns, bar, costs), bracket.reason
+    return target_price(side, bracket.target, opened), _TARGET
 
 
 @inlined
@@ -199,6 +228,14 @@ def first_after(bars: Ints, bar: int) -> int:
 
 
 @inlined
+def next_event(funding: FundingSchedule, due: int, bar: int, moving: bool, until: int) -> int:
+    """The bar before which nothing but stop and target can happen; with a stop that is *moving*, the next one."""
+    if due < len(funding.bar):
+        until = min(until, funding.bar[due])
+    return min(until, bar + 1) if moving else until
+
+
+@inlined
 def simulate_trade(
     columns: Columns,
     funding: FundingSchedule,
@@ -207,8 +244,9 @@ def simulate_trade(
     bracket: Bracket,
     timeout: int,
     rows: ResultRows,
+    moving: bool,
 ) -> TradeExit:
-    """Simulate an open trade to its exit, marking the equity of every bar.
+    """Simulate an open trade to its exit, marking the equity of every bar; *moving*: its stop may move.
 
     Funding is due at the instant a bar opens, before any fill of that open: a trade that enters there does not
     pay it, one that exits there does.
@@ -234,9 +272,7 @@ def simulate_trade(
         if i == deadline:
             price = apply_slippage(columns.open[i], -bracket.side, columns, i, costs)
             return TradeExit(i, price, _TIMEOUT, max(highest, price), min(lowest, price), funding_paid)
-        until = min(span.end, deadline, equity["boundary"])
-        if due < len(funding.bar):
-            until = min(until, funding.bar[due])
+        until = next_event(funding, due, i, moving, min(span.end, deadline, equity["boundary"]))
         excursion = Excursion(highest, lowest, equity["equity"], equity["peak"], equity["trough"], equity["drawdown"])
         begin = i
         i, excursion = scan_bars(columns, bracket, begin, until, base, scale, excursion)
@@ -247,3 +283,5 @@ def simulate_trade(
         if i < until:
             price, reason = exit_in_bar(columns, costs, bracket, i)
             return TradeExit(i, price, reason, max(highest, price), min(lowest, price), funding_paid)
+        if moving:
+            bracket = after_bar(bracket, highest, lowest)

@@ -15,7 +15,7 @@ from numba.core.runtime.nrt import rtsys
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_ROOMS = ("indicators", "methods", "backtest")
+_ROOMS = ("indicators", "methods", "exits", "backtest")
 # No fastmath: it lets the compiler reorder additions, and results would differ between machines.
 # Division by zero gives infinity or NaN as in numpy.
 _OPTIONS = {"nogil": True, "error_model": "numpy"}

@@ -11,13 +11,24 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeGuard
 
-from maestro_engine.methods.common import COMMON
+from maestro_engine.methods.common import COMMON, OPTIONAL_EXITS
 from maestro_engine.methods.method import Method
 from maestro_protocol.errors import ParameterError
 from maestro_protocol.registry import Registry
 from maestro_protocol.space import ParameterSpace, Value
 
-__all__ = ["COMMON", "REGISTRY", "Method", "all_methods", "check", "check_order", "get", "scaled", "space_for"]
+__all__ = [
+    "COMMON",
+    "OPTIONAL_EXITS",
+    "REGISTRY",
+    "Method",
+    "all_methods",
+    "check",
+    "check_order",
+    "get",
+    "scaled",
+    "space_for",
+]
 
 
 def _builtin() -> dict[str, Method]:
@@ -53,12 +64,12 @@ def space_for(names: Sequence[str]) -> ParameterSpace:
 @lru_cache(maxsize=256)
 def _space(chosen: tuple[Method, ...]) -> ParameterSpace:
     own = tuple(spec for method in chosen for spec in method.specs)
-    names = [spec.name for spec in (*own, *COMMON)]
+    names = [spec.name for spec in (*own, *COMMON, *OPTIONAL_EXITS)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         together = ", ".join(method.name for method in chosen)
         raise ParameterError(f"methods {together}: declare {', '.join(twice)} twice; leave out one of them")
-    return ParameterSpace(specs=own).merged(COMMON)
+    return ParameterSpace(specs=own, optional=OPTIONAL_EXITS).merged(COMMON)
 
 
 def scaled(names: Sequence[str]) -> tuple[str, ...]:
@@ -70,6 +81,8 @@ def check_order(names: Sequence[str], values: Mapping[str, Value]) -> None:
     """Raise :class:`ParameterError` when *values*, each inside its bounds, do not go together."""
     for name in names:
         get(name).check_order(values)
+    if values.get("tp_atr") and values.get("tp_r"):
+        raise ParameterError("tp_atr and tp_r: a trade has one target; leave one of them at 0")
     if values["quorum"] > max(1, len(names)):
         raise ParameterError(
             f"quorum: {values['quorum']:g} votes asked of {len(names)} methods; lower it or add methods"

@@ -1,4 +1,7 @@
-"""common owns the parameters that every test has whatever its methods: exits, gates and votes."""
+"""common owns the parameters that every test has whatever its methods: exits, gates and votes.
+
+And those that it has where it is asked for them by name: they are off in all others, and no search sets them.
+"""
 
 from __future__ import annotations
 
@@ -78,6 +81,37 @@ EXITS: tuple[ParameterSpec, ...] = (
     ),
     bars(
         "timeout_bars", 120, 12, 576, "bars in a trade after which the next open closes it", step=12, search_low=48.0
+    ),
+)
+
+OPTIONAL_EXITS: tuple[ParameterSpec, ...] = (
+    number(
+        "tp_atr",
+        0.0,
+        (0.0, 20.0, 0.1),
+        "x_atr",
+        "distance of the target from the signal's close, in ATR, instead of hard_tp_usd; 0 is off",
+    ),
+    number(
+        "tp_r",
+        0.0,
+        (0.0, 20.0, 0.1),
+        "ratio",
+        "distance of the target from the signal's close, in the stop's (R), instead of hard_tp_usd; 0 is off",
+    ),
+    number(
+        "trail_atr",
+        0.0,
+        (0.0, 20.0, 0.1),
+        "x_atr",
+        "distance at which the stop follows the best price of the bars held, in the signal's ATR; 0 is off",
+    ),
+    number(
+        "break_even_r",
+        0.0,
+        (0.0, 20.0, 0.1),
+        "ratio",
+        "gain in R after which the stop goes to the entry price plus costs; 0 is off",
     ),
 )
 

@@ -32,7 +32,7 @@ class Quiet:
         """The first bar from *i* on to be looked at; the position has been valued at the best of those before it."""
         desk = trader.desk
         trade, price, held = desk.trade, desk.price, float(desk.position)
-        if trade is None or trade.bar_ms is None or trade.leaving is not None or price is None:
+        if trade is None or trade.bar_ms is None or trade.leaving is not None or trade.moves.any or price is None:
             return i
         legs = {state.order.type: state.order.price for state in desk.working}
         stop, target = legs.get(OrderType.STOP_MARKET), legs.get(OrderType.TAKE_PROFIT)

@@ -35,6 +35,8 @@ def _convert(trader: Trader, config: SessionConfig) -> None:
     """Say what amounts of money come to at this size. Raises :class:`Refused` for a target out of all reach."""
     bars = trader.candles.bars()
     target, notional = Strategy(config).target(bars), config.quantity * decimal(float(bars.close[-1]))
+    if target is None:
+        return
     away, often = round(100 * target.distance, 4), round(100 * target.reached, 2)
     stated, amount, declared_for = decimal(target.stated), decimal(target.amount), config.declared_for or notional
     told = (stated, declared_for, notional, amount, away, often, target.bars_held)

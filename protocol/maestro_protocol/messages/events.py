@@ -12,7 +12,7 @@ from maestro_protocol.ids import Id, RunId
 from maestro_protocol.messages.legacy_keys import Heard
 
 Side = Literal["long", "short"]
-ExitReason = Literal["stop", "target", "timeout", "end"]
+ExitReason = Literal["stop", "target", "timeout", "end", "trailing_stop", "break_even"]
 VolRegime = Literal["low", "mid", "high"]
 
 

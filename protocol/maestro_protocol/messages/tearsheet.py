@@ -44,7 +44,7 @@ class TradeGroup(Frozen):
     part: Part
     by: Literal["side", "exit"]
     name: Name
-    """``long`` or ``short``; ``stop``, ``target``, ``timeout`` or ``end`` (of the data)."""
+    """``long`` or ``short``; the reason of an exit, where ``end`` is that of the data."""
     trades: Annotated[int, Field(ge=1)]
     wins: Annotated[int, Field(ge=0)]
     net: Money

@@ -142,3 +142,18 @@ def test_parameters_that_do_not_go_together_are_refused():
     with pytest.raises(ParameterError, match="3 votes asked of 2 methods"):
         methods.check(["macd_trend", "ema_crossover"], {"quorum": 3})
     assert methods.check(["macd_trend", "ema_crossover"], {"quorum": 2})["quorum"] == 2
+
+
+def test_a_trade_has_one_target():
+    assert methods.check(["macd_trend"], {"tp_atr": 3, "trail_atr": 2})["tp_atr"] == 3.0
+    with pytest.raises(ParameterError, match="tp_atr and tp_r: a trade has one target"):
+        methods.check(["macd_trend"], {"tp_atr": 3, "tp_r": 2})
+
+
+def test_exits_that_are_off_by_default_are_in_no_space_that_is_searched():
+    optional = {spec.name for spec in methods.OPTIONAL_EXITS}
+    assert optional == {"tp_atr", "tp_r", "trail_atr", "break_even_r"}
+    assert all(spec.default == spec.low == 0.0 for spec in methods.OPTIONAL_EXITS)
+    for method in methods.all_methods():
+        assert not optional & set(methods.space_for([method.name]).names)
+        assert not optional & set(methods.check([method.name], {}))

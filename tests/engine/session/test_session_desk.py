@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maestro_engine.feeds.port import BookTicker
+from maestro_engine.exits.rules import StopMoves
+from maestro_engine.feeds.port import BookTicker, Kline
 from maestro_engine.session.config import SessionConfig
+from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
+from maestro_engine.session.trading.holding import follow
 from maestro_engine.session.trading.trades import order_id
 from maestro_engine.trading.account.margin import BTCUSDT_BRACKETS, MarginTable
 from maestro_engine.trading.account.perpetual import PerpetualAccount
@@ -37,6 +41,7 @@ class Floor:
         self.desk = self.make(
             PerpetualAccount(D(cash), self.config.leverage, TABLES), RiskGuard(RiskLimits(), D(cash), DAY)
         )
+        self.candles = CandleBook("BTCUSDT", 60_000, 300)
         self.quote(price)
 
     def make(self, account: PerpetualAccount, guard: RiskGuard) -> Desk:
@@ -58,8 +63,23 @@ class Floor:
             self.now += 20
             self.desk.poll(self.now)
 
-    def enter(self, qty: str = "0.02", stop: float = 59_900, target: float = 61_000, side: Side = Side.BUY) -> bool:
-        return self.desk.enter(side, D(qty), D(repr(stop)), D(repr(target)), self.now)
+    def enter(
+        self,
+        qty: str = "0.02",
+        stop: float = 59_900,
+        target: float = 61_000,
+        side: Side = Side.BUY,
+        moves: StopMoves = StopMoves(),  # noqa: B008 - frozen
+    ) -> bool:
+        bar_ms = self.now if moves.any else None
+        return self.desk.enter(side, D(qty), D(repr(stop)), D(repr(target)), self.now, bar_ms, moves)
+
+    def candle(self, high: float, low: float) -> None:
+        """A candle has closed: the stop follows it."""
+        self.candles.add(
+            Kline("BTCUSDT", self.now, 0, "1m", self.now, self.now, low, high, low, high, 1.0, None, None, None, True)
+        )
+        follow(self.desk, self.candles, self.now)
 
     def rejected(self) -> list[str]:
         return [fields["reason"] for name, fields in self.said if name == "OrderRejected"]
@@ -246,10 +266,64 @@ def test_a_state_of_the_first_release_is_gone_on_with(price, reason):
 
 def test_no_two_orders_of_a_run_have_one_id():
     """The second exit of the first trade was once called like the first exit of the twelfth, and then never sent."""
-    ids = [order_id("run", n, what, count) for n in range(1, 30) for what in Purpose for count in range(1, 30)]
+    first = [Purpose.ENTRY, Purpose.STOP, Purpose.TARGET, Purpose.EXIT]
+    ids = [order_id("run", n, what, count) for n in range(1, 30) for what in first for count in range(1, 30)]
     assert len(ids) == len(set(ids))
-    assert [order_id("run", 7, what)[-1] for what in Purpose] == ["e", "s", "t", "x"]
-    assert all(Purpose.read(None, order_id("run", 7, what)) is what for what in Purpose)
+    assert order_id("run", 7, Purpose.BREAK_EVEN, 3) == order_id("run", 7, Purpose.STOP, 3) == "run-7s3"
+    assert [order_id("run", 7, what)[-1] for what in first] == ["e", "s", "t", "x"]
+    assert all(Purpose.read(None, order_id("run", 7, what)) is what for what in first)
+
+
+def test_a_trailing_stop_moves_at_a_candles_close_and_no_position_is_without_one():
+    floor = Floor()
+    floor.enter(moves=StopMoves(trail=100.0))
+    floor.wait()
+    floor.quote(60_290.0, after_ms=1_000)
+    floor.candle(60_300.0, 60_000.0)
+    assert [s.order.client_order_id for s in floor.desk.working] == ["run-1s", "run-1t", "run-1s2"]
+    floor.wait(20)
+    assert not floor.desk.unprotected
+    floor.wait()
+    assert {s.order.client_order_id: s.order.price for s in floor.desk.working} == {
+        "run-1t": D(61_000),
+        "run-1s2": 60_200,
+    }
+    floor.now += 60_000
+    floor.candle(60_250.0, 60_210.0)
+    floor.wait()
+    assert [s.order.client_order_id for s in floor.desk.working] == ["run-1t", "run-1s2"], "nothing to move"
+    floor.quote(60_199.0, after_ms=1_000)
+    floor.wait()
+    assert floor.exits() == ["trailing_stop"]
+    assert floor.desk.flat
+
+
+def test_break_even_comes_once_the_gain_is_there():
+    floor = Floor()
+    floor.enter(moves=StopMoves(even_after=150.0, even=1.001))
+    floor.wait()
+    floor.candle(60_140.0, 60_000.0)
+    floor.wait()
+    assert [s.order.client_order_id for s in floor.desk.working] == ["run-1s", "run-1t"]
+    floor.quote(60_160.0, after_ms=60_000)
+    floor.candle(60_200.0, 60_150.0)
+    floor.wait()
+    assert [s.order.price for s in floor.desk.working] == [D(61_000), D("60060.1")]
+    floor.quote(60_050.0, after_ms=1_000)
+    floor.wait()
+    assert floor.exits() == ["break_even"]
+
+
+def test_a_stop_that_has_begun_to_fill_is_left_alone():
+    floor = Floor()
+    floor.enter(moves=StopMoves(trail=10.0))
+    floor.wait()
+    floor.quote(59_890.0, qty=0.005, after_ms=1_000)
+    floor.desk.exchange._outbox.clear()
+    [stop] = [s for s in floor.desk.working if s.order.client_order_id == "run-1s"]
+    floor.desk.tracker._open["run-1s"] = replace(stop, filled=D("0.005"))
+    floor.candle(60_300.0, 60_000.0)
+    assert [s.order.client_order_id for s in floor.desk.working] == ["run-1s", "run-1t"]
 
 
 MOVES = st.lists(
@@ -259,6 +333,7 @@ MOVES = st.lists(
         st.tuples(st.just("wait"), st.sampled_from([20, 60, 200])),
         st.tuples(st.just("leave"), st.just(0)),
         st.tuples(st.just("cancel"), st.just(0)),
+        st.tuples(st.just("candle"), st.integers(59_700, 60_300)),
     ),
     max_size=40,
 )
@@ -273,9 +348,13 @@ def move(floor: Floor, what: str, value: int) -> None:
         floor.desk.leave("timeout", floor.now)
     elif what == "cancel":
         floor.desk.cancel_all(floor.now)
+    elif what == "candle":
+        floor.candle(value + 40.0, value - 40.0)
     elif floor.desk.flat:
         side = Side.BUY if value > 0 else Side.SELL
-        floor.enter("0.02", 60_000 - value * 200, 60_000 + value * 400, side)
+        floor.enter(
+            "0.02", 60_000 - value * 200, 60_000 + value * 400, side, StopMoves(150.0, 100.0, 1 + value * 1e-3)
+        )
 
 
 def reborn(floor: Floor) -> None:

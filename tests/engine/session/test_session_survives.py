@@ -25,6 +25,7 @@ from maestro_engine.session.trail.audit import Audit
 from maestro_engine.session.trail.records import SystemState
 from maestro_engine.session.trail.scrub import Scrubber
 from maestro_protocol.errors import DataError, UsageError
+from maestro_protocol.values import as_params
 
 HERE = str(Path(__file__).parent)
 CHILD = """
@@ -111,6 +112,22 @@ def test_killed_again_and_again_at_random_moments(tmp_path, sum_of, lab, seed):
     points = {check.name: check for check in verify(runs_in(tmp_path, "paper")[-1].folder)}
     assert points["PnL integrity"].passed
     assert points["state persisted"].passed
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_stop_that_moves_goes_on_moving_after_a_restart(lab, sum_of, count):
+    """The process dies when an earlier stop is taken back: what moves it, and why it stands there, is back."""
+    params = as_params({"ema_fast": 2, "ema_slow": 5, "timeout_bars": 60, "trail_atr": 1.0, "break_even_r": 0.5})
+    config = lab.config(minutes=60.0, params=params)
+    await lab.crash(config, "OrderClosed", count)
+    report = await lab.run(config)
+    assert report.exit_code == 0
+    assert_nothing_lost_or_doubled(lab.folder, sum_of)
+    lines = lines_of(lab.folder)
+    moved = {line["client_order_id"] for line in lines if line.get("purpose") in ("trailing_stop", "break_even")}
+    left = {line["client_order_id"] for line in lines if line["event"] == "ExecutionFill"} & moved
+    told = [line["reason"] for line in lines if line["event"] == "ExecutionExit"]
+    assert len(left) == sum(reason in ("trailing_stop", "break_even") for reason in told) > 0
 
 
 async def test_a_restart_finds_everything_as_it_was_and_adopts_it_first(lab, sum_of):

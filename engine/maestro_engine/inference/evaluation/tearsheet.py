@@ -14,6 +14,7 @@ import numpy as np
 from maestro_engine.backtest import ExitReason, Records
 from maestro_engine.data.bars import Bars, Floats, Ints
 from maestro_engine.data.timeframes import DAY_MS
+from maestro_engine.exits.rules import STOPS
 from maestro_engine.inference.evaluation.period import EvaluationPeriod
 from maestro_engine.inference.evaluation.verdict_text import all_rounded, rounded
 from maestro_engine.inference.statistics.sharpe import annualise, sharpe
@@ -152,7 +153,7 @@ def _slippage(trades: Records, bars: Bars, share: float) -> Floats:
     at_open = bars.open[leaves]
     level = trades["exit"] / (1.0 - side * share)
     aimed = np.select(
-        [reason == ExitReason.STOP, reason == ExitReason.TIMEOUT, reason == ExitReason.END],
+        [np.isin(reason, STOPS), reason == ExitReason.TIMEOUT, reason == ExitReason.END],
         [np.where(side > 0, np.minimum(level, at_open), np.maximum(level, at_open)), at_open, bars.close[leaves]],
         trades["exit"],
     )

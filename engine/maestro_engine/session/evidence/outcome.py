@@ -18,13 +18,13 @@ import numpy as np
 
 from maestro_engine import methods
 from maestro_engine.backtest import EPISODE, SUMMARY, TRADE, BatchResult, ExitReason, Phase, Records, Regime, TestSpec
-from maestro_engine.backtest.kernel import BLUNDER_BARS, BLUNDER_RISK
 from maestro_engine.backtest.records import Chunk
 from maestro_engine.backtest.spec import BarWindow
 from maestro_engine.backtest.trade import WindowSpan
 from maestro_engine.backtest.window_context import WindowContext
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import TIMEFRAMES
+from maestro_engine.exits.rules import is_blunder
 from maestro_engine.feeds.facts import FACTS
 from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
@@ -42,7 +42,7 @@ from maestro_protocol.ports import TestOutcome
 from maestro_protocol.schema import canonical
 from maestro_protocol.values import as_params
 
-REASONS = {"stop": ExitReason.STOP, "target": ExitReason.TARGET, "timeout": ExitReason.TIMEOUT}
+REASONS = {reason.name.lower(): reason for reason in ExitReason}
 """Any other end (the session's, a restart's, a liquidation) is an end."""
 TRAIN = int(Phase.TRAIN)
 MOST_EPISODE, LEAST_EPISODE, EPISODES = 120, 10, 10
@@ -208,8 +208,7 @@ def _write_trade(row: np.void, trade: StoryTrade, decided: StoryLine | None, run
         row[name], row[f"{name}_micros"] = float(amount), round(amount * MICRO)
     risk = np.nan if decided is None else float(decided.loss)
     row["risk"] = risk
-    hasty = reason is ExitReason.STOP and exit_bar - entry_bar <= BLUNDER_BARS
-    row["blunder"] = hasty or pnl < -BLUNDER_RISK * risk
+    row["blunder"] = is_blunder(reason, exit_bar - entry_bar, pnl, risk)
     named = () if decided is None else decided.methods
     row["methods"] = sum(1 << bit for bit, name in enumerate(run.methods) if name in named)
     for name in ("cvd", "imb", "atrz", "vhf"):

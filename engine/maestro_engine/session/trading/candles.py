@@ -65,6 +65,14 @@ class CandleBook:
         self._count += 1
         return True
 
+    def extremes(self, since_ms: int) -> tuple[float, float] | None:
+        """Highest and lowest price of the candles that opened at *since_ms* or later; None where none did."""
+        first = int(np.searchsorted(self._times[: self._count], since_ms))
+        if first == self._count:
+            return None
+        _, high, low, *_ = self._columns[:, first : self._count]
+        return float(high.max()), float(low.min())
+
     def bars(self) -> Bars:
         """The newest *keep* candles."""
         first = max(0, self._count - self._keep)

@@ -11,11 +11,12 @@ from decimal import Decimal
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 
+from maestro_engine.exits.rules import StopMoves
 from maestro_engine.feeds.port import BookTicker, TradeTick
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.trading.trades import Counts, OpenTrade, order_id
+from maestro_engine.session.trading.desk_state import DeskState
+from maestro_engine.session.trading.trades import Counts, OpenTrade, order_id, purpose_of
 from maestro_engine.session.trading.venue import NewestQuote, fee_rates, market_of, venue_of
 from maestro_engine.session.trail import records
 from maestro_engine.session.trail.records import Record
@@ -23,26 +24,14 @@ from maestro_engine.trading.account.perpetual import PerpetualAccount
 from maestro_engine.trading.risk.checks import Exposure, Rejected, TradePlan, bracket_plan
 from maestro_engine.trading.risk.guard import RiskGuard, Trip
 from maestro_engine.trading.venue import events
-from maestro_engine.trading.venue.book_matching import BookMatching
 from maestro_engine.trading.venue.events import Fill, Liquidity
 from maestro_engine.trading.venue.lifecycle import OrderState
-from maestro_engine.trading.venue.market import Bar, BookSnapshot, Levels
+from maestro_engine.trading.venue.market import Bar
 from maestro_engine.trading.venue.orders import ZERO, Instrument, Order, OrderType, Purpose, Side, TimeInForce
 from maestro_engine.trading.venue.tracker import OrderTracker
 from maestro_protocol.errors import DataError
 
 Say = Callable[[Record, int], None]
-
-
-class _Saved(Struct):
-    trade: OpenTrade | None
-    counts: Counts
-    last_number: int
-    price: Decimal | None = None
-    ticker: BookTicker | None = None
-    bids: Levels = ()
-    asks: Levels = ()
-    quoted_ms: int = 0
 
 
 class Desk:
@@ -78,6 +67,11 @@ class Desk:
     def position(self) -> Decimal:
         """Signed quantity held."""
         return self.account.position(self._symbol)
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        """Average price of what is held; None when nothing is."""
+        return self.account.entry_price(self._symbol)
 
     @property
     def entry_id(self) -> str:
@@ -159,21 +153,28 @@ class Desk:
             self.value(now)
 
     def enter(
-        self, side: Side, qty: Decimal, stop: Decimal, target: Decimal, now: int, bar_ms: int | None = None
+        self,
+        side: Side,
+        qty: Decimal,
+        stop: Decimal,
+        target: Decimal,
+        now: int,
+        bar_ms: int | None = None,
+        moves: StopMoves = StopMoves(),  # noqa: B008 - frozen
     ) -> bool:
         """Send a market entry with its stop and target, if risk and margin allow; False when they do not.
 
-        *bar_ms* is the open time of the candle it will fill in.
+        *bar_ms* is the open time of the candle it will fill in, *moves* how its stop will move.
         """
         assert self.price is not None, "an entry is decided on a price"
         qty = self.instrument.round_qty(qty)
         self._number += 1
         entry = self._order(Purpose.ENTRY, side, OrderType.MARKET, qty)
-        stop, target = (max(self.instrument.round_price(p), self.instrument.tick_size) for p in (stop, target))
+        stop, target = self.on_tick(stop), self.on_tick(target)
         plan = bracket_plan(entry, self.quote.mid or self.price, stop, target, self._rates.taker)
         if not self._allowed(entry, plan, now):
             return False
-        self.trade = OpenTrade(self._number, side, plan.loss or ZERO, bar_ms)
+        self.trade = OpenTrade(self._number, side, plan.loss or ZERO, bar_ms, moves=moves)
         self._send(entry, now)
         bracket = (Purpose.STOP, OrderType.STOP_MARKET, stop), (Purpose.TARGET, OrderType.TAKE_PROFIT, target)
         for purpose, kind, price in bracket:
@@ -182,9 +183,21 @@ class Desk:
             self._send(order, now)
         return True
 
+    def on_tick(self, price: Decimal) -> Decimal:
+        """The nearest price that an order may have."""
+        return max(self.instrument.round_price(price), self.instrument.tick_size)
+
+    def replace(self, stop: OrderState, price: Decimal, purpose: Purpose, now: int) -> None:
+        """Send a stop at *price* and then ask *stop* back: the position is never without one."""
+        assert self.trade is not None, "a stop belongs to a trade"
+        self.trade.stops += 1
+        old, count = stop.order, self.trade.stops
+        self._send(self._order(purpose, old.side, old.type, stop.leaves, price, count=count), now)
+        self._ask_back(stop, now)
+
     def leave(self, reason: str, now: int) -> None:
         """Send a market order that closes what is held, unless one is working."""
-        if not self.position or any(_purpose(s.order) is Purpose.EXIT for s in self.working):
+        if not self.position or any(purpose_of(s.order) is Purpose.EXIT for s in self.working):
             return
         if self.trade is None:  # an adopted position without its story
             self._number += 1
@@ -204,7 +217,7 @@ class Desk:
         price, side = self.quote.mid or self.price, self._held_side().opposite
         if not self.position or price is None:
             return None
-        price = max(self.instrument.round_price(price * (1 + side.sign * share)), self.instrument.tick_size)
+        price = self.on_tick(price * (1 + side.sign * share))
         name = f"assumed-{self._symbol}-{now}"
         fee = self._rates.fee(abs(self.position), price, Liquidity.TAKER)
         fill = Fill(name, name, self._symbol, side, abs(self.position), price, fee, Liquidity.ASSUMED, now)
@@ -214,9 +227,12 @@ class Desk:
     def cancel_all(self, now: int) -> None:
         """Ask for every working order back."""
         for state in self.working:
-            request = self.tracker.cancel(state.order.client_order_id, now)
-            if request is not None:
-                self.exchange.send(request)
+            self._ask_back(state, now)
+
+    def _ask_back(self, state: OrderState, now: int) -> None:
+        request = self.tracker.cancel(state.order.client_order_id, now)
+        if request is not None:
+            self.exchange.send(request)
 
     def error(self, what: str, now: int) -> None:
         """Count an error of the session."""
@@ -278,7 +294,7 @@ class Desk:
             self.exchange.on_market(market_of(self.quote.ticker, self.quote.made_ms))
         self.counts.orders += 1
         said = (order.client_order_id, order.side.value, order.type.value, order.qty, order.price, order.reduce_only)
-        self._say(records.OrderSubmitted(*said, _purpose(order) or ""), now)
+        self._say(records.OrderSubmitted(*said, purpose_of(order) or ""), now)
         self.exchange.send(sent)
 
     def _heard(self, event: events.OrderEvent, now: int) -> None:
@@ -329,8 +345,8 @@ class Desk:
     def _why(self, key: str) -> str:
         if key.startswith(("liquidation-", "assumed-")):
             return key.partition("-")[0]
-        purpose = _purpose(self.tracker[key].order)
-        if purpose is Purpose.STOP or purpose is Purpose.TARGET:
+        purpose = purpose_of(self.tracker[key].order)
+        if purpose is not None and purpose not in (Purpose.ENTRY, Purpose.EXIT):
             return purpose.value
         return (self.trade.leaving if self.trade is not None else None) or "closed"
 
@@ -354,16 +370,13 @@ class Desk:
 
     def to_dict(self) -> dict[str, object]:
         """Orders, venue, account, guard, what is under way, and the market as it was seen last."""
-        own = _Saved(self.trade, self.counts, self._number, self.price, self.quote.ticker)
-        own.quoted_ms = self.quote.made_ms
-        if isinstance(self.exchange.matching, BookMatching):
-            own.bids, own.asks = (self.exchange.matching.book.walk(side) for side in Side)
+        own = DeskState(self.trade, self.counts, self._number, self.price)
         return {
             "account": self.account.to_dict(),
             "tracker": self.tracker.to_dict(),
             "exchange": self.exchange.to_dict(),
             "guard": self.guard.to_dict(),
-            "desk": msgspec.to_builtins(own),
+            "desk": msgspec.to_builtins(own.with_market(self.quote, self.exchange.matching)),
         }
 
     def restore(self, plain: Mapping[str, object]) -> None:
@@ -371,28 +384,16 @@ class Desk:
 
         Raises :class:`DataError` where the parts do not agree.
         """
-        self.tracker = OrderTracker.from_dict(_part(plain, "tracker"))
-        self.exchange.restore(_part(plain, "exchange"))
-        own = msgspec.convert(plain["desk"], _Saved)
+        tracker, exchange = (msgspec.convert(plain[name], dict[str, object]) for name in ("tracker", "exchange"))
+        self.tracker = OrderTracker.from_dict(tracker)
+        self.exchange.restore(exchange)
+        own = msgspec.convert(plain["desk"], DeskState)
         self.trade, self.counts, self._number = own.trade, own.counts, own.last_number
         self.price = self.exchange.last_price
         if self._own_time:  # else the market has gone on without us
             self.price = own.price or self.price
-            self.quote.ticker, self.quote.made_ms = own.ticker, own.quoted_ms
-            if isinstance(self.exchange.matching, BookMatching):
-                self.exchange.matching.book.update(BookSnapshot(own.quoted_ms, own.bids, own.asks))
-        if self._heard_all() and self.exchange.net != self.position:
+            own.put_back(self.quote, self.exchange.matching)
+        if self.exchange.next_due() is None and self.exchange.net != self.position:
             raise DataError(
                 f"saved state: the venue holds {self.exchange.net} {self._symbol}, the account {self.position}"
             )
-
-    def _heard_all(self) -> bool:
-        return self.exchange.next_due() is None
-
-
-def _purpose(order: Order) -> Purpose | None:
-    return Purpose.read(order.purpose, order.client_order_id)
-
-
-def _part(plain: Mapping[str, object], name: str) -> dict[str, object]:
-    return msgspec.convert(plain[name], dict[str, object])

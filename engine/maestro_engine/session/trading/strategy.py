@@ -7,12 +7,16 @@ from decimal import Decimal
 
 from numpy.lib.stride_tricks import sliding_window_view
 
-from maestro_engine.backtest.live import exit_levels, signals_on
+from maestro_engine.backtest.live import signals_on
 from maestro_engine.backtest.signals import Signals
 from maestro_engine.data.bars import Bars
+from maestro_engine.exits import rules as exits
+from maestro_engine.exits.rules import StopMoves
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.trading.venue import decimal
 from maestro_engine.trading.venue.orders import Side
+
+BPS = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Intent:
     qty: Decimal
     stop: Decimal
     target: Decimal
+    moves: StopMoves
     methods: tuple[str, ...]
     """Those that voted for the side."""
     gates: tuple[float, float, float, float]
@@ -60,7 +65,7 @@ class Strategy:
 
     def __init__(self, config: SessionConfig, share: Decimal | None = None) -> None:
         self._methods, self._values, self._qty = config.methods, config.values(), config.quantity
-        self._declared_for, self._share = config.declared_for, share
+        self._declared_for, self._share, self._costs = config.declared_for, share, config.costs
         self.timeout_ms = int(self._values["timeout_bars"]) * config.step_ms
         """After so long, from its first candle's open to the close of its last, a trade is left."""
 
@@ -81,13 +86,14 @@ class Strategy:
     def wish(self, found: Signals, place: int, close: float) -> Intent:
         """What the signal at *place* asks for, which stands on *close*."""
         side, atr = int(found.side[place]), float(found.atr[place])
-        stop_mult, reward = float(self._values["atr_stop_mult"]), self.reward(close)
-        stop, target = exit_levels(side, close, atr, float(self._qty), stop_mult, reward)
+        rules = exits.exit_row(self._values | {"hard_tp_usd": self.reward(close)})
+        stop, target = exits.stop_and_target(side, close, atr, float(self._qty), rules)
+        moves = exits.stop_moves(side, atr, rules, self._costs.taker_bps * BPS, self._costs.slippage_bps * BPS)
         votes = int(found.methods[place])
         names = tuple(name for bit, name in enumerate(self._methods) if votes >> bit & 1)
         cvd, imb, atrz, vhf = found.gates[place].tolist()
         way = Side.BUY if side > 0 else Side.SELL
-        return Intent(way, self._qty, _price(stop), _price(target), names, (cvd, imb, atrz, vhf))
+        return Intent(way, self._qty, _price(stop), _price(target), moves, names, (cvd, imb, atrz, vhf))
 
     def reward(self, close: float) -> float:
         """The profit at which a position entered around *close* is closed, quote currency, before costs."""
@@ -96,8 +102,13 @@ class Strategy:
             return stated * float(self._share)
         return stated if self._declared_for is None else stated * float(self._qty) * close / float(self._declared_for)
 
-    def target(self, bars: Bars) -> Target:
-        """How far the target is from the last close of *bars*, and how often they went so far in time."""
+    def target(self, bars: Bars) -> Target | None:
+        """How far the target is from the last close of *bars*, and how often they went so far in time.
+
+        None where it is no amount of money, but a distance in ATR or R.
+        """
+        if self._values.get("tp_atr") or self._values.get("tp_r"):
+            return None
         close, bars_held = float(bars.close[-1]), int(self._values["timeout_bars"])
         amount = self.reward(close)
         distance = amount / (float(self._qty) * close)

@@ -18,6 +18,7 @@ from maestro_engine.session.safety.state import StateFile
 from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
 from maestro_engine.session.trading.funding import Funding, FundingRules, rules_for
+from maestro_engine.session.trading.holding import hold_or_leave
 from maestro_engine.session.trading.prices import PRICE_BANDS, Basis, ReferencePrices, TransitLag, possible
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.venue import bar_of, decimal
@@ -380,9 +381,7 @@ class Trader:
     def _decide(self, closed_ms: int, now: int) -> None:
         desk = self.desk
         if desk.position:
-            bar_ms = desk.trade.bar_ms if desk.trade is not None else None
-            if bar_ms is not None and self._strategy.timed_out(bar_ms, closed_ms):
-                desk.leave("timeout", now)
+            hold_or_leave(desk, self._strategy, self.candles, closed_ms, now)
             return
         fresh = self._in_bars or self._venue_ms - closed_ms < self._config.step_ms / 2
         if not (desk.flat and fresh and self.entries_allowed and desk.live(self.now)):
@@ -392,7 +391,7 @@ class Trader:
         except MaestroError as error:
             desk.error(str(error), self.now)
             return
-        if wish is None or not desk.enter(wish.side, wish.qty, wish.stop, wish.target, now, closed_ms):
+        if wish is None or not desk.enter(wish.side, wish.qty, wish.stop, wish.target, now, closed_ms, wish.moves):
             return
         assert desk.trade is not None, "it has just been entered"
         self.say(records.EntryDecided(desk.entry_id, wish.methods, desk.trade.loss, *wish.gates))

@@ -6,13 +6,24 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from maestro_engine.trading.venue.orders import Purpose, Side
+from maestro_engine.exits.rules import StopMoves
+from maestro_engine.trading.venue.orders import Order, Purpose, Side
 
 
 def order_id(run: str, trade: int, purpose: Purpose, count: int = 1) -> str:
-    """Id of the *count*-th order (from 1) for *purpose* of trade number *trade* of *run*; no two have the same."""
-    letter = "x" if purpose is Purpose.EXIT else purpose.value[0]
-    return f"{run}-{trade}{letter}{count if count > 1 else ''}"
+    """Id of the *count*-th order (from 1) for *purpose* of trade number *trade* of *run*; no two have the same.
+
+    All stops of a trade are counted as one, whatever put them where they are.
+    """
+    return f"{run}-{trade}{_LETTERS.get(purpose, 's')}{count if count > 1 else ''}"
+
+
+_LETTERS = {Purpose.ENTRY: "e", Purpose.TARGET: "t", Purpose.EXIT: "x"}
+
+
+def purpose_of(order: Order) -> Purpose | None:
+    """What *order* is for, in states of every release."""
+    return Purpose.read(order.purpose, order.client_order_id)
 
 
 class OpenTrade(Struct):
@@ -28,6 +39,11 @@ class OpenTrade(Struct):
     """Why it is being left, once that was decided."""
     exits: int = 0
     """Market orders sent to leave it."""
+    moves: StopMoves = StopMoves()
+    stops: int = 1
+    """Stop orders sent for it."""
+    best: float | None = None
+    """Best price of the candles since its entry, quote currency; None before the first has closed."""
 
 
 class Counts(Struct):

@@ -1,4 +1,4 @@
-"""bar_matching owns execution against closed bars, by the very rules of the backtest kernel.
+"""bar_matching owns execution against closed bars, by the exit rules of the backtest kernel.
 
 Inside a bar only open, high, low and close are known, so the order of events is a rule:
 
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from maestro_engine.exits.rules import stop_price, stop_reached, target_price, target_reached
 from maestro_engine.trading.venue.effects.slippage import Slippage, Touch
 from maestro_engine.trading.venue.events import Liquidity
 from maestro_engine.trading.venue.market import Bar, MarketUpdate
@@ -52,11 +53,12 @@ class BarMatching:
         self._opening(news, venue)
         self._stops(news, venue)
         for resting in _of(venue, OrderType.TAKE_PROFIT, news):
-            if _reached(resting.order, news, touch_is_enough=True):
-                _make(resting, news, venue, gap_at_open=True)
+            price = _level(resting.order)
+            if target_reached(_held(resting.order), price, news.low, news.high):
+                _make(resting, target_price(_held(resting.order), price, news.open), news, venue)
         for resting in _of(venue, OrderType.LIMIT, news):
-            if _reached(resting.order, news, touch_is_enough=False):
-                _make(resting, news, venue, gap_at_open=False)
+            if _traded_through(resting.order, news):
+                _make(resting, _level(resting.order), news, venue)
         self._stops(news, venue)
 
     def _opening(self, bar: Bar, venue: Executor) -> None:
@@ -68,12 +70,9 @@ class BarMatching:
 
     def _stops(self, bar: Bar, venue: Executor) -> None:
         for resting in _of(venue, OrderType.STOP_MARKET, bar):
-            stop = resting.order.price
-            assert stop is not None
-            if resting.order.side is Side.SELL and bar.low <= stop:
-                self._take(resting, min(stop, bar.open), bar, bar.close_at, venue)
-            elif resting.order.side is Side.BUY and bar.high >= stop:
-                self._take(resting, max(stop, bar.open), bar, bar.close_at, venue)
+            side, stop = _held(resting.order), _level(resting.order)
+            if stop_reached(side, stop, bar.low, bar.high):
+                self._take(resting, stop_price(side, stop, bar.open), bar, bar.close_at, venue)
 
     def _take(self, resting: Resting, reference: Decimal, bar: Bar, at: int, venue: Executor) -> None:
         order = resting.order
@@ -96,11 +95,17 @@ def _of(venue: Executor, kind: OrderType, bar: Bar) -> Iterator[Resting]:
     return (r for r in _there(venue, bar) if r.order.type is kind)
 
 
-def _make(resting: Resting, bar: Bar, venue: Executor, *, gap_at_open: bool) -> None:
-    price = resting.order.price
-    assert price is not None
-    if gap_at_open:
-        price = min(price, bar.open) if resting.order.side is Side.BUY else max(price, bar.open)
+def _held(order: Order) -> int:
+    """+1 where *order* leaves a long, -1 where it leaves a short."""
+    return -order.side.sign
+
+
+def _level(order: Order) -> Decimal:
+    assert order.price is not None
+    return order.price
+
+
+def _make(resting: Resting, price: Decimal, bar: Bar, venue: Executor) -> None:
     venue.execute(resting, resting.leaves, price, Liquidity.MAKER, bar.close_at)
 
 
@@ -111,8 +116,5 @@ def _passed(order: Order, price: Decimal | None) -> bool:
     return order.price >= price if order.side is Side.BUY else order.price <= price
 
 
-def _reached(order: Order, bar: Bar, *, touch_is_enough: bool) -> bool:
-    assert order.price is not None
-    if order.side is Side.BUY:
-        return bar.low < order.price or (touch_is_enough and bar.low == order.price)
-    return bar.high > order.price or (touch_is_enough and bar.high == order.price)
+def _traded_through(order: Order, bar: Bar) -> bool:
+    return bar.low < _level(order) if order.side is Side.BUY else bar.high > _level(order)

@@ -37,6 +37,8 @@ class Purpose(StrEnum):
 
     ENTRY = "entry"
     STOP = "stop"
+    TRAILING_STOP = "trailing_stop"
+    BREAK_EVEN = "break_even"
     TARGET = "target"
     EXIT = "exit"
     """A market order that leaves the trade: its time is up, the session ends, a person wants it."""
