@@ -31,7 +31,7 @@ from maestro_engine.session.trading.funding import rules_in_force
 from maestro_engine.session.trading.trader import Trader
 from maestro_engine.session.trading.venue import instrument_of, unlisted
 from maestro_engine.session.trail import records
-from maestro_engine.session.trail.audit import Audit
+from maestro_engine.session.trail.audit import Audit, in_thread
 from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.session.watching.onlooker import Onlooker
 from maestro_protocol.errors import DataError, MaestroError, Refused, UsageError
@@ -98,7 +98,7 @@ class Session:
         self._refuse_if_killed(controls, run)
         reserve = DiskReserve(run.folder, lambda: self._ending.fail(DISK_FULL))
         around = self._around
-        audit = Audit(run.folder / "events.jsonl", scrub, around.told, reserve.write, around.retention)
+        audit = Audit(run.folder / "events.jsonl", scrub, around.told, reserve.write, around.retention, in_thread)
         try:
             reserve.hold()
             opened = self._initialize(run, audit, controls, reserve.write)

@@ -11,6 +11,7 @@ sealed part is ever taken off.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,13 +20,27 @@ import msgspec
 from maestro_engine.session.safety.reserve import FULL, Write, plainly
 from maestro_engine.session.trail import sealing
 from maestro_engine.session.trail.parts import sealed_parts
-from maestro_engine.session.trail.records import BINDING, Record
+from maestro_engine.session.trail.records import BINDING, Record, TrailThinned
 from maestro_engine.session.trail.retention import RetentionPolicy
 from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.trading.venue.money import json_of
 from maestro_protocol.errors import DataError
 
 TAIL = 1 << 16
+Beside = Callable[[Callable[[], None]], Callable[[], object]]
+
+
+def at_once(work: Callable[[], None]) -> Callable[[], object]:
+    """Do *work* now: nobody has to wait for it."""
+    work()
+    return lambda: None
+
+
+def in_thread(work: Callable[[], None]) -> Callable[[], object]:
+    """Do *work* in a thread of its own; what is given waits for its end."""
+    thread = threading.Thread(target=work, name="session-trail", daemon=True)
+    thread.start()
+    return thread.join
 
 
 class _Numbered(msgspec.Struct):
@@ -37,7 +52,8 @@ class Audit:
     """Appends to *path*. *told* is handed every line once it is written (a dashboard, a notifier).
 
     *write* does what writes, where the disk is full in room that was kept; what cannot be written stays staged.
-    Without a *retention* policy all goes into one file. Raises :class:`DataError` where that is damaged.
+    Without a *retention* policy all goes into one file. *beside* has the work on sealed parts done beside the
+    writing; what it gives waits for that. Raises :class:`DataError` where the file is damaged.
     """
 
     def __init__(
@@ -47,9 +63,13 @@ class Audit:
         told: Callable[[bytes], None] | None = None,
         write: Write = plainly,
         retention: RetentionPolicy | None = None,
+        beside: Beside = at_once,
     ) -> None:
         self._path, self._scrub, self._told, self._write = path, scrub, told, write
-        self._retention = retention
+        self._retention, self._beside = retention, beside
+        self._wait: Callable[[], object] = at_once(lambda: None)
+        self._due: list[TrailThinned] = []
+        """What the policy has thinned by now, to be told at the head of the next part."""
         self._staged: list[bytes] = []
         last = _mend(path)
         self.seq = last.seq
@@ -98,6 +118,7 @@ class Audit:
         assert self._retention is not None, "without a policy no part is full"
         if self._staged:  # on a full disk, whose session ends
             return False
+        self._wait()
         try:
             number = sealing.set_aside(self._path, self._file.fileno())
             file = self._path.open("ab", buffering=0)
@@ -111,13 +132,24 @@ class Audit:
         self._file, self._size, self._seal_at = file, 0, self._retention.part_bytes
         seal = sealing.seal_of(self._path, number)
         self.say(seal, seal.last_ms)
-        for thinning in sealing.due(self._path, self._retention, seal.last_ms):
+        for thinning in self._due:
             self.say(thinning, seal.last_ms)
+        self._due = []
         return True
 
     def tidy(self) -> None:
-        """Compress what was sealed, and drop what was told to be dropped; what the disk has no room for waits."""
-        sealing.tidy(self._path)
+        """Compress what was sealed, and drop what was told to be dropped; what the disk has no room for waits.
+
+        It takes as long as a heartbeat on a busy machine, so it is done beside the writing.
+        """
+        policy, now_ms = self._retention, self._ts
+        assert policy is not None, "without a policy nothing is sealed"
+
+        def work() -> None:
+            sealing.tidy(self._path)
+            self._due = sealing.due(self._path, policy, now_ms)
+
+        self._wait = self._beside(work)
 
     def recover(self, saved_seq: int, pending: Sequence[str], *, again: bool = False) -> int:
         """Write the saved lines that the file does not have; gives how many told lines are lost (0 but for damage).
@@ -168,6 +200,7 @@ class Audit:
 
     def close(self) -> None:
         """What is only staged is dropped: no state knows of it."""
+        self._wait()
         self.sync()
         self._file.close()
 

@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -78,18 +77,27 @@ def seal_of(trail: Path, number: int) -> TrailSealed:
     )
 
 
-def due(trail: Path, policy: RetentionPolicy, now_ms: int) -> Iterator[TrailThinned]:
+def due(trail: Path, policy: RetentionPolicy, now_ms: int) -> list[TrailThinned]:
     """What is to be told of parts that the *policy* has thinned at *now_ms*; the newest part never is."""
+    told: list[TrailThinned] = []
     chain, parts = chain_of(trail), sealed_parts(trail)
     older = [part for part in list(parts.values())[:-1] if part.number in chain.seals]
     whole = [part for part in older if part.number not in chain.thinned and not part.thinned]
-    too_much = sum(part.path.stat().st_size for part in older) > policy.total_bytes
+    too_much = sum(_size(part.path) for part in older) > policy.total_bytes
     for part in whole[:MOST_AT_ONCE]:
         if too_much or now_ms - chain.seals[part.number].last_ms > policy.whole_days * DAY_MS:
             with contextlib.suppress(OSError, msgspec.DecodeError, *DAMAGED), part.open() as file:
                 left = thin(file)
                 if left.dropped:
-                    yield TrailThinned(part.number, left.sha256, left.dropped, left.longest_gap_s)
+                    told.append(TrailThinned(part.number, left.sha256, left.dropped, left.longest_gap_s))
+    return told
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def tidy(trail: Path) -> None:
