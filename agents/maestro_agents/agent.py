@@ -83,7 +83,7 @@ class _Turn:
 
     async def messages(self) -> list[Message]:
         try:
-            answer = await self._answer()
+            answer = self._rules.completed(self._question, await self._answer())
             return [*self._calls, answer]
         except (Unusable, BrainError, ConfigError) as error:
             return [*self._calls, self._fell_back(self._thinking.caller.provider, error), self._by_rules()]

@@ -10,6 +10,7 @@ from maestro_protocol.errors import ParameterError
 from maestro_protocol.messages.plan import (
     Advice,
     Critique,
+    Nomination,
     OnePagePlan,
     PlanEvent,
     Proposal,
@@ -53,14 +54,28 @@ def _of_briefing(answer: Answer, field: Field) -> Iterator[str]:
             return iter(() if right else (f"after_segment: must be {field.briefing.segment}",))
         case Advice():
             return _advice(answer, field)
+        case Nomination():
+            return _nomination(answer, field)
         case TaskAssigned():
             return iter(("TaskAssigned answers a work order, not a briefing",))
+
+
+def _nomination(nomination: Nomination, field: Field) -> Iterator[str]:
+    alive = {observed.run_id for observed in field.briefing.observations if observed.fate == "finished"}
+    named = [*nomination.finalists, *((nomination.best,) if nomination.best is not None else ())]
+    yield from _twice("finalists", [nominee.run_id for nominee in nomination.finalists])
+    for nominee in named:
+        if nominee.run_id not in alive:
+            yield f"{nominee.run_id}: is no variant that ran and may be gone on with"
 
 
 def _segment_plan(plan: SegmentPlan, field: Field) -> Iterator[str]:
     for name in ("segment", "goal", "tests"):
         if getattr(plan, name) != getattr(field.briefing, name):
             yield f"{name}: must be {getattr(field.briefing, name)!r}, as briefed"
+    shared = sum(each.tests for each in plan.allocation)
+    if plan.allocation and shared != field.briefing.tests:
+        yield f"allocation: shares out {shared} tests; the segment has {field.briefing.tests}, or leave it empty"
     yield from _methods("methods", plan.methods, field.briefing.methods)
     yield from _twice("ranges", [item.parameter for item in plan.ranges])
     for item in plan.ranges:
@@ -92,13 +107,17 @@ def _crossed(given: Mapping[str, tuple[float, float]], field: Field, methods: in
 
 
 def _proposal(proposal: Proposal, field: Field) -> Iterator[str]:
+    runs = {observed.run_id for observed in field.briefing.observations}
     seen: dict[tuple[object, ...], int] = {}
     for i, variation in enumerate(proposal.variations):
         at = f"variations[{i}]"
         found = list(_runnable(at, variation.methods, variation.params, field))
         yield from found
+        for run in variation.region.around if variation.region is not None else ():
+            if run not in runs:
+                yield f"{at} region: {run} is no variant that ran"
         if not found:
-            key = field.proposed(variation).key
+            key = (field.proposed(variation).key, variation.region)
             if key in seen:
                 yield f"{at}: would run the same as variations[{seen[key]}]; propose three different ones"
             seen.setdefault(key, i)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -12,6 +13,10 @@ from maestro_agents.roles.advisors import ADVISORS
 from maestro_agents.roles.base import Question, turn_of, wanted
 from maestro_agents.roles.evidence import reading
 from maestro_agents.roles.search_space import COST_MULTIPLE
+from maestro_agents.search import Estimate, estimate_all
+from maestro_agents.search.effects import marginal_effects
+from maestro_agents.search.finalists import Z_TO_OPEN
+from maestro_agents.search.view import SearchView
 from maestro_prompts.blind import redacted
 from maestro_protocol.messages.plan import RoleName, Target
 from maestro_protocol.messages.report import Alert, Briefing, VariationReport
@@ -29,6 +34,9 @@ FIGURES = (
     "high_vol_share",
     "score",
 )
+
+CANDIDATES = 20
+"""Variants that a question tells of, the best first."""
 
 
 def shown(question: Question, role: RoleName, *, blind: bool) -> dict[str, Any]:
@@ -76,6 +84,46 @@ def _campaign(briefing: Briefing, *, blind: bool) -> dict[str, Any]:
         "history": [_report(report, defaults) for report in briefing.history],
         "current": _report(briefing.current, defaults) if briefing.current else None,
         "alerts": [_alert(alert) for alert in briefing.alerts],
+        "search": _search(briefing) if briefing.observations else None,
+        "z_to_open": f"{Z_TO_OPEN:g}",
+    }
+
+
+def _search(briefing: Briefing) -> dict[str, Any]:
+    """The search as the templates show it."""
+    view = SearchView(briefing)
+    estimates = estimate_all(view.seen)
+    fates = {o.run_id: o.fate for o in briefing.observations}
+    counted = Counter(method for variant in view.runs for method in variant.methods)
+    asked = briefing.round
+    return {
+        "tests": len(view.seen),
+        "budget": briefing.budget,
+        "known": len(view.runs),
+        "windows": len(view.race.windows),
+        "round": None if asked is None else {"kind": asked.kind, "tests": asked.tests},
+        "variants": [
+            _candidate(estimate, view, fates[view.runs[estimate.variant]]) for estimate in estimates[:CANDIDATES]
+        ],
+        "methods": ", ".join(f"{method} {counted[method]}" for method in briefing.methods),
+        "effects": marginal_effects(estimates),
+    }
+
+
+def _candidate(estimate: Estimate, view: SearchView, fate: str) -> dict[str, Any]:
+    days = sum(o.days for o in view.seen if o.variant == estimate.variant)
+    return {
+        "run": view.runs[estimate.variant],
+        "methods": " + ".join(estimate.variant.methods),
+        "params": ", ".join(f"{name} {_value(value)}" for name, value in estimate.variant.values) or "defaults",
+        "net": f"{estimate.net:.0f}",
+        "noise": f"{estimate.noise:.0f}",
+        "raw": f"{estimate.raw:.0f}",
+        "gross": f"{estimate.raw + estimate.costs:.0f}",
+        "costs": f"{estimate.costs:.0f}",
+        "pace": f"{estimate.trades / days:.1f}" if days else "-",
+        "windows": estimate.windows,
+        "fate": fate,
     }
 
 
@@ -124,10 +172,24 @@ def _parameter(spec: ParameterSpec, briefing: Briefing, narrowed: tuple[float, f
         "default": _value(spec.default),
         "bounds": "false or true" if switch else _span(*bounds),
         "range": "as bounds" if switch or allowed == bounds else _span(*allowed),
+        "begins": "-" if switch else _begins(spec),
         "step": "-" if switch else f"{spec.step:g}",
         "unit": spec.unit,
+        "rule": _rule(spec),
         "about": spec.about if usable else f"{spec.about} (not usable: the data lacks {spec.needs})",
     }
+
+
+def _begins(spec: ParameterSpec) -> str:
+    """Where a search begins, and on which scale it draws."""
+    span = "as bounds" if spec.start == (spec.low, spec.high) else _span(*spec.start)
+    return f"{span}, log" if spec.scale == "log" else span
+
+
+def _rule(spec: ParameterSpec) -> str:
+    """What a parameter asks of another one."""
+    rules = [f"below {spec.below}"] if spec.below is not None else []
+    return "; ".join([*rules, f"while {spec.switch}"] if spec.switch is not None else rules) or "-"
 
 
 def _report(report: VariationReport, defaults: Mapping[str, Value]) -> dict[str, Any]:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from maestro_engine import methods as registry
 from maestro_engine.backtest import BarWindow, BatchResult, FillCosts, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.bars import Bars
+from maestro_engine.data.timeframes import DAY_MS
 from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.metrics.event_lines import PHASES, REGIMES, ScoreLine, score_lines, trade_lines, usd
+from maestro_engine.metrics.slippage import slippage
+from maestro_protocol.base import money
 from maestro_protocol.config import DataRef, Phase, RunConfig, WindowRef
 from maestro_protocol.errors import DataError, ParameterError
 from maestro_protocol.ids import episode_id
@@ -19,6 +22,7 @@ from maestro_protocol.space import ParameterSpace
 from maestro_protocol.values import NamedValue
 
 TAKER = "taker_volume"
+MICROS = 1e6
 
 
 class BacktestRunner:
@@ -87,7 +91,7 @@ class BacktestRunner:
         return simulate_batch(
             self._bars,
             [_spec(config) for config in configs],
-            FillCosts(first.costs.taker_bps, first.costs.maker_bps, first.costs.slippage_bps),
+            costs_of(first),
             sizing_of(first),
             episode_bars=first.episode_bars,
             jobs=self._jobs,
@@ -97,6 +101,9 @@ class BacktestRunner:
     def _report(self, config: RunConfig, result: BatchResult, place: int) -> TestReport:
         assert config.window is not None
         train, validation, whole = self._figures.phase_metrics(result, place)
+        total = result.totals[place]
+        fees = int(total["fees_micros"])
+        slipped = round(float(slippage(total["fees_micros"], total["n_trades"], costs_of(config), _unit_of(config))))
         return TestReport(
             test_id=config.run_id,
             parent_run=config.parent_run,
@@ -106,6 +113,9 @@ class BacktestRunner:
             train=train,
             validation=validation,
             whole=whole,
+            costs=money(fees + slipped + int(total["funding_micros"])),
+            fees=money(fees),
+            days=int(total["bars"]) * self._bars.step_ms / DAY_MS,
         )
 
     def _outcome(self, config: RunConfig, result: BatchResult, place: int) -> TestOutcome:
@@ -160,6 +170,16 @@ class BacktestRunner:
             trades_jsonl=trade_lines(trades, self._bars, config.run_id, self._data.timeframe, config.methods, names),
             scores_jsonl=score_lines(lines),
         )
+
+
+def costs_of(config: RunConfig) -> FillCosts:
+    """The kernel's costs of a run."""
+    return FillCosts(config.costs.taker_bps, config.costs.maker_bps, config.costs.slippage_bps)
+
+
+def _unit_of(config: RunConfig) -> float | None:
+    """Notional of every position in millionths of a USD; null where it is a quantity."""
+    return None if config.sizing.quantity is not None else float(config.sizing.notional_usd) * MICROS
 
 
 def sizing_of(config: RunConfig) -> TradeSize:

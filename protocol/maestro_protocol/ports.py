@@ -232,8 +232,8 @@ class Judge(Protocol):
         """
         ...
 
-    def rule_unopened(self, evidence: Evidence, looks: LooksCounted, reason: str) -> tuple[Verdict, Exhibits]:
-        """Not enough evidence: the sealed part stays closed, for *reason*."""
+    def rule_unopened(self, evidence: Evidence, looks: LooksCounted | None, reason: str) -> tuple[Verdict, Exhibits]:
+        """Not enough evidence: the sealed part stays closed, for *reason*; *looks* null where nobody counted any."""
         ...
 
 

@@ -20,22 +20,13 @@ NOW_MS = 1_790_000_000_000
 
 
 def number(name: str, default: float, low: float, high: float, step: float, unit: Any, **more: Any) -> ParameterSpec:
-    return ParameterSpec(
-        name=name,
-        kind="float",
-        default=default,
-        low=low,
-        high=high,
-        step=step,
-        unit=unit,
-        about=f"about {name}",
-        **more,
-    )
+    base = {"name": name, "kind": "float", "default": default, "low": low, "high": high, "step": step}
+    return ParameterSpec.model_validate(base | {"unit": unit, "about": f"about {name}"} | more)
 
 
 def length(name: str, default: int, low: int, high: int, unit: Any = "bars", **more: Any) -> ParameterSpec:
-    fixed = {"kind": "int", "default": default, "low": low, "high": high, "unit": unit, "about": f"about {name}"}
-    return ParameterSpec.model_validate({"name": name, **fixed, **more})
+    base = {"name": name, "kind": "int", "default": default, "low": low, "high": high, "unit": unit}
+    return ParameterSpec.model_validate(base | {"about": f"about {name}"} | more)
 
 
 def switch(name: str, needs: Any = None) -> ParameterSpec:
@@ -47,7 +38,7 @@ SPACE = (
     length("macd_slow", 26, 10, 120, method="macd_trend"),
     length("ema_fast", 20, 3, 100, method="ema_crossover", below="ema_slow"),
     length("ema_slow", 80, 10, 300, method="ema_crossover"),
-    length("breakout_bars", 48, 10, 288, method="trend_breakout"),
+    length("breakout_bars", 48, 10, 288, method="trend_breakout", scale="log"),
     length("atr_bars", 14, 5, 50),
     number("atr_stop_mult", 1.5, 0.5, 5.0, 0.1, "x_atr"),
     number("hard_tp_usd", 300, 50, 5_000, 50, "usd"),

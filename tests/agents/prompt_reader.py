@@ -89,8 +89,9 @@ def _value(text: str) -> Any:
 
 
 def _specs(turn: str) -> Iterator[ParameterSpec]:
-    for name, _, kind, default, bounds, _, step, unit, about in _rows(turn, "## Parameters"):
+    for name, owner, kind, default, bounds, _, begins, step, unit, rule, about in _rows(turn, "## Parameters"):
         low, high = (0.0, 1.0) if kind == "bool" else map(float, bounds.split(" .. "))
+        start = re.match(r"(\S+) \.\. ([^\s,]+)", begins)
         needs = "taker_volume" if "not usable" in about or name in ("gate_cvd", "gate_imb") else None
         given = _value(default)
         yield ParameterSpec(
@@ -103,7 +104,18 @@ def _specs(turn: str) -> Iterator[ParameterSpec]:
             unit=unit,  # type: ignore[arg-type]
             about=about,
             needs=needs,
+            scale="log" if begins.endswith("log") else "linear",
+            search_low=float(start[1]) if start else None,
+            search_high=float(start[2]) if start else None,
+            method=None if owner == "all" else owner,
+            below=_told(r"below (\w+)", rule),
+            switch=_told(r"while (\w+)", rule),
         )
+
+
+def _told(pattern: str, text: str) -> str | None:
+    found = re.search(pattern, text)
+    return found.group(1) if found else None
 
 
 def _data(turn: str) -> DataRef:

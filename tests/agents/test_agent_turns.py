@@ -200,7 +200,7 @@ async def test_a_larger_limit_that_does_not_fit_into_the_budget_is_not_asked_for
         "```JSON\n{}\n```",
         "```json\r\n{}\r\n```\r\n",
         "``` {} ```",
-        "<think>\nLet me {{consider}}.\n</think>\n\n{}",
+        "<think>\nLet me {consider}.\n</think>\n\n{}",
         "<THINKING>a</THINKING><think>b</think>```json\n{}```",
         "\ufeff{}",
         "\ufeff```\n{}\n```",
@@ -211,11 +211,7 @@ async def test_a_larger_limit_that_does_not_fit_into_the_budget_is_not_asked_for
     ],
 )
 async def test_wrappings_that_lose_nothing_are_read_at_the_first_request(wrapping: str) -> None:
-    agent, _ = thinking(
-        wrapping.replace("{}", json.dumps(good()), 1).replace("{{", "{").replace("}}", "}")
-        if "{{" in wrapping
-        else wrapping.replace("{}", json.dumps(good()))
-    )
+    agent, _ = thinking(wrapping.replace("{}", json.dumps(good())))
     assert kinds(await agent.handle(asked(QUESTION))) == ["ModelCalled", "Proposal"]
 
 

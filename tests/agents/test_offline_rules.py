@@ -5,17 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents_support import COST, DATA, METHODS, SPACE, briefing, plan, report
+from agents_support import COST, DATA, METHODS, SPACE, briefing, report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maestro_agents.answer_validation import problems
 from maestro_agents.roles import rules_of
-from maestro_agents.roles.search_space import Field, Idea, ordered_pairs, owner
-from maestro_protocol.messages.plan import Critique, OnePagePlan, PlanEvent, Proposal, RunConfigDraft, SegmentPlan
-from maestro_protocol.messages.report import Alert, Briefing, VariationReport
+from maestro_agents.roles.search_space import ordered_pairs, owner
+from maestro_agents.search import Chance, SearchSpace
+from maestro_protocol.messages.plan import (
+    Allotment,
+    Critique,
+    OnePagePlan,
+    PlanEvent,
+    Proposal,
+    RunConfigDraft,
+    SegmentPlan,
+)
+from maestro_protocol.messages.report import Alert, Briefing, Observed, VariationReport, WindowResult
 from maestro_protocol.space import ParameterSpec, Value
-from maestro_protocol.values import Change, as_mapping
+from maestro_protocol.values import Change, as_mapping, as_params
 
 GOALS = ("explore", "new_methods", "walk_forward", "ensemble")
 
@@ -67,49 +76,69 @@ def a_situation(draw: Any) -> dict[str, Any]:
     }
 
 
-@given(a_situation())
-@settings(max_examples=150)
-def test_a_whole_segment_of_answers_is_allowed(situation: dict[str, Any]) -> None:
+WINDOWS = (0, 8, 16, 24, 32)
+
+
+@st.composite
+def observations(draw: Any, methods: tuple[str, ...]) -> tuple[Observed, ...]:
+    """Variants as the search makes them, each on some of the windows."""
+    space = SearchSpace([s for s in SPACE if s.method is None or s.method in methods], methods)
+    chance = Chance(draw(st.integers(0, 1_000)), "observed")
+    count = draw(st.integers(0, 12))
+    drawn = dict.fromkeys(space.draw((chance.one_of(methods),), chance) for _ in range(count))
+    return tuple(
+        Observed(
+            run_id=f"seg1_test{place:03d}",
+            methods=variant.methods,
+            params=as_params(variant.params),
+            results=tuple(
+                WindowResult(window, draw(st.floats(-900, 900)), draw(st.floats(0, 400)), chance.uniform(), 9, 15.0)
+                for window in WINDOWS[: draw(st.integers(1, len(WINDOWS)))]
+            ),
+            fate=draw(st.sampled_from(["finished", "finished", "finished", "killed", "reverted"])),
+            by_lot=place < 4,
+        )
+        for place, variant in enumerate(drawn, start=1)
+    )
+
+
+@given(a_situation(), st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_whole_round_of_answers_is_allowed_and_spends_no_more_than_its_tests(
+    situation: dict[str, Any], data: Any
+) -> None:
     """Plan, proposal, critique and draft of any situation pass the checks that a model's answers must pass."""
     offered = set(situation["methods"])
     situation["history"] = tuple(r for r in situation["history"] if set(r.methods) <= offered)
-    said: dict[str, Any] = {}
-    for role, wants, name in (
-        ("maestro", "SegmentPlan", "plan"),
-        ("strategist", "Proposal", "proposal"),
-        ("critic", "Critique", "critique"),
-        ("implementer", "RunConfigDraft", "draft"),
-    ):
-        question = briefing(role, wants, **situation, **said)
-        said[name] = answer(question)
-        assert problems(said[name], question) == []
-        assert answer(Briefing.model_validate_json(question.model_dump_json())) == said[name]
-        if name == "critique":
-            said = {key: said[key] for key in ("plan", "proposal", "critique")}
-    draft: RunConfigDraft = said["draft"]
-    field = Field(briefing("implementer", "RunConfigDraft", **situation))
-    assert set(as_mapping(draft.params)) == {spec.name for spec in field.own(draft.methods)}
-    if situation["goal"] == "walk_forward":
-        assert draft.jitter == ()
-    for item in draft.jitter:
-        assert field.specs[item.parameter].unit in ("x_atr", "usd", "z", "ratio")
+    situation |= {"observations": data.draw(observations(situation["methods"])), "windows": WINDOWS, "budget": 500}
+    scope = checked(briefing("maestro", "SegmentPlan", **situation))
+    assert sum(each.tests for each in scope.allocation) == situation["tests"]
+    situation["plan"] = scope
+    for number, asked in enumerate(scope.allocation):
+        said: dict[str, Any] = {"round": asked, "round_number": number}
+        if asked.kind in ("explore", "neighbours", "untried"):
+            said["proposal"] = checked(briefing("strategist", "Proposal", **situation, **said))
+            said["critique"] = checked(briefing("critic", "Critique", **situation, **said))
+        draft = checked(briefing("implementer", "RunConfigDraft", **situation, **said))
+        ran_on = {(o.methods, o.params, r.window) for o in situation["observations"] for r in o.results}
+        tests = [(v.methods, v.params, window) for v in draft.variants for window in v.windows]
+        assert len(set(tests)) == len(tests)
+        assert {window for *_, window in tests} <= set(WINDOWS)
+        if asked.kind != "walk_forward":
+            assert not ran_on & set(tests)
+            assert 0 < len(tests) <= asked.tests
+    named = checked(briefing("critic", "Nomination", **situation))
+    assert len(named.finalists) <= 3
+    assert all(nominee.net > 0.75 * nominee.noise for nominee in named.finalists)
+    assert (named.best is None) == all(o.fate != "finished" for o in situation["observations"])
 
 
-@given(a_situation())
-@settings(max_examples=100)
-def test_nothing_in_history_is_proposed_again_outside_walk_forward(situation: dict[str, Any]) -> None:
-    situation |= {"methods": METHODS, "space": SPACE}
-    proposal = answer(briefing("strategist", "Proposal", **situation))
-    field = Field(briefing("strategist", "Proposal", **situation))
-    known = {Idea(r.methods, {**defaults(field, r), **as_mapping(r.params)}).key for r in situation["history"]}
-    keys = [field.proposed(variation).key for variation in proposal.variations]
-    assert len(set(keys)) == 3
-    if situation["goal"] != "walk_forward":
-        assert not known & set(keys)
-
-
-def defaults(field: Field, of: VariationReport) -> dict[str, Value]:
-    return {spec.name: spec.default for spec in field.own(of.methods)}
+def checked(question: Briefing) -> Any:
+    """The rules' answer, which must be allowed and the same in any process."""
+    said = answer(question)
+    assert problems(said, question) == []
+    assert answer(Briefing.model_validate_json(question.model_dump_json())) == said
+    return said
 
 
 def ran(run: str, expectancy: float, methods: tuple[str, ...] = ("macd_trend",), **params: Any) -> VariationReport:
@@ -120,72 +149,90 @@ def proposal(**given: Any) -> Proposal:
     return answer(briefing("strategist", "Proposal", **given))
 
 
-def test_the_search_follows_what_did_better() -> None:
-    """The same parameter moves up where higher values earned more, and down where they earned less."""
-    up = tuple(ran(f"r{i}", -60 + 20 * i, atr_stop_mult=1.0 + 0.5 * i, timeout_bars=60 + i) for i in range(4))
-    down = tuple(ran(f"r{i}", -60 - 20 * i, atr_stop_mult=1.0 + 0.5 * i, timeout_bars=60 + i) for i in range(4))
-    higher, lower = (stops(proposal(history=h, plan=plan(("macd_trend",)))) for h in (up, down))
-    assert max(higher) > 2.5  # beyond the best so far, on the side where merit rose
-    assert min(lower) < 1.0
+def seen(
+    run: str, net: float, windows: int = 5, methods: tuple[str, ...] = ("macd_trend",), **params: Any
+) -> Observed:
+    """A variant that earned *net* a day on each of so many windows, give or take what chance gives or takes."""
+    results = tuple(WindowResult(w, net + 100 + (-1) ** w * 10, 100.0, 0.5, 40, 15.0) for w in WINDOWS[:windows])
+    return Observed(run_id=run, methods=("macd_trend",), params=as_params(params), results=results)
 
 
-def stops(of: Proposal) -> list[float]:
-    return [float(as_mapping(v.params).get("atr_stop_mult", 1.5)) for v in of.variations]
+def told(*observed: Observed, **more: Any) -> dict[str, Any]:
+    return {"observations": observed, "windows": WINDOWS, "budget": 500} | more
 
 
-def test_a_signal_that_only_loses_its_costs_is_given_more_room() -> None:
-    near = ran("near", -40)  # earns 80 before costs of 120
-    first = proposal(history=(near,), plan=plan(("macd_trend",))).variations[0]
-    assert as_mapping(first.params)["hard_tp_usd"] > 400
+def test_the_first_round_gives_every_method_its_turn_with_its_gates_off() -> None:
+    first = proposal(**told(round=Allotment(kind="explore", tests=100)))
+    assert {method for variation in first.variations for method in variation.methods} == set(METHODS)
+    critic = answer(briefing("critic", "Critique", proposal=first, **told()))
+    draft = drafted(first, critic, Allotment(kind="explore", tests=100))
+    tried = [v.methods for v in draft.variants]
+    assert {tried.count((method,)) for method in METHODS} <= {16, 17}
+    assert all(len(v.windows) == 2 for v in draft.variants)
+    assert not any(name.startswith("gate_") for v in draft.variants for name in as_mapping(v.params))
 
 
-def test_a_signal_that_loses_before_costs_is_made_choosier() -> None:
-    wrong = ran("wrong", -200)
-    first = proposal(history=(wrong,), plan=plan(("macd_trend",))).variations[0]
-    assert as_mapping(first.params)["gate_vhf"] is True
+def drafted(of: Proposal | None, by: Critique | None, asked: Allotment, *observed: Observed) -> RunConfigDraft:
+    return answer(briefing("implementer", "RunConfigDraft", proposal=of, critique=by, round=asked, **told(*observed)))
 
 
-def test_few_lucky_trades_do_not_lead() -> None:
-    lucky = report("lucky", ("ema_crossover",), {}, n_trades=4, expectancy=300.0)
-    solid = report("solid", ("macd_trend",), {"hard_tp_usd": 400.0}, n_trades=2_000, expectancy=-10.0)
-    led = proposal(history=(lucky, solid), goal="walk_forward")
-    assert led.variations[0].methods == ("macd_trend",)
+def test_neighbours_are_made_of_what_leads() -> None:
+    known = (seen("good", 300, atr_stop_mult=3.0), seen("bad", -300, atr_stop_mult=1.0))
+    asked = Allotment(kind="neighbours", tests=30, leaders=8)
+    near = proposal(**told(*known, round=asked))
+    assert near.variations[0].region is not None
+    assert near.variations[0].region.around[0] == "good"
 
 
-def test_new_methods_are_those_not_used_yet() -> None:
-    history = (ran("a", -10), ran("b", -20, ("ema_crossover",)))
-    scope = answer(briefing("maestro", "SegmentPlan", goal="new_methods", segment=3, history=history))
-    assert scope.methods == ("trend_breakout",)
-    assert all(
-        "trend_breakout" in v.methods for v in proposal(goal="new_methods", history=history, plan=scope).variations
-    )
+def test_leaders_are_brought_to_all_windows_and_what_ended_is_not() -> None:
+    dead = seen("dead", 900, 2, atr_stop_mult=4.0).model_copy(update={"fate": "killed"})
+    known = (seen("good", 300, 2, atr_stop_mult=3.0), seen("bad", -300, 2, atr_stop_mult=1.0), dead)
+    draft = drafted(None, None, Allotment(kind="promote", tests=4), *known)
+    assert [(v.parent, v.windows) for v in draft.variants] == [("good", (16, 24, 32)), ("bad", (16,))]
 
 
-def test_something_is_left_to_try_for_the_third_segment() -> None:
-    scope = answer(briefing("maestro", "SegmentPlan", segment=1, segments=5))
-    assert 0 < len(scope.methods) < len(METHODS)
-    assert answer(briefing("maestro", "SegmentPlan", segment=1, segments=1)).methods == METHODS
+def test_the_best_that_beats_its_noise_is_named_and_nobody_where_none_does() -> None:
+    good, poor = seen("good", 300, atr_stop_mult=3.0), seen("poor", -40, atr_stop_mult=1.0)
+    named = answer(briefing("critic", "Nomination", **told(good, poor)))
+    assert [nominee.run_id for nominee in named.finalists] == ["good"]
+    nobody = answer(briefing("critic", "Nomination", **told(poor)))
+    assert (nobody.finalists, nobody.best.run_id) == ((), "poor")
+    assert "standing aside" in nobody.reason
 
 
-def test_an_ensemble_has_several_methods() -> None:
-    history = (ran("a", -10), ran("b", -20, ("ema_crossover",)), ran("c", -300, ("trend_breakout",)))
-    scope = answer(briefing("maestro", "SegmentPlan", goal="ensemble", segment=5, history=history))
-    assert scope.methods == ("ema_crossover", "macd_trend")
-    assert all(len(v.methods) > 1 for v in proposal(goal="ensemble", history=history, plan=scope).variations)
+def test_the_past_alone_chooses_what_is_walked_forward() -> None:
+    """Of lots, by the windows of the first look that came before; what later windows say changes nothing."""
+    asked = Allotment(kind="walk_forward", tests=10)
+    chosen = [
+        {v.parent for v in drafted(None, None, asked, *lots(later), seen("late", 5_000)).variants if 16 in v.windows}
+        for later in (1.0, -1.0)
+    ]
+    assert chosen == [{"r4", "r3", "r2"}] * 2
 
 
-def test_ranges_close_in_on_what_leads() -> None:
-    history = (ran("a", -10, atr_stop_mult=3.0),)
-    wide, tight = (
-        {
-            r.parameter: (r.low, r.high)
-            for r in answer(briefing("maestro", "SegmentPlan", goal=g, history=history)).ranges
-        }
-        for g in ("explore", "walk_forward")
-    )
-    for low, high in (wide["atr_stop_mult"], tight["atr_stop_mult"]):
-        assert low <= 3.0 <= high
-    assert tight["atr_stop_mult"][1] - tight["atr_stop_mult"][0] < wide["atr_stop_mult"][1] - wide["atr_stop_mult"][0]
+def lots(later: float) -> list[Observed]:
+    """Variants by lot on the two windows of a first look, of which the second says the same or the contrary."""
+    return [
+        seen(f"r{n}", 0.0, atr_stop_mult=1.0 + n / 2).model_copy(
+            update={
+                "by_lot": True,
+                "results": (WindowResult(8, 10.0 * n, 1, 0.5, 9, 15.0), WindowResult(24, later * n, 1, 0.5, 9, 15.0)),
+            }
+        )
+        for n in range(5)
+    ]
+
+
+def test_a_models_variants_are_left_to_the_search_where_it_names_none() -> None:
+    asked = Allotment(kind="explore", tests=20)
+    first = proposal(**told(round=asked))
+    critic = answer(briefing("critic", "Critique", proposal=first, **told()))
+    question = briefing("implementer", "RunConfigDraft", proposal=first, critique=critic, round=asked, **told())
+    bare = answer(question).model_copy(update={"variants": ()})
+    assert rules_of("implementer").completed(question, bare) == answer(question)
+    scope = answer(briefing("maestro", "SegmentPlan"))
+    asking = briefing("maestro", "SegmentPlan")
+    assert rules_of("maestro").completed(asking, scope.model_copy(update={"allocation": ()})) == scope
 
 
 def test_gates_that_the_data_cannot_feed_are_never_proposed() -> None:
@@ -203,22 +250,19 @@ def critique(*variations: dict[str, Any], **given: Any) -> Critique:
 
 
 def named(**values: Any) -> dict[str, Any]:
-    from maestro_protocol.values import as_params
-
-    return {"methods": ("macd_trend",), "params": as_params(values)}
+    return {"methods": ("macd_trend",), "params": as_params(values), "region": None}
 
 
-def test_the_critic_prefers_the_neighbourhood_that_earned() -> None:
+def test_the_critic_prefers_what_is_expected_to_earn() -> None:
     history = (
-        ran("good", 50, atr_stop_mult=3.0),
-        ran("bad", -300, atr_stop_mult=1.0),
+        seen("good", 50, hard_tp_usd=400.0, atr_stop_mult=3.0),
+        seen("bad", -300, hard_tp_usd=400.0, atr_stop_mult=1.0),
     )
     chosen = critique(
         named(hard_tp_usd=400.0, atr_stop_mult=1.1),
-        named(hard_tp_usd=400.0, atr_stop_mult=2.9),
+        named(hard_tp_usd=400.0, atr_stop_mult=3.0),
         named(hard_tp_usd=400.0, atr_stop_mult=2.0),
-        history=history,
-        goal="walk_forward",
+        **told(*history),
     )
     assert (chosen.chosen, chosen.verdict) == (1, "approved")
 
@@ -235,7 +279,7 @@ def test_the_critic_raises_a_target_that_does_not_pay_its_costs() -> None:
 def test_the_critic_rejects_what_cannot_run_or_was_killed() -> None:
     dead = report("dead", ("macd_trend",), {"hard_tp_usd": 400.0}, fate="killed")
     again = named(hard_tp_usd=400.0)
-    foreign = {"methods": ("moon_phase",)}
+    foreign = {"methods": ("moon_phase",), "region": None}
     judged = critique(again, foreign, named(hard_tp_usd=400.0), history=(dead,))
     assert (judged.verdict, judged.chosen, judged.proposed_change) == ("rejected", None, ())
 
@@ -326,11 +370,12 @@ def test_the_strategist_agrees_refines_refuses_and_kills() -> None:
     assert judged(event, hopeless, notes=()).action == "adjust"
 
 
-def test_a_kill_needs_a_loss_and_something_better() -> None:
-    kill = looked().model_copy(update={"action": "kill"})
-    better = ran("seg0", 20, atr_stop_mult=4.0)
-    assert judged(kill, history=(better, RUNNING)).action == "kill"
-    assert judged(kill, ran("seg1", 30), history=(better,)).action == "keep"
+def test_what_loses_beyond_its_noise_ends_and_what_earns_does_not() -> None:
+    losing = HIT_LOW.model_copy(update={"rule": "losing", "metric": "total_pnl", "value": -9.0, "line": 0.0})
+    kill = looked(losing.model_copy(update={"change": ()}))
+    assert kill.action == "kill"
+    assert judged(kill).action == "kill"
+    assert judged(kill, ran("seg1", 30)).action == "keep"
 
 
 def test_the_page_tells_health_from_history() -> None:
@@ -354,6 +399,6 @@ def test_the_page_tells_health_from_history() -> None:
 
 
 def test_a_plan_names_the_result_it_rests_on() -> None:
-    scope = answer(briefing("maestro", "SegmentPlan", history=(ran("seg9", 12),)))
+    scope = answer(briefing("maestro", "SegmentPlan", **told(seen("seg9", 12))))
     assert isinstance(scope, SegmentPlan)
     assert "seg9" in scope.reason

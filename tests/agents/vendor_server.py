@@ -56,13 +56,13 @@ Script = Callable[[int, Received], Told | None]
 
 
 def good_answer(request: Received) -> str:
-    """The offline rules' answer to the question in the prompt, in the form a model gives it."""
+    """The offline rules' answer to the question in the prompt, as a model gives it: it leaves variants open."""
     system = request.system
     question = question_in(system, request.turn)
     role = system.removeprefix("You are the ").split(" ", 1)[0]
     answer = rules_of(role).offline(question)
     data = answer.model_dump(mode="json")
-    for known in ("type", "agent", "turn"):
+    for known in ("type", "agent", "turn", "variants"):
         data.pop(known, None)
     return json.dumps(data)
 

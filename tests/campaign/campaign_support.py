@@ -53,8 +53,9 @@ def write_bars(path: Path, columns: Mapping[str, Any]) -> Path:
     return path
 
 
-def small_file(folder: Path, kind: Any = "mean_reverting", days: int = 30, taker: bool = True) -> Path:
-    """A file of made-up quarter-hour bars: large enough for five windows and a sealed part, no larger."""
+def small_file(folder: Path, kind: Any = "trending", days: int = 30, taker: bool = True) -> Path:
+    """A file of made-up quarter-hour bars: large enough for five windows and a sealed part, no larger; and with
+    something to find, as nothing is opened where there is not."""
     bars = simulate_bars(kind, 3, days * DAY_BARS, step_ms=QUARTER_HOUR)
     return write_bars(folder / "BTCUSDT-15m-made-up.parquet", bar_columns(bars, taker))
 

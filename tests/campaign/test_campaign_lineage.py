@@ -20,7 +20,7 @@ from maestro_engine import methods as registry
 from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.campaign import TrialRecorded, Verdict
 from maestro_protocol.messages.events import BatchFinished
-from maestro_protocol.messages.plan import PatchApplied, Proposal
+from maestro_protocol.messages.plan import PatchApplied, Proposal, RunConfigDraft
 from maestro_protocol.values import as_mapping
 
 
@@ -116,15 +116,15 @@ def test_every_change_names_the_message_that_made_it_so(folders: list[Path]) -> 
 
 
 def test_who_proposed_a_value_is_told_apart_from_who_changed_another(folders: list[Path]) -> None:
-    """A variation's own values are its proposal's, also where the critic changed some and a draft followed."""
+    """A variant's own values are its draft's; what was patched afterwards is the strategist's last word."""
     checked = 0
     for folder in folders:
         said = {envelope.id: envelope.body for envelope in journal_of(folder)}
         for run in _runs(folder):
             for change in run.changes_from_parent:
                 body: Any = said[change.because]
-                if isinstance(body, Proposal) and "_test" not in run.run_id:
-                    given = [as_mapping(variation.params) for variation in body.variations]
+                if isinstance(body, RunConfigDraft):
+                    given = [as_mapping(variant.params) for variant in body.variants]
                     default = registry.space_for(run.methods)[change.parameter].default
                     assert change.new == default or any(g.get(change.parameter) == change.new for g in given)
                     checked += 1
@@ -206,5 +206,6 @@ def test_every_variant_that_anybody_proposed_is_counted_once(folders: list[Path]
             keys = [
                 key_of(v.methods, registry.space_for(v.methods).resolve(as_mapping(v.params)))
                 for v in proposal.variations
+                if v.region is None
             ]
             assert sum(key not in variants for key in keys) <= 1, "only the chosen one may have been changed before"

@@ -19,6 +19,7 @@ from campaign_support import (
     on_sessions,
     settings_in,
     small_config,
+    small_file,
 )
 
 from maestro.control.record.lineage import explain
@@ -87,12 +88,13 @@ def test_limits_and_breakers_take_their_part(run):
         assert all(pnl > -2 * SMALL_LOSS for pnl in days.values())
 
 
-def test_agents_patch_sessions_and_the_verdict_is_of_sessions(run):
-    journal = journal_of(run.folder)
-    assert any(patch.status == "applied" for patch in bodies(journal, PatchApplied))
-    verdict = bodies(journal, Verdict)[0]
+def test_agents_patch_sessions_and_the_verdict_is_of_sessions(run, tmp_path):
+    assert any(patch.status == "applied" for patch in bodies(journal_of(run.folder), PatchApplied))
+    settings = settings_in(tmp_path)
+    trending = conducted(on_sessions(small_config(small_file(tmp_path, "trending"), settings)), settings)
+    verdict = bodies(journal_of(trending.folder), Verdict)[0]
     assert verdict.finalists
-    curve = json.loads((run.folder / "exhibits.json").read_text())["curves"][0]
+    curve = json.loads((trending.folder / "exhibits.json").read_text())["curves"][0]
     for finalist in verdict.finalists:
         assert float(finalist.open_part.maxdd) > -2_000, "of an account of 10,000 that may lose 50 a day"
     assert curve["pnl"]

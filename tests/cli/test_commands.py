@@ -57,12 +57,25 @@ def test_a_campaign_is_asked_for_by_a_file_and_again_by_what_it_left(maestro: An
     assert "max_tokens: 999" in (Path(other["folder"]) / "campaign.yaml").read_text(encoding="utf-8")
 
 
-def test_a_pilot_puts_what_it_found_to_the_test_like_any_campaign(maestro: Any, bars_file: Path) -> None:
+def test_a_pilot_puts_what_it_found_to_the_test_like_any_campaign(maestro: Any) -> None:
+    run = ("campaign", "run", "--market", "trending", "--json", "--tests", 6, "--segments", 3)
+    verdict = json.loads(maestro(*run).out)["verdict"]
+    assert verdict["finalists"], "nothing was put to the test, yet there is an answer"
+    assert all(finalist["holdout"] for finalist in verdict["finalists"])
+
+
+@pytest.mark.parametrize("tests", [1, 6])
+def test_a_pilot_that_found_nothing_worth_it_opens_nothing_and_says_so(
+    maestro: Any, bars_file: Path, tests: int
+) -> None:
     run = ("campaign", "run", "--data", bars_file, "--symbol", "BTCUSDT", "--json")
-    for tests in (1, 6):
-        verdict = json.loads(maestro(*run, "--tests", tests, "--segments", 3).out)["verdict"]
-        assert verdict["finalists"], "nothing was put to the test, yet there is an answer"
-        assert all(finalist["holdout"] for finalist in verdict["finalists"])
+    told = json.loads(maestro(*run, "--tests", tests, "--segments", 3).out)
+    assert told["verdict"]["word"] == "NOT ENOUGH EVIDENCE"
+    assert told["verdict"]["finalists"] == []
+    assert "the sealed part was not opened (nothing is expected to beat standing aside" in told["verdict"]["sentence"]
+    journal = (Path(told["folder"]) / "journal.jsonl").read_text(encoding="utf-8")
+    assert "HoldoutOpened" not in journal
+    assert "LooksCounted" not in journal
 
 
 def test_one_segment_alone_says_so_wherever_its_tests_are_counted(maestro: Any, bars_file: Path) -> None:
@@ -202,14 +215,14 @@ def test_the_journal_comes_from_the_store_line_by_line(maestro: Any, finished: C
 
 def test_why_tells_who_said_what(maestro: Any, finished: CampaignRun) -> None:
     out = ("--out", finished.folder.parent)
-    told = json.loads(maestro("why", "seg1-p1", "vhf_min", *out, "--json").out)
-    assert told["value"] == 0.35
+    told = json.loads(maestro("why", "seg1-p1", "atr_z_min", *out, "--json").out)
+    assert told["value"] == -0.2
     assert told["links"][0]["said"][0]["sender"] == "strategist"
-    prose = maestro("why", "seg1-p1", "vhf_min", "--campaign", finished.campaign, *out)
+    prose = maestro("why", "seg1-p1", "atr_z_min", "--campaign", finished.campaign, *out)
     assert prose.code == 0
-    assert "seg1-p1 (from seg1): 0.3 -> 0.35" in prose.out
+    assert "seg1-p1 (from seg1_test003): 0.0 -> -0.2" in prose.out
     assert "it is the declared default" in maestro("why", "root", "atr_bars", *out).out
-    newest = json.loads(maestro("why", "last", "vhf_min", *out, "--json").out)
+    newest = json.loads(maestro("why", "last", "atr_z_min", *out, "--json").out)
     assert newest["run"] == max(re.findall(r"seg\d_test\d+", (finished.folder / "journal.jsonl").read_text()))
 
 
@@ -217,7 +230,7 @@ def test_what_a_model_said_cannot_command_the_terminal(maestro: Any, finished: C
     shutil.copytree(finished.folder, "runs/made-up")
     path = Path("runs/made-up/journal.jsonl")
     path.write_text(path.read_text().replace('"reason":"agreed"', '"reason":"\\u001b[2Jagreed\\u009b31m"'))
-    ended = maestro("why", "seg1-p1", "vhf_min")
+    ended = maestro("why", "seg1-p1", "atr_z_min")
     assert ended.code == 0
     assert "[2Jagreed" in ended.out
     assert not [c for c in ended.out if (c < " " and c != "\n") or "\x7f" <= c <= "\x9f"]

@@ -25,7 +25,7 @@ def _left_at_its_gate(folder: Path, data: Path) -> None:
     policy = GatePolicy(
         version=1,
         classes=RiskClasses(low=free, medium=free, high=asks),
-        patches=(PatchRisk(parameters=("gate_vhf", "vhf_min", "hard_tp_usd"), over=0, risk="high"),),
+        patches=(PatchRisk(parameters=("gate_vhf", "gate_atrz", "atr_z_min", "hard_tp_usd"), over=0, risk="high"),),
         budget="high",
         holdout_again="high",
     )
@@ -81,7 +81,7 @@ def test_a_waiting_campaign_is_answered_from_another_terminal(
     run = resumed("made-up", settings)
     first = bodies(journal_of(run.folder), GateDecided)[0]
     assert first.answer == ("approved" if answer == "approve" else "rejected")
-    why = maestro("why", "seg1-p1", "vhf_min")
+    why = maestro("why", "seg1-p1", "atr_z_min")
     if answer == "approve":
         assert f"approved by {owner()}" in why.out
     else:

@@ -15,7 +15,7 @@ from gate_support import attended, no
 def test_a_run_says_what_it_would_open_and_how_often_that_was_looked_at(
     maestro: Callable[..., Any], bars_file: Path
 ) -> None:
-    small = ("campaign", "run", "--data", bars_file, "--symbol", "BTCUSDT", "--tests", 6, "--segments", 2, "--json")
+    small = ("campaign", "run", "--data", bars_file, "--symbol", "BTCUSDT", "--tests", 24, "--segments", 2, "--json")
     first, second = (maestro(*small, "--seed", seed) for seed in (1, 2))
     assert (first.code, second.code) == (0, 0)
     assert "at its end it opens the sealed part, " in first.err

@@ -75,7 +75,7 @@ def test_an_observation_adds_up_to_the_kernels_own_books() -> None:
 
 def test_slippage_is_read_off_the_fees() -> None:
     entries, fees = np.array([10, 10]), np.array([10 * 50.0 + 10 * 20.0, 10 * 50.0 + 10 * 50.0])
-    assert slippage(fees, entries).tolist() == [100.0, 200.0]
+    assert slippage(fees, entries, COSTS, 100_000.0).tolist() == [100.0, 200.0]
 
 
 def test_a_study_goes_on_where_it_was_stopped_and_says_the_same(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from maestro_agents.roles.base import Question
 from maestro_prompts.blind import redacted
 from maestro_prompts.cutoffs import CUTOFFS, knowledge_cutoff
 from maestro_prompts.render import BUILT_IN, PromptFault, Prompts, data_block
-from maestro_protocol.messages.report import Alert
+from maestro_protocol.messages.report import Alert, Observed, WindowResult
 from maestro_protocol.messages.work import TaskSpec
-from maestro_protocol.values import Change
+from maestro_protocol.values import Change, as_params
 
 SCHEMA = "## Schema of your answer\n"
 GOLDEN = Path(__file__).parent / "golden"
@@ -62,6 +62,14 @@ ORDER = TaskSpec(
 PROPOSAL: Any = rules_of("strategist").offline(briefing("strategist", "Proposal", plan=plan()))
 CRITIQUE: Any = rules_of("critic").offline(briefing("critic", "Critique", proposal=PROPOSAL))
 ASKED: Any = rules_of("critic").offline(briefing("critic", "PlanEvent", current=HISTORY[0], alerts=(ALERT,)))
+OBSERVED = (
+    Observed(
+        run_id="seg1_test013",
+        methods=("macd_trend",),
+        params=as_params({"atr_stop_mult": 2.9}),
+        results=(WindowResult(0, 140.5, 60.25, 0.4, 22, 15.0), WindowResult(8, 240.5, 62.5, 0.5, 24, 15.0)),
+    ),
+)
 QUESTIONS: dict[str, tuple[Any, Question]] = {
     "maestro.SegmentPlan": ("maestro", briefing("maestro", "SegmentPlan", history=HISTORY)),
     "maestro.OnePagePlan": (
@@ -74,6 +82,10 @@ QUESTIONS: dict[str, tuple[Any, Question]] = {
         briefing("strategist", "PlanEvent", asked=ASKED, current=HISTORY[0], history=HISTORY),
     ),
     "critic.Critique": ("critic", briefing("critic", "Critique", plan=plan(), proposal=PROPOSAL)),
+    "critic.Nomination": (
+        "critic",
+        briefing("critic", "Nomination", history=HISTORY, observations=OBSERVED, windows=(0, 8), budget=500),
+    ),
     "critic.PlanEvent": ("critic", briefing("critic", "PlanEvent", current=HISTORY[0], alerts=(ALERT,))),
     "implementer.RunConfigDraft": (
         "implementer",

@@ -51,6 +51,8 @@ def _drawn(hint: Any, limits: dict[str, Any] | None = None) -> Strategy:
         return ENTANGLED[hint]()
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return _models(hint)
+    if isinstance(hint, type) and hasattr(hint, "_fields"):  # a NamedTuple
+        return st.builds(hint, **{name: _drawn(each) for name, each in get_type_hints(hint).items()})
     return _plain(hint, limits)
 
 

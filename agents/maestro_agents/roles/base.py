@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from maestro_protocol.errors import AgentError
 from maestro_protocol.messages.plan import (
     Advice,
     Critique,
+    Nomination,
     OnePagePlan,
     PlanEvent,
     Proposal,
@@ -21,8 +22,12 @@ from maestro_protocol.messages.report import Briefing
 from maestro_protocol.messages.work import TaskAssigned, TaskSpec
 
 Question = Briefing | TaskSpec
-Answer = SegmentPlan | Proposal | Critique | RunConfigDraft | PlanEvent | OnePagePlan | TaskAssigned | Advice
+Answer = (
+    SegmentPlan | Proposal | Critique | RunConfigDraft | PlanEvent | OnePagePlan | Nomination | TaskAssigned | Advice
+)
 
+Completion = Callable[["Question", "Answer"], "Answer"]
+"""``complete(question, answer)``: the same answer with what its author left open."""
 ANSWER_TYPES: Mapping[str, type[Answer]] = {kind.__name__: kind for kind in get_args(Answer)}
 
 
@@ -36,10 +41,17 @@ class RoleRules:
     name: RoleName
     duty: str
     rules: Mapping[str, Callable[[Question], Answer]]
+    completions: Mapping[str, Completion] = field(default_factory=dict[str, "Completion"])
+    """What is added to a model's answer where it left it to the search."""
 
     def offline(self, question: Question) -> Answer:
         """The answer by rules. Raises :class:`AgentError` when this role cannot be asked that."""
         return self.rule(wanted(question))(question)
+
+    def completed(self, question: Question, answer: Answer) -> Answer:
+        """*answer*, a model's, with what it left to the search filled in."""
+        complete = self.completions.get(wanted(question))
+        return answer if complete is None else complete(question, answer)
 
     def rule(self, wants: str) -> Callable[[Question], Answer]:
         if wants not in self.rules:

@@ -1,28 +1,23 @@
-"""maestro owns the frame: the methods and ranges of a segment, and the page after every two segments."""
+"""maestro owns the frame: the rounds of a segment and their tests, and the page after every two segments."""
 
 from __future__ import annotations
 
-import math
-
-from maestro_agents.roles.base import RoleRules, briefed
+from maestro_agents.roles.base import Answer, Question, RoleRules, briefed
 from maestro_agents.roles.evidence import FAILED, merit, misses, ranked, used_methods
-from maestro_agents.roles.search_space import QUORUM, TAKE_PROFIT, Field, ordered_pairs
+from maestro_agents.roles.search_space import Field
+from maestro_agents.search import rounds_of
+from maestro_agents.search.view import SearchView
 from maestro_protocol.messages.plan import (
+    Allotment,
     HealthCheck,
     MetricName,
     OnePagePlan,
-    Range,
     Responsibility,
     Role,
     SegmentPlan,
 )
 from maestro_protocol.messages.report import Briefing, VariationReport
-from maestro_protocol.space import ParameterSpec
 
-REACH = {"explore": 0.35, "new_methods": 0.35, "walk_forward": 0.05, "ensemble": 0.15}
-"""How far a segment may go beyond the values of the best results, in shares of a parameter's bounds."""
-LEADERS = 3
-"""Results around which ranges are drawn."""
 RESPONSIBLE: dict[MetricName, Role] = {
     "hit": "critic",
     "payoff": "critic",
@@ -35,80 +30,50 @@ RESPONSIBLE: dict[MetricName, Role] = {
 
 
 def segment_plan(briefing: Briefing) -> SegmentPlan:
-    """Methods for the segment's goal, and ranges around the best results so far."""
-    field = Field(briefing)
-    leaders = ranked(field)[:LEADERS]
-    methods = _methods(briefing, field, leaders)
-    ranges = _ranges(field, leaders, methods)
+    """Every method, and the rounds that the segment's tests are spent in, by its goal."""
+    view = SearchView(briefing)
     return SegmentPlan(
         agent="maestro",
         turn=briefing.turn,
         segment=briefing.segment,
         goal=briefing.goal,
         tests=briefing.tests,
-        methods=methods,
-        ranges=ranges,
-        reason=_reason(briefing, field, leaders, methods),
+        methods=briefing.methods[:64],
+        ranges=(),
+        reason=_reason(view),
+        allocation=allocation(briefing),
     )
 
 
-def _methods(briefing: Briefing, field: Field, leaders: list[VariationReport]) -> tuple[str, ...]:
-    used, offered = used_methods(field), briefing.methods
-    if briefing.goal == "new_methods":
-        return tuple(m for m in offered if m not in used) or offered
-    if briefing.goal == "walk_forward":
-        return tuple(m for m in offered if any(m in report.methods for report in leaders)) or offered
-    if briefing.goal == "ensemble":
-        return _ensemble(field) or offered
-    if leaders:
-        return tuple(m for m in offered if m in used)
-    # something must be left to try when the segment for new methods comes
-    return offered if briefing.segments < 3 else offered[: math.ceil(len(offered) / 2)]
+def allocation(briefing: Briefing) -> tuple[Allotment, ...]:
+    """The segment's tests over the race's rounds: as even as whole tests can be, none without any."""
+    rounds = rounds_of(briefing.goal, briefing.segment, briefing.segments)
+    ends = [round(briefing.tests * sum(r.share for r in rounds[: place + 1])) for place in range(len(rounds))]
+    counts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    return tuple(
+        Allotment(kind=each.kind, tests=count, leaders=each.leaders)
+        for each, count in zip(rounds, counts, strict=True)
+        if count > 0
+    )
 
 
-def _ensemble(field: Field) -> tuple[str, ...]:
-    """At least two methods: all whose best result is no worse than the typical one, never fewer than the best two."""
-    best: dict[str, float] = {}
-    for report in ranked(field):
-        for method in report.methods:
-            best.setdefault(method, merit(report.metrics, field.cost))
-    order = sorted(best, key=lambda method: (-best[method], method))
-    line = sorted(best.values())[len(best) // 2] if best else 0.0
-    kept = [m for i, m in enumerate(order) if i < 2 or best[m] >= line]
-    if len(kept) < 2:
-        kept += [m for m in field.briefing.methods if m not in kept][: 2 - len(kept)]
-    return tuple(m for m in field.briefing.methods if m in kept)[:8]
+def complete(question: Question, answer: Answer) -> Answer:
+    """A model's plan with the rounds that it left to the search."""
+    if isinstance(question, Briefing) and isinstance(answer, SegmentPlan) and not answer.allocation:
+        return answer.model_copy(update={"allocation": allocation(question)})
+    return answer
 
 
-def _ranges(field: Field, leaders: list[VariationReport], methods: tuple[str, ...]) -> tuple[Range, ...]:
-    """A range for every number, such that something coherent lies inside: the quorum and crossed pairs stay free."""
-    found = {s.name: _range(s, field, leaders) for s in field.own(methods) if s.kind != "bool" and s.name != QUORUM}
-    for fast, slow in ordered_pairs(found):
-        if found[fast].low >= found[slow].high:
-            del found[fast], found[slow]
-    return tuple(found.values())[:64]
-
-
-def _range(spec: ParameterSpec, field: Field, leaders: list[VariationReport]) -> Range:
-    """From the lowest to the highest value among the leaders, and the goal's reach beyond, on the grid."""
-    ideas = [field.ran(report) for report in leaders]
-    values = [float(idea.values[spec.name]) for idea in ideas if spec.name in idea.values] or [float(spec.default)]
-    reach = REACH[field.briefing.goal] * (spec.high - spec.low)
-    low, high = min(values) - reach, max(values) + reach
-    if spec.name == TAKE_PROFIT:  # room above the costs, whatever the leaders did
-        high = max(high, field.floor() + spec.step)
-    return Range(parameter=spec.name, low=float(spec.clip(low)), high=float(spec.clip(high)))
-
-
-def _reason(briefing: Briefing, field: Field, leaders: list[VariationReport], methods: tuple[str, ...]) -> str:
+def _reason(view: SearchView) -> str:
+    briefing = view.briefing
     goal = briefing.goal.replace("_", " ")
-    if not leaders:
-        return f"Goal {goal}: no results yet, so the ranges lie around the defaults of {', '.join(methods)}."
-    best = leaders[0]
+    best = next(iter(view.ranking), None)
+    if best is None:
+        return f"Goal {goal}: no results yet, so every method gets its turn: {', '.join(briefing.methods)}."
     return (
-        f"Goal {goal} with {', '.join(methods)}: ranges around the best {len(leaders)} results; {best.run_id} "
-        f"({', '.join(best.methods)}) leads with {merit(best.metrics, field.cost):.2f} USD a trade after doubt "
-        f"over {best.metrics.n_trades} trades, costs of {field.cost:.2f} USD a round trip included."
+        f"Goal {goal}: {len(view.runs)} variants on {len(view.race.windows)} common windows so far; "
+        f"{view.runs[best.variant]} ({', '.join(best.variant.methods)}) leads with {best.net:.0f} USD a day "
+        f"expected, +- {best.noise:.0f}, costs of {best.costs:.0f} taken off; leaders are looked at on all windows."
     )
 
 
@@ -182,4 +147,5 @@ RULES = RoleRules(
     name="maestro",
     duty="scopes segments and keeps the campaign's routines",
     rules={"SegmentPlan": briefed(segment_plan), "OnePagePlan": briefed(one_page_plan)},
+    completions={"SegmentPlan": complete},
 )

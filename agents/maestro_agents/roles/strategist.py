@@ -1,15 +1,16 @@
-"""strategist owns the search: three variations for a segment, and yes, better or stop to a change."""
+"""strategist owns where to look: three regions of variants for a round, and yes, better or stop to a change."""
 
 from __future__ import annotations
 
 from maestro_agents.roles.base import RoleRules, briefed
-from maestro_agents.roles.candidates import Found, propose
 from maestro_agents.roles.changes import refined
-from maestro_agents.roles.evidence import DOUBT, merit, ranked, reading, turned_down
-from maestro_agents.roles.search_space import TAKE_PROFIT, Field, Idea
-from maestro_protocol.messages.plan import Expectation, PlanEvent, Proposal
+from maestro_agents.roles.evidence import ranked, reading, turned_down
+from maestro_agents.roles.regions import VARIATIONS, RegionIdea, three_regions
+from maestro_agents.roles.search_space import Field
+from maestro_agents.search.view import SearchView
+from maestro_protocol.messages.plan import Expectation, PlanEvent, Proposal, Variation
 from maestro_protocol.messages.report import Briefing, Metrics, VariationReport
-from maestro_protocol.values import Change, as_mapping
+from maestro_protocol.values import Change, as_mapping, as_params
 
 HOPELESS_TRADES = 100
 """Trades after which a loss before costs is believed."""
@@ -17,45 +18,43 @@ EXPECTED = ("hit", "payoff", "maxdd", "score")
 
 
 def proposal(briefing: Briefing) -> Proposal:
-    """Three different variations, none of them in history (in ``walk_forward``: the best of it)."""
-    field = Field(briefing)
-    found = propose(field)
+    """Three regions for the briefing's round: methods drawn wide, surroundings of leaders, what was never tried."""
+    field, view = Field(briefing), SearchView(briefing)
+    found = three_regions(view, field.methods)[:VARIATIONS]
     best = next(iter(ranked(field)), None)
     return Proposal(
         agent="strategist",
         turn=briefing.turn,
-        proposal=_situation(field, best),
-        short_plan=tuple(f"variation {i}: {item.why}"[:300] for i, item in enumerate(found)),
+        proposal=_situation(view),
+        short_plan=tuple(f"variation {i}: {idea.why}"[:300] for i, idea in enumerate(found)),
         expected_metrics=_expected(best.metrics if best else None, briefing),
         next_step="the critic picks one and sets its targets and quick test",
-        variations=tuple(
-            field.variation(_label(item, i), item.idea, f"{item.why}. {_costs(item.idea, field)}")
-            for i, item in enumerate(found)
-        ),
+        variations=tuple(_variation(idea, view) for idea in found),
     )
 
 
-def _label(found: Found, index: int) -> str:
-    return f"{'+'.join(found.idea.methods)} {found.parameter or 'base'} {index}"
+def _variation(idea: RegionIdea, view: SearchView) -> Variation:
+    """A region with its first run's values, which say where it lies."""
+    first = view.variants.get(idea.region.around[0]) if idea.region.around else None
+    return Variation(
+        name=idea.name[:300],
+        methods=idea.methods,
+        params=() if first is None else as_params(first.params),
+        rationale=idea.why,
+        region=idea.region,
+    )
 
 
-def _situation(field: Field, best: VariationReport | None) -> str:
-    goal = field.briefing.goal.replace("_", " ")
+def _situation(view: SearchView) -> str:
+    goal = view.briefing.goal.replace("_", " ")
+    best = next(iter(view.ranking), None)
     if best is None:
-        return f"Nothing has run yet: start from known good settings ({goal})."
-    worth = merit(best.metrics, field.cost)
+        return f"Nothing has run yet: every method is drawn wide, gates off ({goal})."
     return (
-        f"Goal {goal}: {len(field.briefing.history)} configurations are known; the best ({', '.join(best.methods)}, "
-        f"{best.run_id}) is worth {worth:.2f} USD a trade after {DOUBT} trades of doubt."
+        f"Goal {goal}: {len(view.runs)} variants are known; the best ({', '.join(best.variant.methods)}, "
+        f"{view.runs[best.variant]}) is expected to earn {best.net:.0f} USD a day, +- {best.noise:.0f}, after "
+        f"{best.costs:.0f} of costs; its plain mean is {best.raw:.0f} on {best.windows} windows."
     )
-
-
-def _costs(idea: Idea, field: Field) -> str:
-    target = idea.values.get(TAKE_PROFIT)
-    if target is None or not float(target):
-        return f"A round trip costs {field.cost:.2f} USD."
-    share = field.cost / float(target)
-    return f"A round trip costs {field.cost:.2f} USD, {share:.0%} of the take-profit of {float(target):.0f} USD."
 
 
 def _expected(metrics: Metrics | None, briefing: Briefing) -> tuple[Expectation, ...]:
@@ -98,12 +97,9 @@ def _hopeless(current: VariationReport, field: Field) -> bool:
 
 
 def _kill_or_keep(briefing: Briefing, current: VariationReport, field: Field) -> PlanEvent:
-    others = [merit(report.metrics, field.cost) for report in ranked(field) if report.run_id != current.run_id]
-    mine = merit(current.metrics, field.cost)
-    losing = (current.metrics.expectancy or 0.0) < 0
-    if losing and (not others or mine < max(others)):
-        return _event(briefing, "kill", (), "agreed: it loses and better is known", _figures(current, field))
-    return _event(briefing, "keep", (), "not killed: nothing better is known", _figures(current, field))
+    if (current.metrics.expectancy or 0.0) < 0:
+        return _event(briefing, "kill", (), "agreed: its tests are better spent on others", _figures(current, field))
+    return _event(briefing, "keep", (), "not killed: it earns", _figures(current, field))
 
 
 def _figures(current: VariationReport, field: Field) -> str:
@@ -134,6 +130,6 @@ def _event(briefing: Briefing, action: str, change: tuple[Change, ...], reason: 
 
 RULES = RoleRules(
     name="strategist",
-    duty="proposes three variations per segment: methods and parameters",
+    duty="proposes three variations per round: methods and parameters, or regions of them",
     rules={"Proposal": briefed(proposal), "PlanEvent": briefed(judgement)},
 )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["explore", "neighbours", "untried", "promote"]
+from maestro_protocol.messages.plan import Goal, RoundKind
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
     """What one call for tests asks: *share* of the budget, in *segment*; how it is spent depends on its *kind*."""
 
-    kind: Kind
+    kind: RoundKind
     segment: int
     share: float
     leaders: int = 0
@@ -41,3 +40,32 @@ class RacePlan:
     """Standard deviation of a neighbour's step, in widths of the range where a search begins."""
     moved: float = 0.35
     """Share of a variant's numbers that a neighbour moves."""
+
+
+Part = tuple[RoundKind, float, int]
+"""Kind, share of the segment's tests and leaders of a round."""
+GOALS: dict[Goal, tuple[Part, ...]] = {
+    "explore": (("explore", 1.0, 0),),
+    "new_methods": (("promote", 0.75, 0), ("untried", 0.25, 6)),
+    "walk_forward": (("neighbours", 0.75, 8), ("walk_forward", 0.1, 0), ("promote", 0.15, 0)),
+    "ensemble": (("untried", 0.08, 6), ("promote", 0.92, 0)),
+}
+"""The rounds of a campaign's segment: the race's, by its goal."""
+LAST_OF_TWO: tuple[Part, ...] = (("promote", 0.4, 0), ("neighbours", 0.3, 8), ("promote", 0.3, 0))
+ALONE: tuple[Part, ...] = (
+    ("explore", 0.4, 0),
+    ("promote", 0.15, 0),
+    ("untried", 0.05, 6),
+    ("neighbours", 0.2, 8),
+    ("promote", 0.2, 0),
+)
+
+
+def rounds_of(goal: Goal, segment: int, segments: int) -> tuple[Round, ...]:
+    """The rounds of the *segment*-th of *segments*, whose shares are of that segment's tests."""
+    rounds = GOALS[goal]
+    if segments == 1:
+        rounds = ALONE
+    elif segments == 2 and segment == 2:
+        rounds = LAST_OF_TWO
+    return tuple(Round(kind, segment, share, leaders) for kind, share, leaders in rounds)

@@ -92,6 +92,13 @@ class SearchSpace:
         if numbers[spec.name] >= numbers[other.name]:
             numbers[spec.name] = spec.clip(float(numbers[other.name]) - spec.step)
 
+    def narrowed(self, ranges: Mapping[str, tuple[float, float]]) -> SearchSpace:
+        """This space with a search that begins inside *ranges*, lowest and highest by name; bounds stay."""
+        specs = [
+            _narrowed(spec, *ranges[spec.name]) if spec.name in ranges else spec for spec in self._specs.values()
+        ]
+        return SearchSpace(specs, self.methods, self._lacking)
+
     def draw(self, methods: Sequence[str], chance: Chance) -> Variant:
         """A variant from all over the ranges where a search begins, every gate off."""
         return self.placed(methods, {spec.name: chance.uniform() for spec in self.free(methods, {})})
@@ -131,6 +138,14 @@ class SearchSpace:
         own = {name: v for name, v in second.values if self._specs[name].method is not None}
         votes[QUORUM_BARS] = _placed(self._specs[QUORUM_BARS], chance.uniform())
         return self.variant(methods, own | first.params | votes)
+
+
+def _narrowed(spec: ParameterSpec, low: float, high: float) -> ParameterSpec:
+    """*spec* with draws inside *low* to *high*; as it is where nothing of its bounds lies there."""
+    low, high = max(low, spec.low), min(high, spec.high)
+    if spec.kind == "bool" or low > high or (spec.scale == "log" and low <= 0):
+        return spec
+    return spec.model_copy(update={"search_low": low, "search_high": high})
 
 
 def _placed(spec: ParameterSpec, share: float) -> Value:

@@ -15,12 +15,10 @@ from maestro.control.segment import Segment, goal_of
 from maestro_protocol.base import money
 from maestro_protocol.config import RunConfig
 from maestro_protocol.messages.campaign import CampaignFinished, Exhibits, LooksCounted, Memory, Verdict
-from maestro_protocol.messages.plan import ModelCalled, OnePagePlan, RoleFellBack
-from maestro_protocol.messages.report import Briefing, Metrics, SegmentFinished, VariationReport
-from maestro_protocol.ports import FINALISTS, Evidence, Judge
+from maestro_protocol.messages.plan import ModelCalled, Nomination, Nominee, OnePagePlan, RoleFellBack
+from maestro_protocol.messages.report import Briefing, Metrics, SegmentFinished
+from maestro_protocol.ports import Evidence, Judge
 
-NOMINATED = 3 * FINALISTS
-"""How many are handed to the judge: some of them make the same trades, and one of those counts."""
 PAGE_EVERY = 2
 """Segments between two one-page plans."""
 
@@ -32,6 +30,10 @@ class Campaign:
         self.desk = desk
         self._refused = ""
         """What a gate refused at the end."""
+        self.finalists: list[RunConfig] = []
+        """Who was named for the sealed part, the best first; nobody where standing aside is best."""
+        self.best: RunConfig | None = None
+        """The best of all that ran, whether it was named or not; null before the end, or where nothing ran."""
 
     async def run(self) -> CampaignFinished:
         """The finished campaign. Raises MaestroError; whatever was finished by then is kept."""
@@ -57,23 +59,25 @@ class Campaign:
         answer = await desk.steps.ask(desk.briefing("maestro", "OnePagePlan", number, goal, tests))
         desk.folder.page(number, cast("OnePagePlan", answer.body))
 
-    def finalists(self) -> list[RunConfig]:
-        """The distinct configurations that did best on the validation parts, killed and reverted ones aside.
+    async def _nominate(self) -> Nomination:
+        """The critic's word on who is worth the sealed data; what it names and never ran, or failed, is nobody."""
+        desk = self.desk
+        last = desk.config.only_segment or min(desk.config.segments, desk.config.tests)
+        goal, tests = goal_of(last, desk.config.segments), len(desk.tests)
+        briefing = desk.briefing("critic", "Nomination", last, goal, tests, **desk.seen())
+        answer = cast("Nomination", (await desk.steps.ask(briefing)).body)
+        named = [self._named(nominee) for nominee in answer.finalists]
+        self.finalists = distinct(config for config in named if config is not None)
+        self.best = None if answer.best is None else self._named(answer.best)
+        return answer
 
-        Those that lost money there are finalists only where none earned any: each finalist costs the others power.
-        Those that ran less than three times are where none ran more, as in a pilot.
-        """
-        alive = self._alive(minimum=3) or self._alive(minimum=1)
-        earned = [report for report in alive if report.metrics.total_pnl > 0]
-        return distinct(self.desk.standings.config(report.run_id) for report in earned or alive)[:NOMINATED]
-
-    def _alive(self, minimum: int) -> list[VariationReport]:
-        ranked = self.desk.standings.ranked("validation", minimum)
-        return [report for report in ranked if report.fate == "finished" and report.metrics.n_trades > 0]
+    def _named(self, nominee: Nominee) -> RunConfig | None:
+        known = self.desk.observations.of_run(nominee.run_id)
+        return None if known is None or known.fate != "finished" else known.origin
 
     async def _finish(self) -> CampaignFinished:
         desk = self.desk
-        verdict = await self._verdict(self.finalists())
+        verdict = await self._verdict(await self._nominate())
         pool = desk.runner.pool
         tests = desk.tests
         turns = turns_of(desk.steps.told(Briefing, ModelCalled, RoleFellBack))
@@ -136,7 +140,7 @@ class Campaign:
                 after=desk.runner.pool(after) if after else None,
             )
 
-    async def _verdict(self, nominated: Sequence[RunConfig]) -> Verdict | None:
+    async def _verdict(self, nomination: Nomination) -> Verdict | None:
         """Weigh the open part, journal the opening of the sealed part, then open it: in that order."""
         desk = self.desk
         if desk.judge is None:
@@ -144,8 +148,11 @@ class Campaign:
         last = desk.config.only_segment or min(desk.config.segments, desk.config.tests)
         desk.watch(last, goal_of(last, desk.config.segments), "weighing the evidence")
         trials = desk.ledger.ran()
-        evidence = await asyncio.to_thread(desk.judge.assess, trials, nominated, desk.ledger.distinct)
-        verdict, exhibits = await self._ruled(desk.judge, evidence)
+        evidence = await asyncio.to_thread(desk.judge.assess, trials, self.finalists, desk.ledger.distinct)
+        if self.finalists:
+            verdict, exhibits = await self._ruled(desk.judge, evidence)
+        else:
+            verdict, exhibits = await asyncio.to_thread(desk.judge.rule_unopened, evidence, None, nomination.reason)
         verdict = of_what_was_tried(verdict, sorted(set(desk.runner.methods()) - desk.ledger.methods()))
         desk.steps.say(verdict)
         desk.folder.exhibits(exhibits)

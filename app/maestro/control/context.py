@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from maestro.control.candidate import Candidate
 from maestro.control.durable_run import Steps
 from maestro.control.record.campaign_folder import CampaignFolder
 from maestro.control.record.ledger import Ledger
+from maestro.control.record.observations import ObservationLog, common_windows
 from maestro.control.record.standings import Standings
 from maestro_protocol.config import Phase, RunConfig
 from maestro_protocol.ids import CampaignId
@@ -83,10 +83,6 @@ class Desk:
     patches_refused: int = 0
     notes: list[str] = field(default_factory=list[str])
     """What roles should know of what happened: reverted patches, killed variations."""
-    unseen: list[RunConfig] = field(default_factory=list[RunConfig])
-    """Configurations that were proposed before anything ran: no result has had a part in them."""
-    carried: list[Candidate] = field(default_factory=list[Candidate])
-    """Variations whose turn has not come and comes in the next segment."""
     turn: int = 0
     calls: int = 0
     tokens: int = 0
@@ -100,6 +96,9 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.standings = Standings(self.runner.pool, self._phase_days(), self._pace())
+        self.observations = ObservationLog(self.space)
+        self.windows = common_windows(self.runner.windows)
+        """Those that variants are compared on."""
         methods = tuple(self.runner.methods())
         self.root = RunConfig(
             run_id="root",
@@ -132,11 +131,6 @@ class Desk:
     def space(self, methods: Sequence[str] | None = None) -> ParameterSpace:
         return self.runner.space(methods or self.runner.methods())
 
-    def incumbent(self) -> RunConfig:
-        """The best configuration so far, killed and reverted ones aside; the root before anything ran."""
-        ranked = [report for report in self.standings.ranked("train", minimum=5) if report.fate == "finished"]
-        return self.standings.config(ranked[0].run_id) if ranked else self.root
-
     def round_trip_cost(self) -> float:
         """Fees and slippage of one trade at the run's notional, USD, both sides taker."""
         costs = self.config.costs
@@ -165,6 +159,14 @@ class Desk:
             "tried": tuple(sorted(self.ledger.methods())),
         }
         return Briefing.model_validate(fields | more)
+
+    def seen(self) -> dict[str, object]:
+        """What a briefing tells of the search: every variant on every window so far, and the budget."""
+        return {
+            "observations": self.observations.told(),
+            "windows": tuple(window.index for window in self.windows),
+            "budget": self._asked,
+        }
 
     def watch(self, segment: int, goal: Goal, note: str = "") -> None:
         """Tell the observer where the campaign stands."""

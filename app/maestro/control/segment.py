@@ -1,23 +1,20 @@
-"""segment owns one segment of a campaign: plan, proposal, critique, quick test, draft, then tests in batches."""
+"""segment owns one segment of a campaign: its plan, and rounds of proposal, critique, draft and tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal, cast
 
-from maestro.control import patcher
-from maestro.control.candidate import Candidate
 from maestro.control.context import Desk
-from maestro.control.learning.batches import Batches
-from maestro.control.learning.variation_queue import LineUp
-from maestro.control.learning.walk_forward import WalkForward, efficiency
-from maestro.control.record.standings import by_value
-from maestro_protocol.config import RunConfig
+from maestro.control.learning.batches import TestBatches
+from maestro.control.learning.variation_queue import RoundVariations
+from maestro.control.record.observations import VariantRecord
+from maestro_protocol.config import WindowRef
 from maestro_protocol.envelope import Envelope
-from maestro_protocol.errors import UsageError
 from maestro_protocol.ids import MessageId
 from maestro_protocol.messages.plan import (
     Advice,
+    Allotment,
     AskedAt,
     Critique,
     Goal,
@@ -31,7 +28,11 @@ from maestro_protocol.messages.plan import (
 from maestro_protocol.messages.report import SegmentFinished, TestReport
 
 MAX_PROPOSALS = 2
-"""Proposals a segment asks for before it runs what there is."""
+"""Proposals a round asks for before the implementer draws by itself."""
+ROUNDS = 3
+"""That a segment has at the most, by the rules."""
+PROPOSED = ("explore", "neighbours", "untried")
+"""Rounds that are for new variants."""
 
 
 def goal_of(segment: int, segments: int) -> Goal:
@@ -45,6 +46,19 @@ def goal_of(segment: int, segments: int) -> Goal:
     return "new_methods" if segment == segments - 2 and segments >= 4 else "explore"
 
 
+def _within(plan: SegmentPlan, tests: int) -> tuple[Allotment, ...]:
+    """The plan's rounds, as far as the segment's tests go; one that explores where it has none."""
+    left, rounds = tests, list[Allotment]()
+    for each in plan.allocation:
+        if left > 0:
+            rounds.append(each.model_copy(update={"tests": min(each.tests, left)}))
+            left -= each.tests
+    if not rounds:
+        return (Allotment(kind="explore", tests=tests),)
+    last = rounds[-1]
+    return (*rounds[:-1], last.model_copy(update={"tests": last.tests + max(0, left)}))
+
+
 class Segment:
     """Runs one segment to its end."""
 
@@ -53,25 +67,21 @@ class Segment:
         self.number = number
         self.tests = tests
         self.goal: Goal = goal_of(number, desk.config.segments)
-        self.schedule = patcher.Schedule(desk.config.seed, number, desk.runner.windows)
+        self.batches = TestBatches(desk, number, self.goal, tests)
+        self._named = 0
+        self._walked: list[tuple[VariantRecord, int]] = []
+        """What the past chose, and the window after it."""
 
     async def run(self) -> SegmentFinished:
-        plan, planned = await self._plan()
-        lineup, critique = await self._line_up(plan)
-        if not self.desk.tests:
-            self.desk.unseen.extend(lineup.configs())
+        plan = await self._plan()
         before = (self.desk.patches_applied, self.desk.patches_refused)
-        if self.goal == "walk_forward":
-            results = await WalkForward(self.desk, self.number, self.tests, self.schedule, planned).run()
-        else:
-            self._quick_test(lineup, critique.quick_test)
-            batches = Batches(self.desk, self.number, self.goal, self.tests, self.schedule, lineup, self.draft)
-            results = await batches.run()
-        if self.goal == "walk_forward" and self.desk.config.only_segment is None:
-            lineup.carry()
-        else:
-            lineup.leave()
-        finished = self._finish(results, before)
+        rounds = _within(plan, self.tests)
+        for place, allotment in enumerate(rounds):
+            spent = len(self.batches.results)
+            left = sum(each.tests for each in rounds[: place + 1]) - spent
+            if left > 0:
+                await self._round(plan, place, allotment, left)
+        finished = self._finish(self.batches.results, before)
         self.desk.folder.results(self.number, finished)
         return finished
 
@@ -81,81 +91,85 @@ class Segment:
         return told | ({"advice": tuple(cast("Advice", answer.body) for answer in answers)} if answers else {})
 
     async def _ask(self, role: RoleName, wants: str, **more: object) -> Envelope:
-        briefing = self.desk.briefing(role, wants, self.number, self.goal, self.tests, **more)
-        return await self.desk.steps.ask(briefing)
+        told = self.desk.seen() | more
+        return await self.desk.steps.ask(self.desk.briefing(role, wants, self.number, self.goal, self.tests, **told))
 
-    async def _plan(self) -> tuple[SegmentPlan, MessageId]:
+    async def _plan(self) -> SegmentPlan:
         answer = await self._ask("maestro", "SegmentPlan", **await self._advised("before_plan"))
         plan = cast("SegmentPlan", answer.body)
         self.desk.folder.plan(self.number, plan)
         self.desk.watch(self.number, self.goal, "planned")
-        return plan, answer.id
+        return plan
 
-    async def _line_up(self, plan: SegmentPlan) -> tuple[LineUp, Critique]:
-        """Proposals until the critic takes one, or the last one all the same: a segment has to run something."""
-        lineup = LineUp(self.desk, self.number, plan)
-        for attempt in range(MAX_PROPOSALS):
-            asked = await self._ask("strategist", "Proposal", plan=plan)
-            proposal = cast("Proposal", asked.body)
-            lineup.take(proposal, asked.id)
-            offered = await self._advised("after_proposal", plan=plan, proposal=proposal)
+    async def _round(self, plan: SegmentPlan, place: int, allotment: Allotment, left: int) -> None:
+        """Spend *left* tests: drafted, run, drafted again where something ended before its tests did."""
+        by_lot = not self.desk.tests and allotment.kind == "explore"
+        first = len(self.batches.results)
+        asked: dict[str, object] = {"plan": plan, "round_number": place}
+        variations = RoundVariations(self.desk, self.number, self._named)
+        if allotment.kind in PROPOSED:
+            await self._propose(variations, asked | {"round": allotment.model_copy(update={"tests": left})})
+        while left > 0:
+            asked["round"] = allotment.model_copy(update={"tests": left})
+            said = {"proposal": variations.proposal, "critique": variations.critique}
+            told = (
+                asked | said
+                if variations.critique is None
+                else await self._advised("after_critique", **asked, **said)
+            )
+            drafted = await self._ask("implementer", "RunConfigDraft", **told)
+            draft = cast("RunConfigDraft", drafted.body)
+            tests = variations.planned(draft, drafted.id, left, by_lot=by_lot)
+            if tests:
+                left -= await self.batches.run(tests)
+            if allotment.kind == "walk_forward":
+                self._walked.extend(variations.known(draft))
+                break
+            if not tests:
+                if variations.proposal is None:
+                    break  # nothing new is left
+                variations.proposal = variations.critique = None  # none of it holds: the rules draw by themselves
+        if variations.critique is not None:
+            self._quick_test(variations.critique.quick_test, self.batches.results[first:])
+        variations.leave()
+        self._named = variations.named
+
+    async def _propose(self, variations: RoundVariations, asked: dict[str, object]) -> None:
+        """Proposals until the critic takes one; after the last one the implementer draws by itself."""
+        for _ in range(MAX_PROPOSALS):
+            answer = await self._ask("strategist", "Proposal", **asked)
+            proposal = cast("Proposal", answer.body)
+            variations.take(proposal, answer.id)
+            offered = await self._advised("after_proposal", **asked, proposal=proposal)
             judged = await self._ask("critic", "Critique", **offered)
             critique = cast("Critique", judged.body)
-            lineup.judge(critique)
             if critique.verdict != "rejected" and critique.chosen is not None:
-                lineup.choose(critique.chosen, critique.proposed_change, judged.id)
-                break
-            lineup.reject(critique, last=attempt + 1 == MAX_PROPOSALS)
-        lineup.settle()
-        return lineup, critique  # pyright: ignore[reportPossiblyUnboundVariable] # MAX_PROPOSALS >= 1
-
-    def _quick_test(self, lineup: LineUp, quick: QuickTest) -> None:
-        """Run the chosen variation on a few windows; one that falls short goes to the end of the line."""
-        tried: list[tuple[float, Candidate]] = []
-        for candidate in lineup.candidates():
-            value, passes = self._quick_result(candidate.config, quick)
-            shown = "undefined" if value is None else f"{value:.4g}"
-            self._note(
-                "keep" if passes else "kill",
-                f"quick test of {candidate.name[:80]}: {'passed' if passes else 'failed'}",
-                f"{quick.metric} {shown} over {quick.tests} windows, wanted {quick.op} {quick.value:g}",
-                applies_to=candidate.name,
-            )
-            if passes:
-                lineup.start(candidate)
+                variations.choose(critique, critique.proposed_change, judged.id)
                 return
-            tried.append((by_value(value), candidate))
-            lineup.count(candidate, "quick_test_failed")
-        if tried:
-            nearest = max(tried, key=lambda item: item[0])[1]
-            lineup.start(nearest)
-            self._note(
-                "keep",
-                f"{nearest.name[:80]} runs all the same: a segment has to run something",
-                f"all {len(tried)} variations failed the quick test, and it came nearest",
-                applies_to=nearest.name,
-            )
+            variations.reject(critique)
 
-    def _quick_result(self, config: RunConfig, quick: QuickTest) -> tuple[float | None, bool]:
-        configs = [
-            patcher.for_test(config, f"quick{test:02d}", self.schedule.window(test)[0])
-            for test in range(1, quick.tests + 1)
-        ]
-        pooled = self.desk.runner.pool([report.train for report in self.desk.runner.compare(configs)])
+    def _quick_test(self, quick: QuickTest, results: Sequence[TestReport]) -> None:
+        """Variants whose first windows fall short are not gone on with, unless all do: a segment runs something."""
+        keys = dict.fromkeys((report.methods, report.params) for report in results)
+        found = [self.desk.observations.record(m, {p.name: p.value for p in params}) for m, params in keys]
+        records = [record for record in found if record is not None and record.fate == "finished"]
+        failed = [record for record in records if not self._passes(record, quick)]
+        spared = len(failed) == len(records)
+        for record in failed if not spared else ():
+            record.fate = "quick_test_failed"
+            counted = self.desk.ledger.count(record.origin, self.number, "critic", "quick_test_failed")
+            if counted is not None:
+                self.desk.steps.say(counted)
+        wanted = f"{quick.metric} {quick.op} {quick.value:g} on their first {quick.tests} windows, training part"
+        on = "; all fell short, so all go on" if spared and failed else ""
+        self._note("keep", f"quick test: {len(records) - len(failed)} of {len(records)} variants passed", wanted + on)
+
+    def _passes(self, record: VariantRecord, quick: QuickTest) -> bool:
+        pooled = self.desk.runner.pool([report.train for report in record.reports[: quick.tests]])
         raw = getattr(pooled, quick.metric)
-        value = None if raw is None else float(raw)
-        reached = value is not None and (value >= quick.value if quick.op == ">=" else value <= quick.value)
-        return value, reached
-
-    async def draft(self, lineup: LineUp, candidate: Candidate) -> None:
-        """Let the implementer make *candidate* concrete; what does not hold is refused and the variation stands."""
-        told = {"plan": lineup.plan, "proposal": candidate.proposal, "critique": candidate.critique}
-        answer = await self._ask("implementer", "RunConfigDraft", **await self._advised("after_critique", **told))
-        draft = cast("RunConfigDraft", answer.body)
-        try:
-            candidate.adopt(draft, answer.id, self.desk.space(candidate.config.methods), self.desk.runner)
-        except UsageError as error:
-            self._note("keep", "draft refused; the variation runs as proposed", str(error)[:4000], because=answer.id)
+        if raw is None:
+            return False
+        return float(raw) >= quick.value if quick.op == ">=" else float(raw) <= quick.value
 
     def _note(
         self,
@@ -191,8 +205,25 @@ class Segment:
             train=pool([test.train for test in results]),
             validation=pool([test.validation for test in results]),
             whole=pool([test.whole for test in results]),
-            walk_forward_efficiency=efficiency(results, desk.config.windows) if self.goal == "walk_forward" else None,
+            walk_forward_efficiency=efficiency(self._walked, self.desk.windows),
             results=tuple(results),
         )
         desk.steps.say(finished)
         return finished
+
+
+def efficiency(walked: Sequence[tuple[VariantRecord, int]], windows: Sequence[WindowRef]) -> float | None:
+    """Walk-forward efficiency: PnL a day on the windows after the choice over PnL a day on those before it.
+
+    Of every variant that the past chose, with the window it was chosen for. Null unless the past made money.
+    """
+    order = [window.index for window in windows]
+    after, before = list[float](), list[float]()
+    for record, window in walked:
+        own = {r.window: float(r.whole.total_pnl) / (r.days or 1.0) for r in record.reports}
+        past = [own[index] for index in order[: order.index(window)] if index in own]
+        if window in own and past:
+            after.append(own[window])
+            before.append(sum(past) / len(past))
+    earned = sum(before)
+    return sum(after) / earned if earned > 0 else None

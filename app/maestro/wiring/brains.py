@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from maestro.control.campaign import PAGE_EVERY
 from maestro.control.durable_run import REPLIES, question_id, used_up
-from maestro.control.segment import MAX_PROPOSALS
+from maestro.control.segment import MAX_PROPOSALS, ROUNDS
 from maestro.settings import Settings
 from maestro.wiring import workspace
 from maestro_agents.api import (
@@ -266,19 +266,19 @@ def expected_turns(config: CampaignConfig) -> dict[RoleName, Turns]:
     segments = 1 if config.only_segment is not None else min(config.segments, config.tests)
     pages = segments // PAGE_EVERY
     batches = segments + config.tests // config.batch
-    turns = {
+    rounds = ROUNDS * segments
+    turns: dict[RoleName, Turns] = {
         "maestro": Turns(segments + pages, segments + pages),
-        "strategist": Turns(segments, MAX_PROPOSALS * segments + batches),
-        "critic": Turns(segments, MAX_PROPOSALS * segments + batches),
-        "implementer": Turns(segments, segments + batches),
+        "strategist": Turns(segments, MAX_PROPOSALS * rounds + batches),
+        "critic": Turns(segments + 1, MAX_PROPOSALS * rounds + batches + 1),
+        "implementer": Turns(segments, rounds + batches),
     }
-    beside: dict[AskedAt, RoleName] = {
-        "before_plan": "maestro",
-        "after_proposal": "critic",
-        "after_critique": "implementer",
+    beside: dict[AskedAt, Turns] = {
+        "before_plan": Turns(segments, segments),
+        "after_proposal": Turns(segments, MAX_PROPOSALS * rounds),
+        "after_critique": Turns(segments, rounds + batches),
     }
-    advised = advisors_of(config).items()
-    return turns | {role: turns[beside[when]] for when, roles in advised for role in roles}
+    return turns | {role: beside[when] for when, roles in advisors_of(config).items() for role in roles}
 
 
 def forecast(config: CampaignConfig, at_ms: int) -> str:

@@ -43,7 +43,7 @@ async def reopen_campaign(
     try:
         config = await config_of(campaign, store)
         folder = CampaignFolder(settings.runs / campaign)
-        finalists = [read_run(folder.path, run) for run in runs]
+        finalists = [read_run(folder.path, run).model_copy(update={"window": None}) for run in runs]
         bars = markets.bars_again(config, data or workspace.known_data(settings, config.data.digest))
         market = markets.market_of(config, bars, jobs)
         if market.judge is None or not market.judge.sealed[1]:

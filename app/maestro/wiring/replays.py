@@ -210,7 +210,9 @@ async def replay_campaign(
         difference = _first_difference(recorded, told) if stopped is None else f"cannot be told again: {stopped}"
         other = None if difference is None else written_by_another(lines, everything)
         if stopped is not None and other is None:
-            raise stopped
+            difference = _first_difference(recorded[: len(told)], told)
+            if difference is None:
+                raise stopped
         equal, told_there = None, Path(scratch) / config.campaign
         wrong = [*against_digests(folder, recorded), *altered(folder), *after_the_end(everything)]
         if other is None:
@@ -241,25 +243,11 @@ async def _told(
     observer: Observer,
 ) -> tuple[Sequence[Envelope], MaestroError | None]:
     """What is told again, and why no more of it where it stops: the record has no answer to what is asked now."""
-    try:
-        return await _tell_again(config, market, recorded, exchanges, settings, observer), None
-    except MaestroError as error:
-        return (), error
-
-
-async def _tell_again(
-    config: CampaignConfig,
-    market: markets.Market,
-    recorded: Sequence[Envelope],
-    exchanges: Sequence[ModelCallRecord],
-    settings: Settings,
-    observer: Observer,
-) -> Sequence[Envelope]:
     clock, bus = SystemClock(), LocalBus()
     market = markets.running(config, market, settings.runs / config.campaign)
     store = await workspace.open_workspace_store(settings)
+    steps = Steps(config.campaign, store, bus, market.runner, clock, gates.RecordedGate(recorded))
     try:
-        steps = Steps(config.campaign, store, bus, market.runner, clock, gates.RecordedGate(recorded))
         await steps.open()
         budget = Budget(brains.limits_of(config.budget, {}), clock)
         steps.more_budget = gates.budget_asker(config, steps, budget, recorded, retold=True)
@@ -267,7 +255,9 @@ async def _tell_again(
         desk = desk_of(config, market, steps, settings.runs, observer, RecordedOpenings(recorded))
         async with brains.roles_on(bus, config.brains, make):
             await Campaign(desk).run()
-        return steps.past()
+        return steps.past(), None
+    except MaestroError as error:
+        return steps.past(), error
     finally:
         await store.close()
 

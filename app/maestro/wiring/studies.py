@@ -113,6 +113,8 @@ class StudyCampaign:
     tests: tuple[TestReport, ...]
     finalists: tuple[RunConfig, ...] = ()
     """What the sealed part was opened for, the best first; empty too where the campaign was kept."""
+    best: RunConfig | None = None
+    """The best that it found, worth opening the sealed part for or not; null too where the campaign was kept."""
 
 
 async def tell(config: CampaignConfig, market: Market, runner: Runner | None = None) -> StudyCampaign:
@@ -137,7 +139,12 @@ async def tell(config: CampaignConfig, market: Market, runner: Runner | None = N
     if finished.verdict is None:
         raise UsageError("a study needs a verdict")
     return StudyCampaign(
-        config.seed, finished.verdict.word, finished.verdict.sentence, tuple(desk.tests), tuple(campaign.finalists())
+        seed=config.seed,
+        word=finished.verdict.word,
+        sentence=finished.verdict.sentence,
+        tests=tuple(desk.tests),
+        finalists=tuple(campaign.finalists),
+        best=campaign.best,
     )
 
 

@@ -25,6 +25,7 @@ from maestro_protocol.messages.plan import (
     Advice,
     Critique,
     ModelCalled,
+    Nomination,
     OnePagePlan,
     PatchApplied,
     PlanEvent,
@@ -49,6 +50,7 @@ Message = Annotated[
     | HoldoutOpened
     | LooksCounted
     | ModelCalled
+    | Nomination
     | OnePagePlan
     | PatchApplied
     | PlanEvent

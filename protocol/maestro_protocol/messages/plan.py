@@ -8,7 +8,7 @@ from pydantic import Field
 
 from maestro_protocol.base import Frozen, Line, Money, Name, Text, UtcMs
 from maestro_protocol.config import Patch
-from maestro_protocol.ids import Id
+from maestro_protocol.ids import Id, RunId
 from maestro_protocol.messages.legacy_keys import Heard
 from maestro_protocol.values import Changes, Params
 
@@ -63,6 +63,26 @@ class Range(Frozen):
     high: float
 
 
+RoundKind = Literal["explore", "neighbours", "untried", "walk_forward", "promote"]
+"""How a round's tests are spent: variants drawn wide, neighbours of leaders, gates and joined methods, the choice of
+the past on what came after it, leaders on the windows that they have not been on."""
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+class Allotment(Frozen):
+    """One round of a segment: what its tests are for, and how many there are."""
+
+    kind: RoundKind
+    tests: Annotated[int, Field(ge=1, le=100_000)]
+    leaders: Annotated[int, Field(ge=0, le=100)] = 0
+    """How many of the best it works on; 0 leaves it to the search."""
+    first_look: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """Windows that a new variant is tested on; 0 leaves it to the search."""
+
+
 class SegmentPlan(Spoken):
     """Maestro scopes a segment."""
 
@@ -74,15 +94,30 @@ class SegmentPlan(Spoken):
     """The methods the segment may use."""
     ranges: Annotated[tuple[Range, ...], Field(max_length=64)]
     reason: Text
+    allocation: Annotated[tuple[Allotment, ...], Field(max_length=12, exclude_if=_is_empty)] = ()
+    """The segment's rounds, in order; empty in plans of before there were any."""
+
+
+class Region(Frozen):
+    """Where the variants of a variation come from, instead of its own values alone."""
+
+    kind: Literal["explore", "neighbours", "untried"]
+    """Each method by turns from all over its ranges; the surroundings of runs; gates and joined methods of runs."""
+    around: Annotated[tuple[RunId, ...], Field(max_length=40)] = ()
+    """Runs whose variants are moved; none for ``explore``."""
+    ranges: Annotated[tuple[Range, ...], Field(max_length=64)] = ()
+    """Narrower than the space; a parameter that is not named keeps where its search begins."""
 
 
 class Variation(Frozen):
-    """One idea: methods and the parameters in which it differs from their defaults."""
+    """One idea: methods and the parameters in which it differs from their defaults, or a region of such."""
 
     name: Line
     methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
     params: Params
     rationale: Text
+    region: Annotated[Region | None, Field(exclude_if=_is_empty)] = None
+    """Null: these values, and their surroundings for what is left of its share of the tests."""
 
 
 class Expectation(Frozen):
@@ -120,6 +155,15 @@ class QuickTest(Frozen):
     value: float
 
 
+class RegionCut(Frozen):
+    """A part of a variation's region that is not worth its tests."""
+
+    variation: Annotated[int, Field(ge=0, le=2)]
+    keep: Range
+    """What is left of this parameter."""
+    reason: Line
+
+
 class Critique(Spoken):
     """Critic picks a variation, or none, and says what would make it good."""
 
@@ -133,6 +177,7 @@ class Critique(Spoken):
     targets: Annotated[tuple[Target, ...], Field(max_length=12)]
     quick_test: QuickTest
     next_step: Line
+    cuts: Annotated[tuple[RegionCut, ...], Field(max_length=16, exclude_if=_is_empty)] = ()
 
 
 class Jitter(Frozen):
@@ -142,14 +187,49 @@ class Jitter(Frozen):
     steps: Annotated[int, Field(ge=0, le=20)]
 
 
+class VariantDraft(Frozen):
+    """One variant and the windows it is to be tested on."""
+
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+    params: Params
+    """Where they differ from the defaults."""
+    windows: Annotated[tuple[int, ...], Field(min_length=1, max_length=1_000)]
+    variation: Annotated[int, Field(ge=0, le=2)] | None = None
+    """The variation it comes from; null for one that ran before."""
+    parent: RunId | None = None
+    """The run whose variant was moved, or is looked at again."""
+
+
 class RunConfigDraft(Spoken):
-    """Implementer turns the chosen variation into concrete parameters for the segment's tests."""
+    """Implementer turns the round's variations into concrete variants and windows."""
 
     type: Literal["RunConfigDraft"] = "RunConfigDraft"
     methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
     params: Params
     jitter: Annotated[tuple[Jitter, ...], Field(max_length=16)]
     notes: Text
+    variants: Annotated[tuple[VariantDraft, ...], Field(max_length=10_000, exclude_if=_is_empty)] = ()
+
+
+class Nominee(Frozen):
+    """A variant as a candidate for the sealed data, by the run that first tested it."""
+
+    run_id: RunId
+    net: float
+    """What it is expected to earn, USD a day after costs, after shrinkage."""
+    noise: float
+    """Standard error of that by chance alone."""
+    windows: int
+
+
+class Nomination(Spoken):
+    """Critic names who goes on to the sealed data, the best first; nobody where standing aside is best."""
+
+    type: Literal["Nomination"] = "Nomination"
+    finalists: Annotated[tuple[Nominee, ...], Field(max_length=15)]
+    best: Nominee | None
+    """The best of all, whether it is worth opening the sealed data for or not; null where nothing ran."""
+    reason: Text
 
 
 class PlanEvent(Spoken):

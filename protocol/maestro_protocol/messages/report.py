@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
@@ -12,6 +12,7 @@ from maestro_protocol.config import DataRef, Phase
 from maestro_protocol.ids import RunId
 from maestro_protocol.messages.plan import (
     Advice,
+    Allotment,
     Critique,
     Goal,
     MetricName,
@@ -60,6 +61,14 @@ class Metrics(Frozen):
     """The campaign's further metrics by name. Of many tests: the mean of those in which it is defined."""
 
 
+def _is_unsaid(value: object) -> bool:
+    return value is None
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class TestReport(Frozen):
     """One test, as agents and the leaderboard see it."""
 
@@ -73,6 +82,38 @@ class TestReport(Frozen):
     train: Metrics
     validation: Metrics
     whole: Metrics
+    costs: Annotated[Money | None, Field(exclude_if=_is_unsaid)] = None
+    """Fees, slippage and funding of the whole window, USD; null where nobody counted them."""
+    fees: Annotated[Money | None, Field(exclude_if=_is_unsaid)] = None
+    days: Annotated[float | None, Field(exclude_if=_is_unsaid)] = None
+    """Length of the window."""
+
+
+class WindowResult(NamedTuple):
+    """One test in short: a variant on a window. Amounts are USD a day of the window."""
+
+    window: int
+    gross: float
+    """Before fees, slippage and funding."""
+    costs: float
+    exposure: float
+    trades: int
+    days: float
+
+
+class Observed(Frozen):
+    """One variant and everything that was seen of it, whatever the tests were for."""
+
+    run_id: RunId
+    """The first run of it."""
+    methods: tuple[Name, ...]
+    params: Params
+    """Where they differ from the defaults."""
+    results: tuple[WindowResult, ...]
+    """In the order of the tests."""
+    fate: Literal["finished", "quick_test_failed", "killed", "reverted"] = "finished"
+    by_lot: bool = False
+    """Whether it was drawn before there was any result: then no result has had a part in it."""
 
 
 class VariationReport(Frozen):
@@ -105,7 +146,9 @@ class Briefing(Frozen):
 
     type: Literal["Briefing"] = "Briefing"
     role: RoleName
-    wants: Literal["SegmentPlan", "Proposal", "Critique", "RunConfigDraft", "PlanEvent", "OnePagePlan", "Advice"]
+    wants: Literal[
+        "SegmentPlan", "Proposal", "Critique", "RunConfigDraft", "PlanEvent", "OnePagePlan", "Nomination", "Advice"
+    ]
     turn: Turn
     segment: int
     segments: int
@@ -133,6 +176,16 @@ class Briefing(Frozen):
     notes: tuple[Text, ...] = ()
     tried: tuple[Name, ...] | None = None
     """Methods that ran in at least one test so far; null in journals of before this was told."""
+    observations: Annotated[tuple[Observed, ...], Field(exclude_if=_is_empty)] = ()
+    """Every variant so far, in the order they first ran: what the search goes by."""
+    windows: Annotated[tuple[int, ...], Field(exclude_if=_is_empty)] = ()
+    """The common windows, oldest first: variants are compared on these."""
+    budget: Annotated[int | None, Field(exclude_if=_is_unsaid)] = None
+    """Tests of the whole campaign, everything counted."""
+    round: Annotated[Allotment | None, Field(exclude_if=_is_unsaid)] = None
+    """The round that is asked about, with what is left of its tests."""
+    round_number: Annotated[int, Field(exclude_if=_is_empty)] = 0
+    """Of the segment, from 0."""
 
 
 class SegmentFinished(Frozen):

@@ -12,11 +12,13 @@ from campaign_support import (
     CAMPAIGN,
     begin,
     bodies,
+    conduct,
     contents,
     differing,
     journal_of,
     settings_in,
     small_config,
+    small_file,
 )
 from gate_support import attended, gone_on_with, no, people, vote, yes
 
@@ -51,10 +53,11 @@ def policy(needs: int = 1, may_decide: tuple[str, ...] = (), minutes: int = 60, 
 
 
 async def test_a_patch_that_is_approved_is_applied_as_if_nobody_had_been_asked(
-    small_data: Path, tmp_path: Path, undisturbed: CampaignRun
+    small_data: Path, tmp_path: Path
 ) -> None:
-    settings = settings_in(tmp_path)
-    run, seen = await attended(small_config(small_data, settings, gates=policy()), settings, yes)
+    alone, settings = settings_in(tmp_path / "alone"), settings_in(tmp_path / "asked")
+    undisturbed = await conduct(small_config(small_data, alone, tests=48), alone)
+    run, seen = await attended(small_config(small_data, settings, gates=policy(), tests=48), settings, yes)
     decided = bodies(journal_of(run.folder), GateDecided)
     assert [one.gate_id for one in decided] == seen
     assert {one.answer for one in decided} == {"approved"}
@@ -177,24 +180,24 @@ async def test_a_campaign_left_at_its_gate_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize("answer", [yes, no])
-async def test_small_patches_add_up_until_a_person_is_asked(answer: Any, small_data: Path, tmp_path: Path) -> None:
+async def test_small_patches_add_up_until_a_person_is_asked(answer: Any, tmp_path: Path) -> None:
     """Patches that are all kept, each of them under the line: the one that would cross it in sum waits at a gate."""
     settings = settings_in(tmp_path)
-    line = PatchRisk(parameters=("atr_z_min",), over=0.1, risk="high")
+    line = PatchRisk(parameters=("hard_tp_usd",), over=0.1, risk="high")
     asking = policy().model_copy(update={"patches": (line,)})
-    config = small_config(small_data, settings, gates=asking, tests=96)
+    config = small_config(small_file(tmp_path, "mean_reverting", days=75), settings, gates=asking, tests=150)
     keep_all = config.policies.measure.model_copy(update={"p_max": 1.0, "min_windows": 2})
     eager = config.policies.model_copy(update={"measure": keep_all, "max_patches_per_segment": 20})
     run, seen = await attended(config.model_copy(update={"policies": eager}), settings, answer)
     journal = journal_of(run.folder)
     patches = [patch for patch in bodies(journal, PatchApplied) if patch.action == "apply"]
-    creeping = [p for p in patches if p.patch.parameter == "atr_z_min" and p.applied_to.startswith("seg3")]
-    assert [patch.patch.new_value for patch in creeping[:3]] == [-0.2, -0.5, -0.8]
+    creeping = [p for p in patches if p.patch.parameter == "hard_tp_usd" and p.applied_to.startswith("seg2")]
+    assert [patch.patch.new_value for patch in creeping[:3]] == [1000.0, 1200.0, 1400.0]
     assert [patch.status for patch in creeping[:2]] == ["applied", "applied"]
-    assert {patch.status for patch in creeping[2:]} == {"applied" if answer is yes else "refused"}
+    assert creeping[2].status == ("applied" if answer is yes else "refused")
     asked = bodies(journal, GateRequest)
-    assert len(asked) == len(seen) == len(creeping[2:])
+    assert [one.gate_id for one in asked] == seen
     first = creeping[2].patch
-    shown = f"atr_z_min {first.old_value} -> {first.new_value} (approved was "
-    assert asked[0].action.startswith("patch seg3-p")
+    shown = f"hard_tp_usd {first.old_value} -> {first.new_value} (approved was "
+    assert asked[0].action.startswith("patch seg2-p")
     assert shown in asked[0].action

@@ -100,7 +100,7 @@ async def test_the_same_campaign_asked_for_again_is_the_same_look(small_data: Pa
 async def test_the_same_bars_in_another_file_are_the_same_bars(small_data: Path, tmp_path: Path, how: str) -> None:
     settings = settings_in(tmp_path)
     await conduct(asked(small_data, settings, "first"), settings)
-    bars = simulate_bars("mean_reverting", 3, (34 if how == "longer" else 30) * DAY_BARS, step_ms=QUARTER_HOUR)
+    bars = simulate_bars("trending", 3, (34 if how == "longer" else 30) * DAY_BARS, step_ms=QUARTER_HOUR)
     name = "BTCUSDT-15m-longer.parquet"
     if how.startswith("resampled"):
         bars, name = resample(bars, 2 * QUARTER_HOUR), "DOGEUSDT-30m.parquet"
@@ -117,7 +117,7 @@ async def test_the_same_bars_in_another_file_are_the_same_bars(small_data: Path,
 async def test_bars_of_another_market_are_not(small_data: Path, tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     await conduct(asked(small_data, settings, "first"), settings)
-    bars = simulate_bars("mean_reverting", 4, 30 * DAY_BARS, step_ms=QUARTER_HOUR)
+    bars = simulate_bars("trending", 4, 30 * DAY_BARS, step_ms=QUARTER_HOUR)
     data = write_bars(tmp_path / "ETHUSDT-15m.parquet", bar_columns(bars))
     config = asked(data, settings, "second")
     config = config.model_copy(update={"data": config.data.model_copy(update={"symbol": "ETHUSDT"})})

@@ -19,7 +19,7 @@ from maestro_protocol.messages.gate import GateDecided
 
 
 async def looked_again(settings: Settings, campaign: str, approve: bool) -> Verdict:
-    """A second look at ``seg1``, with somebody at another terminal who answers its gate."""
+    """A second look at ``seg1_test001``, with somebody at another terminal who answers its gate."""
 
     async def answer() -> None:
         async with people(settings) as gates:
@@ -29,9 +29,11 @@ async def looked_again(settings: Settings, campaign: str, approve: bool) -> Verd
 
     there = asyncio.create_task(answer())
     try:
-        return await reopen_campaign(campaign, ["seg1"], settings, jobs=1)
+        return await reopen_campaign(campaign, ["seg1_test001"], settings, jobs=1)
     finally:
-        await there
+        there.cancel()  # nothing to answer where it was refused before its gate
+        with suppress(asyncio.CancelledError):
+            await there
 
 
 async def test_a_second_look_is_asked_for_told_and_counted(small_data: Path, tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ async def test_a_yes_to_one_run_opens_nothing_for_another(small_data: Path, tmp_
     """Asked for one run, left, answered while nobody waits: that yes is for that run, whoever is asked for next."""
     settings = settings_in(tmp_path)
     run = await conduct(small_config(small_data, settings), settings)
-    leaving = asyncio.create_task(reopen_campaign(run.campaign, ["seg1"], settings, jobs=1))
+    leaving = asyncio.create_task(reopen_campaign(run.campaign, ["seg1_test001"], settings, jobs=1))
     async with people(settings) as gates:
         while not (waiting := await gates.pending()):
             assert not leaving.done()
@@ -79,12 +81,12 @@ async def test_a_yes_to_one_run_opens_nothing_for_another(small_data: Path, tmp_
         with suppress(asyncio.CancelledError):
             await leaving
         await gates.vote(vote(waiting[0].request, True))
-    other = asyncio.create_task(reopen_campaign(run.campaign, ["seg3"], settings, jobs=1))
+    other = asyncio.create_task(reopen_campaign(run.campaign, ["seg3_test001"], settings, jobs=1))
     async with people(settings) as gates:
         while not (asked := await gates.pending()):
             assert not other.done(), "it was opened by the answer to another question"
             await asyncio.sleep(0.01)
-        assert "for seg3" in asked[0].request.action
+        assert "for seg3_test001" in asked[0].request.action
         await gates.vote(vote(asked[0].request, False))
     with pytest.raises(GateRefused, match="rejected"):
         await other

@@ -310,7 +310,7 @@ async def test_a_limit_that_nobody_has_is_the_campaigns(
         return told(self, update={"limit": "__CLASS__/../x.requests"} if update and "limit" in update else update)
 
     monkeypatch.setattr(RoleFellBack, "model_copy", lying)
-    _, seen = await attended(modelled(small_data, settings, requests=8), settings, yes)
+    _, seen = await attended(modelled(small_data, settings, requests=12), settings, yes)
     assert seen == [f"{CAMPAIGN}.budget1"]
 
 

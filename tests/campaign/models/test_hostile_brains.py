@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ ANSWERS: dict[str, Callable[[Received], str]] = {
     "wrong_type": lambda request: json.dumps([good_answer(request)]),
     "another_role": lambda request: changed(request, agent="control", type="GateDecided"),
     "huge_number": lambda request: '{"turn": ' + "9" * 5_000 + "}",
-    "not_a_number": lambda request: good_answer(request).replace("0", "NaN", 1),
+    "not_a_number": lambda request: re.sub(r"(?<=: )-?[\d.]+(?=[,}])", "NaN", good_answer(request), count=1),
     "out_of_range": out_of_range,
     "unknown_key": lambda request: changed(request, execute="rm -rf /"),
 }
@@ -128,7 +129,7 @@ def wild_proposal(message: Message) -> Message:
         return message
     wild = (("atr_stop_mult", 1e9), ("no_such_parameter", 1), ("timeout_bars", 10**15))
     variations = tuple(
-        variation.model_copy(update={"params": (NamedValue(name=name, value=value),)})
+        variation.model_copy(update={"params": (NamedValue(name=name, value=value),), "region": None})
         for variation, (name, value) in zip(message.variations, wild, strict=True)
     )
     return message.model_copy(update={"variations": variations})

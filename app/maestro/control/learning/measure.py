@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from maestro_protocol.config import RunConfig, WindowRef
+from maestro_protocol.config import WindowRef
 from maestro_protocol.messages.campaign import WindowPlan
 from maestro_protocol.messages.plan import MetricChange
 from maestro_protocol.messages.report import TestReport
 from maestro_protocol.messages.rules import Measure
 from maestro_protocol.ports import Statistics
-from maestro_protocol.values import as_params
 
 DAY_MS = 86_400_000
 READ: dict[str, Callable[[TestReport], float | None]] = {
@@ -28,11 +27,12 @@ def paired(
     rule: Measure,
     statistics: Statistics,
     seed: int,
+    least: int | None = None,
 ) -> tuple[MetricChange, bool]:
     """The metric without and with the patch over their common windows, and whether the patch is to be kept.
 
     *groups* says which windows overlap: differences of one group share a sign when signs are flipped, because
-    they are differences of the same days.
+    they are differences of the same days. *least*: windows that it takes, where not the rule's.
     """
     read = READ[rule.metric]
     pairs = [
@@ -53,28 +53,8 @@ def paired(
         p_value=p_value,
         windows=windows,
     )
-    helps = windows >= rule.min_windows and p_value is not None and p_value <= rule.p_max
+    helps = windows >= (least or rule.min_windows) and p_value is not None and p_value <= rule.p_max
     return change, helps
-
-
-def twins(configs: Sequence[RunConfig], patched: RunConfig, without: RunConfig) -> list[RunConfig]:
-    """The same tests without the patch: *without*'s values, with each test's own jitter where both agree."""
-    old, new = without.values(), patched.values()
-    return [
-        config.model_copy(
-            update={
-                "params": as_params(
-                    {name: value if old[name] == new[name] else old[name] for name, value in config.values().items()}
-                )
-            }
-        )
-        for config in configs
-    ]
-
-
-def window_groups(configs: Sequence[RunConfig], cut: WindowPlan) -> list[int]:
-    """The group of each config's window, as ``window_groups_of`` has it."""
-    return window_groups_of([config.window for config in configs if config.window is not None], cut)
 
 
 def window_groups_of(windows: Sequence[WindowRef], cut: WindowPlan) -> list[int]:

@@ -129,7 +129,7 @@ ARMS: tuple[Arm, ...] = (
     Arm("campaign", "the whole campaign, by rules", changes={}),
     Arm("lot", "the campaign with proposals by lot", changes={"strategist": "random"}),
     Arm("no critic", "the campaign without a critic", changes={"critic": "silent"}),
-    Arm("no allocation", "the race with every variant on every window", flat, _by_estimate),
+    Arm("no allocation", "the campaign with every variant on every window", changes={"maestro": "silent"}),
     Arm("analyst", "one mind, one variant at a time, on every window", analyst),
     Arm("wide", "drawn wide, each on every window, the best mean", wide),
     Arm("tpe", "Optuna's TPE, each on every window, the best mean", optimizers.tpe),
@@ -149,7 +149,7 @@ def run_arm(arm: Arm, bars: Bars, methods: Sequence[str], tests: int, seed: int)
     if arm.search is None:
         end = campaigns.run(bars, arm.changes or {}, tests, seed)
         variant = end.variant(space_of(end.methods, bars)) if end.methods else None
-        return Pick(variant, variant is None, end.tests, None, time.perf_counter() - began, word=end.word)
+        return Pick(variant, end.aside, end.tests, None, time.perf_counter() - began, word=end.word)
     objective = Objective.of(bars)
     seen = arm.search(objective, space_of(methods, bars), tests, seed)
     chosen = arm.choose(seen, estimate_all(seen), len(objective.windows))

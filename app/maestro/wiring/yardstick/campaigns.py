@@ -28,14 +28,16 @@ BrainKind = Literal["offline", "silent", "random"]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What a campaign ended with: its first finalist, its verdict, and what it ran for them."""
+    """What a campaign ended with: its first finalist or its best, its verdict, and what it ran for them."""
 
     methods: tuple[str, ...]
-    """Empty where it had no finalist."""
+    """Empty where nothing ran."""
     values: Mapping[str, Value]
     word: str
     tests: int
-    """One-window backtests, those included that judge patches and twins beside the campaign's own count."""
+    """One-window backtests, everything counted."""
+    aside: bool = False
+    """Whether it named nobody for the sealed part: its best is then what it would rather not trade."""
 
     def variant(self, space: SearchSpace) -> Variant:
         return space.variant(self.methods, self.values)
@@ -84,7 +86,7 @@ def run(bars: Bars, changes: Mapping[Role, BrainKind], tests: int, seed: int) ->
     market = markets.market_of(config, bars, jobs=1)
     counted = CountingRunner(market.runner)
     told = asyncio.run(studies.tell(config, market, counted))
-    if not told.finalists:
-        return End((), {}, told.word, counted.count)
-    first = told.finalists[0]
-    return End(first.methods, first.values(), told.word, counted.count)
+    first = told.finalists[0] if told.finalists else told.best
+    if first is None:
+        return End((), {}, told.word, counted.count, aside=True)
+    return End(first.methods, first.values(), told.word, counted.count, aside=not told.finalists)

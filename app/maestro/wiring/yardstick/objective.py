@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from maestro_agents.search import Observation, SearchSpace, Trial, Variant
 from maestro_engine import methods as registry
 from maestro_engine.backtest import BarWindow, FillCosts, TestSpec, TradeSize, simulate_batch
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import DAY_MS
 from maestro_engine.data.windows import rolling_windows
+from maestro_engine.metrics.slippage import slippage
 from maestro_protocol.messages.campaign import WindowPlan
 
 MICROS = 1e6
@@ -59,7 +58,7 @@ def observe(bars: Bars, trials: Sequence[Trial], windows: Sequence[BarWindow]) -
     ]
     totals = simulate_batch(bars, tests, COSTS, SIZING, episode_bars=ONE_EPISODE, keep_trades=False).totals
     fees = totals["fees_micros"] / MICROS
-    costs = fees + slippage(fees, totals["n_trades"]) + totals["funding_micros"] / MICROS
+    costs = fees + slippage(fees, totals["n_trades"], COSTS, NOTIONAL_USD) + totals["funding_micros"] / MICROS
     net = totals["pnl_micros"] / MICROS
     days = totals["bars"] * bars.step_ms / DAY_MS
     exposure = totals["held_bars"] / totals["bars"]
@@ -73,17 +72,6 @@ def observe(bars: Bars, trials: Sequence[Trial], windows: Sequence[BarWindow]) -
         strict=True,
     )
     return [Observation(t.variant, t.window, *figures) for t, *figures in columns]
-
-
-def slippage(fees: np.ndarray, trades: np.ndarray, costs: FillCosts = COSTS) -> np.ndarray:
-    """What slippage cost, USD, by what fees say of how many exits were targets.
-
-    Every trade pays the taker's fee and slippage to enter; a target leaves by the maker's fee and without slippage,
-    any other exit by the taker's and with it. Where both fees are the same every exit counts as a taker's.
-    """
-    unit, gap = NOTIONAL_USD / 1e4, costs.taker_bps - costs.maker_bps
-    others = (fees / unit - trades * (costs.taker_bps + costs.maker_bps)) / gap if gap else trades
-    return unit * costs.slippage_bps * (trades + np.clip(others, 0, trades))
 
 
 def true_edges(bars: Bars, variants: Sequence[Variant], first: int = WARMUP_BARS) -> list[float]:

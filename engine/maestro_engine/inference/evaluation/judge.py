@@ -104,8 +104,9 @@ class CampaignJudge:
         verdict, exhibits = self._rule(evidence, opening, self._hidden, bars)
         return verdict_text.after_looks(verdict, looks), exhibits
 
-    def rule_unopened(self, evidence: Evidence, looks: LooksCounted, reason: str) -> tuple[Verdict, Exhibits]:
-        verdict, exhibits = self._rule(evidence, 1, None, replace(self._standards, alpha=looks.alpha))
+    def rule_unopened(self, evidence: Evidence, looks: LooksCounted | None, reason: str) -> tuple[Verdict, Exhibits]:
+        bars = self._standards if looks is None else replace(self._standards, alpha=looks.alpha)
+        verdict, exhibits = self._rule(evidence, 1, None, bars)
         return verdict_text.unopened(verdict, looks, reason), exhibits
 
     def _rule(

@@ -29,13 +29,13 @@ def after_looks(verdict: Verdict, looks: LooksCounted | None) -> Verdict:
     return verdict.model_copy(update={"sentence": _in_first_sentence(verdict.sentence, looks.in_words())})
 
 
-def unopened(verdict: Verdict, looks: LooksCounted, reason: str) -> Verdict:
+def unopened(verdict: Verdict, looks: LooksCounted | None, reason: str) -> Verdict:
     """*verdict*, of the open part alone, as the answer of a campaign whose sealed part was not opened."""
     text = f"Not enough evidence: the sealed part was not opened ({reason})"
     return verdict.model_copy(
         update={
             "word": VerdictAnswer.NOT_ENOUGH_EVIDENCE.value,
-            "sentence": f"{text}; {looks.in_words()}." if looks.earlier else f"{text}.",
+            "sentence": f"{text}; {looks.in_words()}." if looks is not None and looks.earlier else f"{text}.",
             "finalists": tuple(finalist.model_copy(update={"survives": None}) for finalist in verdict.finalists),
             "sample_needed": "",
         }
