@@ -25,7 +25,8 @@ from maestro.control.rules import known_keys, read_yaml
 from maestro.settings import Settings, kill_switch_on
 from maestro.wiring.workspace import specs_file
 from maestro_engine.feeds.clock import SuppliedClock, VirtualClock
-from maestro_engine.feeds.port import Feed, FeedClock, Stream, StreamRequest
+from maestro_engine.feeds.port import Feed, FeedClock
+from maestro_engine.feeds.source import FeedRequest
 from maestro_engine.session.config import LEAST_BARS, SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.opening import Stood, where_it_stood
@@ -168,6 +169,7 @@ async def run_session(
         refuse_live(settings, config)
     if (config.source == "replay") != (where.recording is not None):
         raise UsageError("--source replay and --recording FILE go together")
+    config = config.with_versions()
     left = interrupted(workspace_of(settings), config.env)
     stood = where_it_stood(left) if left is not None and left.source == config.source else None
     clock, feed, begins_ms = source_of(config, where, stood, settings.proxy)
@@ -223,12 +225,13 @@ def source_of(config: SessionConfig, where: Where, stood: Stood | None, proxy: s
     A simulation or recording goes on from where an interrupted run *stood*.
     Raises :class:`ConfigError` and :class:`DataError`.
     """
-    if config.source == "sim":
-        return _simulated(config, where, stood)
-    if config.source == "replay":
-        return _replayed(config, where, stood)
+    opened = config.adapter.feed
+    if opened is None:
+        return (_replayed if config.source == "replay" else _simulated)(config, where, stood)
     clock = SuppliedClock(lambda: SystemClock().now_ms() * 1_000_000, awake_or_not_ns)
-    return clock, lambda: _live_feed(config, where, clock, proxy), None
+    rng = np.random.default_rng([config.seed, 13])
+    asked = FeedRequest(config.symbol, config.interval, clock, rng, proxy, where.endpoint)
+    return clock, lambda: opened(asked), None
 
 
 def _clock_from(start_ms: int, speed: float) -> FeedClock:
@@ -247,7 +250,8 @@ def _simulated(config: SessionConfig, where: Where, stood: Stood | None) -> Sour
     after = None if stood is None else stood.place
     begins_ms = settings.start_ms if after is None else max(settings.start_ms, after.ms)
     clock = _clock_from(begins_ms, where.speed)
-    wanted = _subscriptions(config, "trade", "book_ticker", "mark_price")
+    asked = FeedRequest(config.symbol, config.interval, clock, np.random.default_rng(config.seed))
+    wanted = asked.streams("trade", "book_ticker", "mark_price")
     return clock, lambda: SimFeed(settings, wanted, clock, after=after), begins_ms
 
 
@@ -272,26 +276,6 @@ def _replayed(config: SessionConfig, where: Where, stood: Stood | None) -> Sourc
         return binance_replay(recording, clock, intervals=(config.interval,), history=history, from_ms=from_ms)
 
     return clock, feed, begins_ms
-
-
-def _live_feed(config: SessionConfig, where: Where, clock: FeedClock, proxy: str | None) -> Feed:
-    from maestro_engine.feeds.binance.client import Endpoints, binance_feed
-    from maestro_engine.feeds.bitunix.client import bitunix_feed
-
-    rng, at = np.random.default_rng([config.seed, 13]), where.endpoint
-    if config.source == "bitunix":
-        wanted = _subscriptions(config, "ticker", "book_ticker", "mark_price")
-        if at is None:
-            return bitunix_feed(wanted, clock, rng, proxy=proxy)
-        return bitunix_feed(wanted, clock, rng, websocket=f"ws://{at}/public/", rest=f"http://{at}")
-    wanted = _subscriptions(config, "trade", "book_ticker", "mark_price")
-    double = None if at is None else Endpoints(f"http://{at}", f"ws://{at}/public", f"ws://{at}/market")
-    return binance_feed("usdm", wanted, clock, rng, endpoints=double, proxy=None if double else proxy)
-
-
-def _subscriptions(config: SessionConfig, *streams: Stream) -> list[StreamRequest]:
-    plain = [StreamRequest(config.symbol, stream) for stream in streams]
-    return [*plain, StreamRequest(config.symbol, "kline", config.interval)]
 
 
 async def price_of(config: SessionConfig, where: Where, settings: Settings) -> Decimal:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from maestro_engine.session.places import CARRIED, Run, runs_in
+from maestro_engine.session.places import Run, carried, runs_in
 from maestro_engine.session.safety.controls import Clearing
 from maestro_engine.session.safety.lock import SessionLock
 from maestro_engine.session.safety.state import StateFile
@@ -63,7 +63,7 @@ def must_matter(workspace: Path, run: Run, env: str) -> None:
     phase = run.phase()
     if phase == "open":
         return
-    if phase is None or run.source not in CARRIED:
+    if phase is None or not carried(run.source):
         raise UsageError(f"{run.name}: has ended, and the next session of {run.source or 'it'} begins anew anyway")
     later = [r for r in runs_in(workspace, env) if r.source == run.source and r.phase() is not None][-1]
     if later != run:

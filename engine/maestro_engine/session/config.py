@@ -9,10 +9,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from maestro_engine import methods
-from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.port import interval_ms
+from maestro_engine.feeds.source import SourceAdapter
+from maestro_engine.feeds.sources import SOURCES
 from maestro_engine.trading.risk.limits import RiskLimits
-from maestro_protocol.base import Frozen, Name
+from maestro_protocol.base import Frozen, Line, Name
 from maestro_protocol.config import DECLARED_FOR, Costs, RunConfig, Timeframe
 from maestro_protocol.errors import ConfigError
 from maestro_protocol.schema import canonical
@@ -20,7 +21,6 @@ from maestro_protocol.space import Value
 from maestro_protocol.values import Params, as_mapping, as_params
 
 Env = Literal["paper", "live"]
-Source = Literal["sim", "replay", "binance", "bitunix"]
 LEAST_BARS = 300
 """Closed candles without which no session starts: the longest look-back of a method, and some to settle."""
 
@@ -35,7 +35,8 @@ class SessionConfig(Frozen):
 
     version: Literal[1] = 1
     env: Env = "paper"
-    source: Source = "sim"
+    source: Name = "sim"
+    """One of those that are registered; :meth:`check` holds it to that."""
     symbol: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,31}$")] = "BTCUSDT"
     interval: Timeframe = "1m"
     duration_s: Annotated[float, Field(gt=0, le=31 * 86_400)] = 600.0
@@ -81,6 +82,8 @@ class SessionConfig(Frozen):
     """Risk limits that shall be stricter than the hard ones."""
     run: RunConfig | None = None
     """The run that this session carries out, with its lineage; None where nobody planned it."""
+    versions: Annotated[tuple[Line, ...], Field(max_length=64, exclude_if=lambda lines: not lines)] = ()
+    """What it uses of other distributions, and which: source and methods that are installed beside the product."""
 
     @property
     def step_ms(self) -> int:
@@ -90,12 +93,29 @@ class SessionConfig(Frozen):
     @property
     def own_time(self) -> bool:
         """Whether prices come with a time of their own, which stands still while nobody listens."""
-        return self.source in ("sim", "replay")
+        return self.adapter.own_time
+
+    @property
+    def adapter(self) -> SourceAdapter:
+        """What is to be known of its source. Raises ConfigError, saying what brought it, where it is not here."""
+        try:
+            return SOURCES.get(self.source)
+        except ConfigError as error:
+            brought = [line for line in self.versions if line.startswith(f"{SOURCES.group}:{self.source} ")]
+            if not brought:
+                raise
+            raise ConfigError(f"{error}; it began with {brought[0]}: install that") from None
+
+    def with_versions(self) -> Self:
+        """The same session, saying what it uses of other distributions here. Raises :class:`ConfigError`."""
+        _ = self.adapter  # raises where the source is not here
+        lines = (*SOURCES.from_outside([self.source]), *methods.REGISTRY.from_outside(self.methods))
+        return self.model_copy(update={"versions": lines})
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything but the duration: two sessions of one digest trade alike."""
-        return hashlib.sha256(canonical(self.model_copy(update={"duration_s": 1.0}))).hexdigest()
+        """SHA-256 of everything but duration and versions: two sessions of one digest trade alike."""
+        return hashlib.sha256(canonical(self.model_copy(update={"duration_s": 1.0, "versions": ()}))).hexdigest()
 
     def values(self) -> dict[str, Value]:
         """Every parameter with its value. Raises :class:`ParameterError` or :class:`UnknownKey`."""
@@ -121,6 +141,6 @@ class SessionConfig(Frozen):
             raise ConfigError("run: its methods and params are not the session's; change both, or take run away")
         if self.fills == "bars" and self.entry_latency_ms + self.response_latency_ms:
             raise ConfigError("fills: against candles there is no latency; set both latencies to 0")
-        if self.interval not in FACTS[self.source].intervals:
-            known = ", ".join(FACTS[self.source].intervals)
+        if self.interval not in self.adapter.intervals:
+            known = ", ".join(self.adapter.intervals)
             raise ConfigError(f"interval: {self.source} has no candles of {self.interval}; there are {known}")

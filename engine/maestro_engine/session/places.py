@@ -9,16 +9,22 @@ from pathlib import Path
 
 import msgspec
 
-from maestro_engine.feeds.facts import FACTS
+from maestro_engine.feeds.sources import SOURCES
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.safety.state import StateFile
 from maestro_engine.session.trail.parts import exists
 from maestro_protocol.errors import DataError, UnknownVersion, UsageError
 from maestro_protocol.messages.versions import unknown_word, written_elsewhere
 
-_NAME = re.compile(r"s(\d{4,})-([a-z]+)-([a-z0-9._-]+)")
-CARRIED = tuple(name for name, facts in FACTS.items() if facts.persistent)
-"""Sources whose paper account goes on from session to session; a simulation or a replay is its own experiment."""
+_NAME = re.compile(r"s(\d{4,})-([a-z][a-z0-9_]*)-([a-z0-9._-]+)")
+
+
+def carried(source: str) -> bool:
+    """Whether the paper account of *source* goes on from session to session; else each is its own experiment.
+
+    Raises UnknownKey for a source that is not here.
+    """
+    return SOURCES.get(source).persistent
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def interrupted(workspace: Path, env: str) -> Run | None:
 
 def predecessor(workspace: Path, run: Run, env: str) -> Run | None:
     """The run whose account and breakers *run* goes on with; None begins anew."""
-    if run.source not in CARRIED:
+    if not carried(run.source):
         return None
     earlier = [r for r in runs_in(workspace, env) if r.source == run.source and r.number < run.number]
     return next((r for r in reversed(earlier) if r.phase() == "done"), None)

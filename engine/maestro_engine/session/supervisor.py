@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from maestro_engine.feeds.clock import ReceiveStamps
-from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.port import Feed, FeedClock
 from maestro_engine.session.clearing import mend
 from maestro_engine.session.config import SessionConfig
@@ -152,7 +151,7 @@ class Session:
         trader.say(records.SystemStartup(run.name, self.config.env, config, opened.resumed, opened.down_ms))
         trader.say(records.SystemState("INITIALIZING", opened.fell_back or ""))
         trader.say(opened.margin)
-        lacks = FACTS[self.config.source].lacks()
+        lacks = self.config.adapter.lacks()
         if lacks:
             trader.say(records.SourceLacks(self.config.source, lacks))
         opened.tripped = () if opened.resumed else guard.trips

@@ -21,7 +21,6 @@ from maestro_engine.feeds.binance.client import binance_feed, stream_name
 from maestro_engine.feeds.binance.parser import BinanceParser
 from maestro_engine.feeds.bitunix.client import bitunix_feed, channel
 from maestro_engine.feeds.bitunix.parser import BitunixParser
-from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.feeds.port import (
     BookTicker,
@@ -37,7 +36,8 @@ from maestro_engine.feeds.port import (
 from maestro_engine.feeds.recording import Recorder, Recording
 from maestro_engine.feeds.replay import ReplayFeed
 from maestro_engine.feeds.sim import SimSettings
-from maestro_engine.session.places import CARRIED
+from maestro_engine.feeds.sources import SOURCES
+from maestro_engine.session.places import carried
 from maestro_engine.testing.exchange_server.faults import Fault
 from maestro_engine.testing.exchange_server.server import serve
 from maestro_engine.testing.exchange_server.tape import SimTape
@@ -130,7 +130,7 @@ async def test_history_is_of_the_exchanges_time_whatever_this_machine_shows(venu
 
 
 async def test_what_the_source_says_it_can_do_is_what_its_client_does(venue):
-    facts = FACTS[venue]
+    facts = SOURCES.get(venue)
 
     def taken(stream: Stream, interval: str = "") -> bool:
         wanted = StreamRequest("BTCUSDT", stream, interval)
@@ -146,7 +146,7 @@ async def test_what_the_source_says_it_can_do_is_what_its_client_does(venue):
         await until(exchange, feed, 5)
         history = await feed.history("BTCUSDT", "1m", 20)
     assert all((kline.taker_buy_volume is not None) is facts.taker_volume for kline in history)
-    assert (venue in CARRIED) is facts.persistent
+    assert carried(venue) is facts.persistent
 
 
 async def test_funding_and_its_bounds_are_told(venue):

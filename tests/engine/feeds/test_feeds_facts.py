@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 
 from maestro_engine.feeds.bitunix.client import channel
-from maestro_engine.feeds.facts import FACTS
 from maestro_engine.feeds.port import FundingTerms, MarkPrice, StreamRequest
 from maestro_engine.feeds.sim import SimFeed, SimSettings
-from maestro_engine.session.config import Source
+from maestro_engine.feeds.sources import SOURCES
 from maestro_protocol.errors import ConfigError
 
 
-def test_every_source_has_its_facts():
-    assert set(FACTS) == set(get_args(Source))
-
-
 def test_bitunix_tells_no_taker_volume_and_says_so():
-    assert FACTS["bitunix"].lacks() == ("taker volume",)
+    assert SOURCES.get("bitunix").lacks() == ("taker volume",)
     with pytest.raises(ConfigError, match="has no trade"):
         channel(StreamRequest("BTCUSDT", "trade"))
 
 
 async def test_a_simulation_tells_marks_with_funding():
-    assert FACTS["sim"].lacks() == ()
+    assert SOURCES.get("sim").lacks() == ()
     settings = SimSettings(1, "BTCUSDT")
     feed = SimFeed(settings, [StreamRequest("BTCUSDT", "mark_price")], until_ms=settings.start_ms + 10_000)
     marks = [event async for event in feed.events()]

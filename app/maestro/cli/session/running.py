@@ -54,7 +54,7 @@ TOLD = (
 
 def run(
     duration: Annotated[float, typer.Option(min=0.01, max=44_640, help="Minutes.")] = 10.0,
-    source: Annotated[str, typer.Option(help="Prices: sim, replay, binance or bitunix.")] = "sim",
+    source: Annotated[str, typer.Option(help="Prices: sim, replay, binance, bitunix, or an installed one.")] = "sim",
     symbol: Annotated[str, typer.Option(help="What is traded: a perpetual future.")] = "BTCUSDT",
     env: Annotated[str, typer.Option(help="paper, or live: which this version refuses.")] = "paper",
     interval: Annotated[str | None, typer.Option(help="Length of a candle.  [default: 1m]")] = None,

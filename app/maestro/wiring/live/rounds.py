@@ -24,6 +24,7 @@ from maestro.wiring import brains, gates, sessions, workspace
 from maestro.wiring.campaigns import config_of, versions, walk
 from maestro.wiring.live.runner import LiveRunner, ended, session_of
 from maestro_engine.api import Market
+from maestro_engine.feeds.sources import SOURCES
 from maestro_engine.inference.port import EngineStatistics
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.outcome import began_ms, last_price, run_of, targets_of
@@ -295,7 +296,7 @@ def _config(
         targets=targets_of(root),
         policies=policies,
         gates=gate_policy,
-        versions=versions(asked.brains, base.methods),
+        versions=(*versions(asked.brains, base.methods), *SOURCES.from_outside([base.source])),
     )
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 BUS_SECONDS = 3.0
 LEAST_REDIS = (6, 2)
 """The first that can hand a dead reader's entries to another one (XAUTOCLAIM)."""
-REGISTRIES = (BRAINS, ADVISORS)
 SPECS = {"rules/adjustments.yaml": Rules, "rules/policies.yaml": Policies, "gates/policy.yaml": GatePolicy}
 
 
@@ -158,10 +157,15 @@ def _look_at_keys(settings: Settings) -> Finding:
 
 def _look_at_extensions() -> Finding:
     """What is installed beside Maestro and brings it more, and whether all of it can be loaded."""
-    problems = [problem for registry in REGISTRIES for problem in registry.problems()]
+    from maestro_engine.feeds.sources import SOURCES
+    from maestro_engine.methods import REGISTRY as METHODS
+    from maestro_engine.metrics.further import REGISTRY as METRICS
+
+    registries = (BRAINS, ADVISORS, METHODS, METRICS, SOURCES)
+    problems = [problem for registry in registries for problem in registry.problems()]
     if problems:
         return failed(printable("; ".join(problems)))
-    there = [line for registry in REGISTRIES for line in registry.from_outside(registry.names())]
+    there = [line for registry in registries for line in registry.from_outside(registry.names())]
     return ok(", ".join(there) or "none is installed")
 
 

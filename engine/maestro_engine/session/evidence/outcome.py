@@ -25,7 +25,6 @@ from maestro_engine.backtest.window_context import WindowContext
 from maestro_engine.data.bars import Bars
 from maestro_engine.data.timeframes import TIMEFRAMES
 from maestro_engine.exits.rules import is_blunder
-from maestro_engine.feeds.facts import FACTS
 from maestro_engine.metrics.calculator import MetricsCalculator
 from maestro_engine.runner import BacktestRunner
 from maestro_engine.session.config import SessionConfig
@@ -90,7 +89,7 @@ def run_of(config: SessionConfig, campaign: CampaignId, begins_ms: int, price: D
         first_ms=begins_ms,
         last_ms=begins_ms + round(config.duration_s * 1_000),
         simulated=config.source == "sim",
-        has_taker_volume=FACTS[config.source].taker_volume,
+        has_taker_volume=config.adapter.taker_volume,
     )
     return RunConfig(
         run_id="root",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from maestro_engine.feeds.sources import SOURCES
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.charts import NARROW, WIDE, amount, equity_chart, price_chart
 from maestro_engine.session.evidence.report import FinalReport
@@ -140,12 +141,7 @@ def _ended(reason: str) -> str:
 
 
 def _meaning(config: SessionConfig) -> str:
-    prices = {
-        "sim": "Prices come from a simulated market",
-        "replay": "Prices come from a recording",
-        "binance": "Prices came live from Binance",
-        "bitunix": "Prices came live from Bitunix",
-    }[config.source]
+    prices = SOURCES.get(config.source).prices if config.source in SOURCES else f"Prices came from {config.source}"
     return (
         f"{prices}; orders were filled on paper by a model of the exchange, and no money was moved. What paper earns"
         " is a reason to look closer, not a promise."

@@ -60,7 +60,7 @@ class Desk:
         self._symbol, self._run, self._say = config.symbol, run, say
         self._rates = fee_rates(config)
         self._in_bars, self._own_time = config.fills == "bars", config.own_time
-        self.quote = NewestQuote(config.source)
+        self.quote = NewestQuote(config.adapter.bands)
         self._number = 0
 
     @property

@@ -8,44 +8,13 @@ currency, times UTC milliseconds of the session.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from msgspec import Struct
-
-from maestro_engine.session.config import Source
+from maestro_engine.feeds.source import PriceBands
 from maestro_protocol.errors import DataError
 
 Basis = Literal["mark_price", "quote_mid", "last_price"]
 """What values a position: the exchange's mark price, the middle of plausible quotes, or the last price known."""
-
-
-class PriceBands(Struct, frozen=True):
-    """How far prices of one source may be apart, as a share of the price, and how old they may be, in seconds."""
-
-    quote_age_s: float
-    """A quote that is older, and that no other witness has confirmed, fills nothing."""
-    mark_age_s: float = 15.0
-    """A mark price, quote or trade that is older testifies to nothing."""
-    quote: float = 0.05
-    """Between the middle of a quote and the mark price. Binance refuses orders further away than that itself
-    (filter PERCENT_PRICE of BTCUSDT USD-M: 0.95 to 1.05 of the mark price)."""
-    trade: float = 0.01
-    """Between a trade and the nearer side of the quote."""
-    spread: float = 0.05
-    """Between bid and ask."""
-    assumed: float = 0.05
-    """By so much worse than the last price known a position is closed where the owner wants one assumed: the least
-    that a price may have moved unseen."""
-
-
-PRICE_BANDS: Mapping[Source, PriceBands] = {
-    "sim": PriceBands(quote_age_s=15.0),
-    "replay": PriceBands(quote_age_s=15.0),
-    "binance": PriceBands(quote_age_s=5.0),
-    "bitunix": PriceBands(quote_age_s=5.0),
-}
-"""Simulations and recordings have no second witness of a quiet market, so their quotes stand longer."""
 
 
 class RefusedPrice(NamedTuple):

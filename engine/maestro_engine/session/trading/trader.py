@@ -19,7 +19,7 @@ from maestro_engine.session.trading.candles import CandleBook
 from maestro_engine.session.trading.desk import Desk
 from maestro_engine.session.trading.funding import Funding, FundingRules, rules_for
 from maestro_engine.session.trading.holding import hold_or_leave
-from maestro_engine.session.trading.prices import PRICE_BANDS, Basis, ReferencePrices, TransitLag, possible
+from maestro_engine.session.trading.prices import Basis, ReferencePrices, TransitLag, possible
 from maestro_engine.session.trading.strategy import Strategy
 from maestro_engine.session.trading.venue import bar_of, decimal
 from maestro_engine.session.trail import records
@@ -79,7 +79,7 @@ class Trader:
         """What people have cleared in this session."""
         self.header = dict(header)
         """What a saved state begins with."""
-        self.prices = ReferencePrices(PRICE_BANDS[config.source])
+        self.prices = ReferencePrices(config.adapter.bands)
         self._lag = TransitLag()
         self._basis: Basis | None = None
         """What values a position, as it was told last."""

@@ -7,8 +7,8 @@ from decimal import Decimal
 import numpy as np
 
 from maestro_engine.feeds.port import BookTicker, Filters, Kline, TradeTick
-from maestro_engine.session.config import SessionConfig, Source
-from maestro_engine.session.trading.prices import PRICE_BANDS
+from maestro_engine.feeds.source import PriceBands
+from maestro_engine.session.config import SessionConfig
 from maestro_engine.trading.venue.bar_matching import BarMatching
 from maestro_engine.trading.venue.book_matching import BookMatching
 from maestro_engine.trading.venue.effects.fees import NotionalFees
@@ -50,7 +50,7 @@ def venue_of(config: SessionConfig, instrument: Instrument, rng: np.random.Gener
     """Fills against quotes slip with spread and size; against candles by the backtest's fixed share of the price."""
     fixed = BpsSlippage(Decimal(repr(config.costs.slippage_bps)))
     in_bars = config.fills == "bars"
-    age_ms = round(PRICE_BANDS[config.source].quote_age_s * 1_000)
+    age_ms = round(config.adapter.bands.quote_age_s * 1_000)
     on_book = BookMatching(RiskAverseQueue(), DepthSlippage(fixed), quote_age_ms=age_ms)
     matching = BarMatching(fixed) if in_bars else on_book
     latency = ConstantLatency(entry=config.entry_latency_ms, response=config.response_latency_ms)
@@ -72,11 +72,11 @@ def bar_of(kline: Kline, step_ms: int) -> Bar:
 class NewestQuote:
     """The best bid and offer as known, and whether they are a live market: not older than the source's bound."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, bands: PriceBands) -> None:
         self.ticker: BookTicker | None = None
         self.made_ms = 0
         """When it was made, or confirmed by another witness (UTC milliseconds)."""
-        self._bound_ms = round(PRICE_BANDS[source].quote_age_s * 1_000)
+        self._bound_ms = round(bands.quote_age_s * 1_000)
 
     def take(self, ticker: BookTicker, made_ms: int, now: int) -> bool:
         """Whether a quote made at *made_ms* is news at *now*: what lay in a socket tells where the market was."""
