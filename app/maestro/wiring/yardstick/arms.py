@@ -147,7 +147,7 @@ def run_arm(arm: Arm, bars: Bars, methods: Sequence[str], tests: int, seed: int)
     """Search the open part of *bars* with *methods*. Raises MaestroError."""
     began = time.perf_counter()
     if arm.search is None:
-        end = campaigns.run(bars, arm.changes or {}, tests, seed)
+        end = campaigns.run(bars, methods, arm.changes or {}, tests, seed)
         variant = end.variant(space_of(end.methods, bars)) if end.methods else None
         return Pick(variant, end.aside, end.tests, None, time.perf_counter() - began, word=end.word)
     objective = Objective.of(bars)

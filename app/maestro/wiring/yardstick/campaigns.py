@@ -79,10 +79,11 @@ class CountingRunner:
         return self._runner.pool(parts)
 
 
-def run(bars: Bars, changes: Mapping[Role, BrainKind], tests: int, seed: int) -> End:
-    """A campaign of *tests* on *bars* by rules, but for the brains in *changes*, a role each. Raises MaestroError."""
+def run(bars: Bars, methods: Sequence[str], changes: Mapping[Role, BrainKind], tests: int, seed: int) -> End:
+    """A campaign with *methods* on *bars*, by rules but for the brains in *changes*. Raises MaestroError."""
     choices = [BrainChoice(role=role, brain=brain) for role, brain in changes.items()]
-    config = resolve(CampaignRequest(tests=tests, seed=seed, brains=tuple(choices)), bars, Settings())
+    request = CampaignRequest(tests=tests, seed=seed, brains=tuple(choices), methods=tuple(methods))
+    config = resolve(request, bars, Settings())
     market = markets.market_of(config, bars, jobs=1)
     counted = CountingRunner(market.runner)
     told = asyncio.run(studies.tell(config, market, counted))
