@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from types import UnionType
@@ -45,7 +45,7 @@ def _drawn(hint: Any, limits: dict[str, Any] | None = None) -> Strategy:
         return st.sampled_from(args)
     if origin is tuple:
         return _tuples(args, limits)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return st.dictionaries(_drawn(args[0]), _drawn(args[1]), max_size=2)
     if hint in ENTANGLED:
         return ENTANGLED[hint]()
