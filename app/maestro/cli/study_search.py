@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +33,7 @@ def search(
     arm: Annotated[list[str] | None, typer.Option(help="Search to run; may be repeated.  [default: all]")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Method to search with.  [default: all]")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=10_000, help="Markets of each cell.  [default: 24]")] = None,
+    first_seed: Annotated[int, typer.Option(min=1, max=1_000_000, help="The first of the seeds.")] = 1,
     tests: Annotated[int, typer.Option(min=50, max=100_000, help="One-window backtests of each search.")] = 500,
     quick: Annotated[bool, typer.Option("--quick", help="Three families, four seeds, the fast searches.")] = False,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 2,
@@ -47,6 +48,7 @@ def search(
     from maestro.wiring.yardstick.page import write_study
 
     study = _asked(family or (), size or (), data or (), arm or (), method or (), seeds, tests, quick)
+    study = replace(study, first_seed=first_seed)
     total = len(cells_of(study)) * len(study.arms)
     with counting(total, "searches", quiet=as_json) as count:
         for done in run_study(study, out, jobs):

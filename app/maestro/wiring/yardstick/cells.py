@@ -47,6 +47,8 @@ class Study:
     """Bars on which picks are measured."""
     pool: int = 1_500
     """Variants among which the best in hindsight is looked for."""
+    first_seed: int = 1
+    """Of the seeds, which follow each other; a schedule is not judged by the seeds it was tuned on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,11 @@ def _asked(family: str, size: str, sizes: Sequence[str]) -> bool:
 
 def cells_of(study: Study) -> list[tuple[StudyMarket, int]]:
     """Every market with every seed, seed by seed: a study that was stopped has all markets alike."""
-    return [(market, seed) for seed in range(1, study.seeds + 1) for market in markets_of(study)]
+    return [(market, seed) for seed in _seeds(study) for market in markets_of(study)]
+
+
+def _seeds(study: Study) -> range:
+    return range(study.first_seed, study.first_seed + study.seeds)
 
 
 def run_study(study: Study, folder: Path, jobs: int) -> Iterator[int]:
