@@ -104,3 +104,5 @@ def test_asking_for_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert code == 0
     assert "maestro.cli.main" in modules
     assert modules & HEAVY == set()
+    if arguments == ["maestro", "--help"]:
+        assert "maestro_protocol.messages" not in modules, "every message's validators, for a page of text"

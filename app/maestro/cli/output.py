@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from maestro.lines import emit, say
 from maestro_protocol.errors import StoreError, UnknownVersion
-from maestro_protocol.messages.versions import this_version, unknown_word, written_elsewhere
 from maestro_protocol.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -124,6 +123,8 @@ def _words(text: str) -> list[str]:
 
 def load(path: Path, kind: type[M]) -> M:
     """A file of the campaign's own. Raises StoreError where it is not there or not what it should be."""
+    from maestro_protocol.messages.versions import unknown_word, written_elsewhere
+
     try:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -185,6 +186,8 @@ def campaign_end(campaign: str, folder: Path, finished: CampaignFinished) -> Non
 
 def replayed(found: Replayed) -> None:
     """What a replay found: the same, where it differs, or what holds of another Maestro's record and what is open."""
+    from maestro_protocol.messages.versions import this_version
+
     say(f"recorded {found.recorded}", f"replayed {found.replayed}")
     if found.writer is not None:
         say(
