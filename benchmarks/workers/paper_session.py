@@ -55,6 +55,7 @@ class Told:
 def run(told: Told, where: Where, **asked: Any) -> tuple[Ended, list[dict[str, Any]]]:
     """A session, and its samples."""
     config = SessionConfig(params=as_params(EAGER), history_bars=300, on_breaker="hold", outage_s=600, **asked)
+    config = config.with_target()  # as the command line does
     with tempfile.TemporaryDirectory() as folder:
         ended = asyncio.run(run_session(config, where, Settings(runs=Path(folder)), told))
         return ended, json.loads((ended.folder / "metrics.json").read_text(encoding="utf-8"))["samples"]
