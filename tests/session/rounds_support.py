@@ -13,7 +13,7 @@ import yaml
 from maestro.settings import Settings
 from maestro.wiring import sessions
 from maestro.wiring.live import rounds
-from maestro.wiring.live.rounds import Asked, Chain
+from maestro.wiring.live.rounds import Chain, ChainRequest
 from maestro_engine.session.config import SessionConfig
 from maestro_protocol.envelope import ENVELOPE, Envelope
 from maestro_protocol.values import as_params
@@ -57,7 +57,7 @@ def config(minutes: float = 24, **more: Any) -> SessionConfig:
 
 def chain(settings: Settings, count: int, base: SessionConfig | None = None) -> Chain:
     where = sessions.Where(speed=0)
-    asked = Asked(policy="streak")
+    asked = ChainRequest(policy="streak")
     return asyncio.run(rounds.run_rounds(base or config(), where, count, asked, settings))
 
 

@@ -17,7 +17,7 @@ from maestro.settings import Settings
 from maestro.wiring import sessions
 from maestro.wiring.live import rounds
 from maestro.wiring.live.chain_history import rounds_of
-from maestro.wiring.live.rounds import Asked, Chain
+from maestro.wiring.live.rounds import Chain, ChainRequest
 from maestro_engine.session.evidence.report import read_report
 from maestro_protocol.errors import Refused
 
@@ -40,7 +40,7 @@ class Page:
         return json.loads(self.board.state(-1, 0.0))
 
     def run(self, count: int, minutes: float = 24) -> Chain:
-        asked, where = Asked(policy="streak"), sessions.Where(speed=0)
+        asked, where = ChainRequest(policy="streak"), sessions.Where(speed=0)
         work = rounds.run_rounds(config(minutes), where, count, asked, self.settings, self.hear, self.board.beside)
         try:
             return asyncio.run(work)

@@ -33,7 +33,7 @@ from maestro.wiring import gates as waiting
 from maestro.wiring import sessions, workspace
 from maestro.wiring.campaigns import resume_campaign
 from maestro.wiring.live import rounds
-from maestro.wiring.live.rounds import Asked, Chain
+from maestro.wiring.live.rounds import Chain, ChainRequest
 from maestro.wiring.live.runner import session_of
 from maestro.wiring.replays import replay_campaign
 from maestro.wiring.workspace import owner
@@ -183,7 +183,7 @@ def test_rounds_over_a_recording_play_one_part_after_another(market_data, tmp_pa
     capture = market_data / "ticks" / "binance_usdm_btcusdt_2024-08-08.ws.gz"
     base = config(minutes=2, source="replay", outage_s=600)
     where = sessions.Where(recording=capture, speed=0)
-    ended = asyncio.run(rounds.run_rounds(base, where, 2, Asked(policy="streak"), there))
+    ended = asyncio.run(rounds.run_rounds(base, where, 2, ChainRequest(policy="streak"), there))
     assert (ended.sessions, ended.finished) == (2, True)
     told = trails(there)
     first, second = (
@@ -310,7 +310,7 @@ async def attended(there: Settings, base: SessionConfig, attend: Callable[[GateR
 
     task = asyncio.create_task(look())
     try:
-        return await rounds.run_rounds(base, sessions.Where(speed=0), 2, Asked(policy="streak"), there)
+        return await rounds.run_rounds(base, sessions.Where(speed=0), 2, ChainRequest(policy="streak"), there)
     finally:
         task.cancel()
         await store.close()

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from maestro_engine.feeds.port import Counters, FeedClock
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence.metrics import Metrics
+from maestro_engine.session.evidence.metrics import SessionMetrics
 from maestro_engine.session.evidence.report import FinalReport, LimitUse
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.trading.trader import Trader
@@ -93,7 +93,7 @@ class Ending:
             await self._clock.sleep(POLL_S)
             trader.advance(trader.now + round(POLL_S * 1_000) if self._now_ms is None else self._now_ms())
 
-    def report(self, config: SessionConfig, opened: Opened, metrics: Metrics, feed: Counters) -> FinalReport:
+    def report(self, config: SessionConfig, opened: Opened, metrics: SessionMetrics, feed: Counters) -> FinalReport:
         """Say goodbye in the trail, save, and put the figures together."""
         trader, desk = opened.trader, opened.trader.desk
         if self.held and desk.flat:
@@ -109,7 +109,7 @@ def _figures(
     ending: Ending,
     config: SessionConfig,
     opened: Opened,
-    metrics: Metrics,
+    metrics: SessionMetrics,
     feed: Counters,
     exit_code: int,
     flat_ms: int | None,

@@ -14,7 +14,7 @@ from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
 from maestro_engine.session.evidence.export import export
 from maestro_engine.session.evidence.logs import SessionLog
-from maestro_engine.session.evidence.metrics import Metrics
+from maestro_engine.session.evidence.metrics import SessionMetrics
 from maestro_engine.session.evidence.outcome import leave_report
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.opening import Opened, open_trader
@@ -108,7 +108,7 @@ class Session:
             if run.phase() is None:
                 run.discard()  # nothing has happened in it that anybody could go on with
             raise
-        metrics = Metrics()
+        metrics = SessionMetrics()
         opened.trader.desk.fill_ms = lambda ms: metrics.fill.add(ms * 1_000_000)
         self.onlooker = onlooker = Onlooker(self.config, opened, feed, metrics, self._around)
         try:
@@ -168,7 +168,7 @@ class Session:
         opened: Opened,
         feed: Feed,
         controls: Controls,
-        metrics: Metrics,
+        metrics: SessionMetrics,
         log: SessionLog,
         leave: Callable[[], None],
     ) -> None:
@@ -261,7 +261,7 @@ class Session:
         trader.cancel_all()
         await self._ending.settle(trader)
 
-    async def _end(self, opened: Opened, feed: Feed, metrics: Metrics, controls: Controls) -> FinalReport:
+    async def _end(self, opened: Opened, feed: Feed, metrics: SessionMetrics, controls: Controls) -> FinalReport:
         trader = opened.trader
         if self._ending.reason == DISK_FULL and self.config.on_disk_full == "keep":
             trader.leave_dead_market("keep")

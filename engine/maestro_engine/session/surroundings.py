@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maestro_engine.feeds.port import Feed, FeedClock
-from maestro_engine.session.safety.watchdog import Limits, rss_bytes
+from maestro_engine.session.safety.watchdog import WatchdogLimits, rss_bytes
 from maestro_engine.session.trail.retention import RetentionPolicy
 from maestro_engine.trading.account.margin import MarginTable
 
@@ -39,4 +39,4 @@ class Surroundings:
     """Is handed every line of the trail."""
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     """How long its trail is kept whole."""
-    watch: Limits = field(default_factory=Limits)
+    watch: WatchdogLimits = field(default_factory=WatchdogLimits)

@@ -13,7 +13,7 @@ from maestro_engine.feeds.port import BookTicker, Event, Feed, FeedStatus, Kline
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.ending import Ending
 from maestro_engine.session.evidence.logs import SessionLog
-from maestro_engine.session.evidence.metrics import Metrics, Sample
+from maestro_engine.session.evidence.metrics import Sample, SessionMetrics
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.safety.controls import Controls
 from maestro_engine.session.surroundings import Surroundings
@@ -55,7 +55,7 @@ class Tasks:
         around: Surroundings,
         stamps: ReceiveStamps,
         controls: Controls,
-        metrics: Metrics,
+        metrics: SessionMetrics,
         ending: Ending,
         log: SessionLog,
     ) -> None:

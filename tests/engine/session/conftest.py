@@ -18,7 +18,7 @@ from maestro_engine.feeds.port import Event, Feed, StreamRequest
 from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.config import SessionConfig
 from maestro_engine.session.evidence.report import FinalReport
-from maestro_engine.session.safety.watchdog import Limits
+from maestro_engine.session.safety.watchdog import WatchdogLimits
 from maestro_engine.session.supervisor import Session
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.trail.retention import RetentionPolicy
@@ -61,7 +61,7 @@ class Lab:
     tamper: Callable[[Event], Any] | None = None
     rss: Callable[[], int] = lambda: 100_000_000
     kill_env: Callable[[], bool] = lambda: False
-    watch: Limits = field(default_factory=Limits)
+    watch: WatchdogLimits = field(default_factory=WatchdogLimits)
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     secrets: tuple[str, ...] = ()
     wrap: Callable[[Feed], Feed] = lambda feed: feed

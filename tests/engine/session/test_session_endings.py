@@ -17,7 +17,7 @@ from maestro_engine.feeds.sim import SimFeed, SimSettings
 from maestro_engine.session.evidence.report import ARTIFACTS
 from maestro_engine.session.safety.controls import KILL_FILE, send
 from maestro_engine.session.safety.state import StateFile
-from maestro_engine.session.safety.watchdog import Limits, Watchdog
+from maestro_engine.session.safety.watchdog import Watchdog, WatchdogLimits
 from maestro_protocol.errors import DataError, Refused, UnknownKey
 
 FILL = "ExecutionFill"
@@ -173,7 +173,7 @@ async def test_memory_pressure_ends_it_in_order(lab):
         full.set()
         assert noticed.wait(20), "the watchdog looks while the loop is busy"
 
-    lab.rss, lab.watch = rss, Limits(freeze_s=0.05)
+    lab.rss, lab.watch = rss, WatchdogLimits(freeze_s=0.05)
     lab.when(FILL, fill_up)
     report = await lab.run()
     assert report.reason == "memory:2000 MB"
@@ -279,7 +279,7 @@ async def test_history_that_is_whole_at_the_third_try_will_do(lab):
 def test_a_loop_that_does_not_turn_is_noticed_once_a_freeze_time():
     now, frozen = [0.0], []
     dog = Watchdog(
-        Limits(freeze_s=10), monotonic=lambda: now[0], rss=lambda: 1, frozen=frozen.append, full=frozen.append
+        WatchdogLimits(freeze_s=10), monotonic=lambda: now[0], rss=lambda: 1, frozen=frozen.append, full=frozen.append
     )
     for second in range(60):
         now[0] = float(second)
@@ -291,7 +291,9 @@ def test_a_loop_that_does_not_turn_is_noticed_once_a_freeze_time():
 
 def test_memory_is_told_once():
     told: list[int] = []
-    dog = Watchdog(Limits(), monotonic=lambda: 0.0, rss=lambda: 1_500_000_001, frozen=pytest.fail, full=told.append)
+    dog = Watchdog(
+        WatchdogLimits(), monotonic=lambda: 0.0, rss=lambda: 1_500_000_001, frozen=pytest.fail, full=told.append
+    )
     dog.beat()
     dog.look()
     dog.look()
@@ -303,10 +305,10 @@ FROZEN = """
     from pathlib import Path
     sys.path[:0] = [{here!r}, str(Path({here!r}).parent)]
     from conftest import Lab
-    from maestro_engine.session.safety.watchdog import Limits
+    from maestro_engine.session.safety.watchdog import WatchdogLimits
     from maestro_engine.session.surroundings import Surroundings
     from dataclasses import replace
-    lab = Lab(Path({root!r}), watch=Limits(freeze_s=0.3))
+    lab = Lab(Path({root!r}), watch=WatchdogLimits(freeze_s=0.3))
     lab.when("ExecutionFill", lambda: time.sleep(100))
     around = replace(lab.around(), monotonic=time.monotonic, frozen=lambda s: os._exit(77))
     lab.around = lambda: around

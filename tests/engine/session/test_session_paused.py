@@ -17,7 +17,7 @@ from maestro_engine.feeds.clock import PauseDetector, VirtualClock
 from maestro_engine.feeds.live.watchdog import StreamWatchdog as Witnesses
 from maestro_engine.feeds.live.watchdog import WatchLimits
 from maestro_engine.session.evidence.verify import verify
-from maestro_engine.session.safety.watchdog import Limits, Watchdog
+from maestro_engine.session.safety.watchdog import Watchdog, WatchdogLimits
 from maestro_engine.session.trail.retention import HeartbeatGaps
 
 S = 1_000_000_000
@@ -44,7 +44,7 @@ async def test_who_wakes_late_knows_that_it_was_away():
 def test_the_watchdog_that_stood_still_itself_gives_the_loop_its_turn():
     now, frozen = [0.0], []
     dog = Watchdog(
-        Limits(freeze_s=10), monotonic=lambda: now[0], rss=lambda: 1, frozen=frozen.append, full=pytest.fail
+        WatchdogLimits(freeze_s=10), monotonic=lambda: now[0], rss=lambda: 1, frozen=frozen.append, full=pytest.fail
     )
     for second in (*range(5), *range(31, 40)):  # stopped for 26 s
         now[0] = float(second)
@@ -91,8 +91,8 @@ PAUSED = """
     sys.path[:0] = [{here!r}, str(Path({here!r}).parent)]
     from conftest import Lab
     from maestro_engine.feeds.clock import SuppliedClock
-    from maestro_engine.session.safety.watchdog import Limits
-    lab = Lab(Path({root!r}), watch=Limits(freeze_s=2.0))
+    from maestro_engine.session.safety.watchdog import WatchdogLimits
+    lab = Lab(Path({root!r}), watch=WatchdogLimits(freeze_s=2.0))
     lab.clock = SuppliedClock(time.time_ns, time.monotonic_ns)
     lab.trades_per_s = 20.0
     around = replace(lab.around(), monotonic=time.monotonic, frozen=lambda s: os._exit(77), begins_ms=None)

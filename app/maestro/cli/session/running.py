@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from maestro.settings import Settings
-    from maestro.wiring.live.rounds import Asked, Chain
+    from maestro.wiring.live.rounds import Chain, ChainRequest
     from maestro.wiring.sessions import Ended, Where
     from maestro_engine.session.config import SessionConfig
     from maestro_engine.session.supervisor import Session
@@ -152,7 +152,7 @@ def _run_rounds(
     config: SessionConfig,
     where: Where,
     count: int,
-    asked: Asked,
+    asked: ChainRequest,
     settings: Settings,
     port: int | None,
     as_json: bool,
@@ -166,16 +166,16 @@ def _run_rounds(
         raise typer.Exit(1)
 
 
-def _asked(brain: Sequence[str] | None, budget: Sequence[str] | None, policy: str) -> Asked:
+def _asked(brain: Sequence[str] | None, budget: Sequence[str] | None, policy: str) -> ChainRequest:
     from maestro.cli.model_options import ROLES, parse_brains, parse_budget
-    from maestro.wiring.live.rounds import Asked
+    from maestro.wiring.live.rounds import ChainRequest
 
     known = _one_of("--policy", policy, ("sequential", "streak"))
     chosen, limits = parse_brains(brain or ()), parse_budget(budget or ())
     for choice in chosen:
         if choice.role not in ROLES:
             raise UsageError(f"--brain: {choice.role} advises in campaigns; sessions ask {', '.join(ROLES)}")
-    return Asked.model_validate({"brains": chosen, "policy": known, "budget": limits})
+    return ChainRequest.model_validate({"brains": chosen, "policy": known, "budget": limits})
 
 
 def _show_chain(chain: Chain, as_json: bool) -> None:

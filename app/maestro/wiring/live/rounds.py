@@ -56,7 +56,7 @@ BASE_FILE, NEXT_FILE = "session.yaml", "next.yaml"
 MOST_ROUNDS = 100
 
 
-class Asked(Frozen):
+class ChainRequest(Frozen):
     """What a person asks of the agents that read a session's report."""
 
     brains: tuple[BrainChoice, ...] = ()
@@ -91,7 +91,7 @@ async def run_rounds(
     base: SessionConfig,
     where: sessions.Where,
     rounds: int,
-    asked: Asked,
+    asked: ChainRequest,
     settings: Settings,
     told: Callable[[bytes], None] | None = None,
     beside: Callable[[Session], AbstractAsyncContextManager[None]] | None = None,
@@ -116,7 +116,7 @@ async def run_rounds(
         await store.close()
 
 
-async def plan_after(run: Run, asked: Asked, settings: Settings) -> Chain:
+async def plan_after(run: Run, asked: ChainRequest, settings: Settings) -> Chain:
     """Let the agents look at a finished session; their config for the next one is left in the chain's folder.
 
     A session that was planned itself goes on its chain. Raises MaestroError.
@@ -271,7 +271,7 @@ def _config(
     name: str,
     base: SessionConfig,
     rounds: int,
-    asked: Asked,
+    asked: ChainRequest,
     settings: Settings,
     begins_ms: int,
     price: Decimal | None,

@@ -31,7 +31,7 @@ class Push(Struct):
     op: str = ""
 
 
-class CandleWire(Struct):
+class BitunixCandleWire(Struct):
     open: Price = msgspec.field(name="o")
     high: Price = msgspec.field(name="h")
     low: Price = msgspec.field(name="l")
@@ -100,7 +100,7 @@ class Answer(Struct):
 
 
 push = msgspec.json.Decoder(Push, strict=False)
-candle = msgspec.json.Decoder(CandleWire, strict=False)
+candle = msgspec.json.Decoder(BitunixCandleWire, strict=False)
 ticker = msgspec.json.Decoder(TickerWire, strict=False)
 top = msgspec.json.Decoder(TopWire)
 funding = msgspec.json.Decoder(FundingRow, strict=False)

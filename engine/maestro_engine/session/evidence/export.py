@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence.metrics import LatencyFigures, Metrics, Sample
+from maestro_engine.session.evidence.metrics import LatencyFigures, Sample, SessionMetrics
 from maestro_engine.session.evidence.report import FinalReport
 from maestro_engine.session.evidence.story import Story, read_story
 from maestro_engine.session.evidence.summary import summary_page
@@ -29,7 +29,9 @@ class _MetricsFile(Struct, frozen=True):
     samples: tuple[Sample, ...]
 
 
-def export(folder: Path, report: FinalReport, config: SessionConfig, metrics: Metrics, scrub: Scrubber) -> None:
+def export(
+    folder: Path, report: FinalReport, config: SessionConfig, metrics: SessionMetrics, scrub: Scrubber
+) -> None:
     """Write metrics (JSON, CSV), the summary page and, last, the final report into *folder*."""
     figures = (report.frame_to_decision, report.processing, report.order_to_fill)
     everything = _MetricsFile(report.run, *figures, report.rss_mb_peak, report.feed, tuple(metrics.samples))
@@ -49,7 +51,7 @@ def _write(path: Path, text: str, scrub: Scrubber) -> None:
     new.replace(path)
 
 
-def _csv(path: Path, metrics: Metrics) -> None:
+def _csv(path: Path, metrics: SessionMetrics) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(Sample.__struct_fields__)

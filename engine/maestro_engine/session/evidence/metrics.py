@@ -13,7 +13,7 @@ BUCKETS = 40 * PER_OCTAVE
 MOST_SAMPLES = 2_880
 
 
-class Histogram:
+class LatencyHistogram:
     """Durations in nanoseconds, in buckets 9 % wide; a percentile is its bucket's upper end, never too good."""
 
     def __init__(self) -> None:
@@ -65,15 +65,15 @@ class Sample(Struct, frozen=True):
     rss_mb: float
 
 
-class Metrics:
+class SessionMetrics:
     """Filled by the supervisor; ``samples`` are thinned by half whenever there are too many."""
 
     def __init__(self) -> None:
-        self.decision = Histogram()
+        self.decision = LatencyHistogram()
         """From receiving a frame to having decided on it."""
-        self.processing = Histogram()
+        self.processing = LatencyHistogram()
         """The part of it spent deciding."""
-        self.fill = Histogram()
+        self.fill = LatencyHistogram()
         """From sending a market order to hearing of its fill."""
         self.limits: dict[str, tuple[Decimal, Decimal]] = {}
         """The most that was taken of each limit, and what it allowed then."""

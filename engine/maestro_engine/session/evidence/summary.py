@@ -30,7 +30,7 @@ FILES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SummaryTable:
     """*columns* are names with a kind each (``text``, ``num``, ``code``); rows fit them."""
 
     name: str
@@ -201,21 +201,21 @@ def _pictures(report: FinalReport, config: SessionConfig, story: Story) -> list[
     return pictures
 
 
-def _limits(report: FinalReport) -> Table:
+def _limits(report: FinalReport) -> SummaryTable:
     rows = tuple(
         (each.name, f"{each.most:,.4f}", f"{each.allowed:,.4f}", _share(each.most, each.allowed))
         for each in report.limits
     )
     columns = (("Limit", "text"), ("Most taken", "num"), ("Allowed", "num"), ("Used", "num"))
     note = "The most of each hard limit that was taken at any second. At 100 % nothing more is entered."
-    return Table("limits", "Limits", columns, rows, note if rows else "This report does not tell.")
+    return SummaryTable("limits", "Limits", columns, rows, note if rows else "This report does not tell.")
 
 
 def _share(most: Decimal, allowed: Decimal) -> str:
     return f"{float(100 * most / allowed):.1f} %" if allowed else "–"
 
 
-def _money(report: FinalReport, story: Story) -> Table:
+def _money(report: FinalReport, story: Story) -> SummaryTable:
     gross = report.net_pnl + report.fees_total - report.funding_total
     rows = (
         ("moves of the price, before costs", money(gross, sign=True)),
@@ -223,10 +223,10 @@ def _money(report: FinalReport, story: Story) -> Table:
         ("funding", money(report.funding_total, sign=True)),
         ("net", money(report.net_pnl, sign=True)),
     )
-    return Table("money", "What became of the money", (("Part", "text"), ("Amount", "num")), rows)
+    return SummaryTable("money", "What became of the money", (("Part", "text"), ("Amount", "num")), rows)
 
 
-def _exits(story: Story) -> Table:
+def _exits(story: Story) -> SummaryTable:
     kinds = dict.fromkeys(trade.reason or "closed" for trade in story.trades)
     groups = [(name, [t for t in story.trades if (t.reason or "closed") == name]) for name in sorted(kinds)]
     groups += [(name, [t for t in story.trades if t.side == side]) for name, side in (("long", 1), ("short", -1))]
@@ -241,16 +241,16 @@ def _exits(story: Story) -> Table:
         if found
     )
     columns = (("Ended by, and side", "text"), ("Trades", "num"), ("Won", "num"), ("Net", "num"))
-    return Table("exits", "Reasons of exit", columns, rows, "" if rows else "There was no trade.")
+    return SummaryTable("exits", "Reasons of exit", columns, rows, "" if rows else "There was no trade.")
 
 
-def _orders(report: FinalReport, story: Story) -> Table:
+def _orders(report: FinalReport, story: Story) -> SummaryTable:
     refused = tuple((f"refused: {reason}", f"{count:,}") for reason, count in sorted(story.refused.items()))
     rows = (("sent", f"{report.orders:,}"), ("filled, fills", f"{report.fills:,}"), *refused)
-    return Table("orders", "Orders", (("What", "text"), ("Count", "num")), rows)
+    return SummaryTable("orders", "Orders", (("What", "text"), ("Count", "num")), rows)
 
 
-def _machine(report: FinalReport, story: Story) -> Table:
+def _machine(report: FinalReport, story: Story) -> SummaryTable:
     latency = report.frame_to_decision.p99_ms
     rows = (
         ("from frame to decision, 99 of 100", "–" if latency is None else f"{latency:.3f} ms"),
@@ -260,10 +260,10 @@ def _machine(report: FinalReport, story: Story) -> Table:
         ("interruptions", f"{report.restarts:,}"),
         ("candles missing when due", f"{story.gaps:,}"),
     )
-    return Table("machine", "How it ran", (("What", "text"), ("Figure", "num")), rows)
+    return SummaryTable("machine", "How it ran", (("What", "text"), ("Figure", "num")), rows)
 
 
-def _trades(story: Story) -> Table:
+def _trades(story: Story) -> SummaryTable:
     names = ("Entered", "Side", "Quantity", "Entry", "Stop", "Target", "Exit", "Held", "Ended by", "Fees", "Funding")
     kinds = ("code", "text", *["num"] * 6, "text", "num", "num")
     columns = (*zip(names, kinds, strict=True), ("Net", "num"))
@@ -275,7 +275,7 @@ def _trades(story: Story) -> Table:
         else ""
     )
     note = f"{told}Fees and funding count as paid." if trades else "There was no trade."
-    return Table("trades", "Trades", columns, tuple(_trade_row(story, trade) for trade in shown), note)
+    return SummaryTable("trades", "Trades", columns, tuple(_trade_row(story, trade) for trade in shown), note)
 
 
 def _trade_row(story: Story, trade: StoryTrade) -> tuple[str, ...]:
@@ -298,7 +298,7 @@ def _trade_row(story: Story, trade: StoryTrade) -> tuple[str, ...]:
     )
 
 
-def _settings(config: SessionConfig) -> Table:
+def _settings(config: SessionConfig) -> SummaryTable:
     values = ", ".join(f"{name} {value}" for name, value in config.values().items())
     rows = (
         ("market", f"{config.symbol}, candles of {config.interval}, {config.source}"),
@@ -311,4 +311,4 @@ def _settings(config: SessionConfig) -> Table:
         ("seed", str(config.seed)),
         ("configuration", config.digest),
     )
-    return Table("settings", "Settings", (("What", "text"), ("Value", "text")), rows)
+    return SummaryTable("settings", "Settings", (("What", "text"), ("Value", "text")), rows)

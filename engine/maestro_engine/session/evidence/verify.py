@@ -18,8 +18,8 @@ from maestro_engine.session.evidence.report import ARTIFACTS, FinalReport, read_
 from maestro_engine.session.safety.state import StateFile
 from maestro_engine.session.trail.parts import (
     DAMAGED,
-    Chain,
     Part,
+    TrailChain,
     chain_of,
     exists,
     find_part,
@@ -241,7 +241,7 @@ def _read_trail(path: Path) -> _Trail:
     return trail
 
 
-def _read_part(trail: _Trail, part: Part, file: Iterable[bytes], chain: Chain) -> None:
+def _read_part(trail: _Trail, part: Part, file: Iterable[bytes], chain: TrailChain) -> None:
     """Add one part up. Raises :class:`DataError` where it is not what was sealed, or not as it was thinned."""
     digest, counts, first = hashlib.sha256(), Counter[str](), True
     decode = msgspec.json.Decoder(_Line).decode
@@ -262,7 +262,7 @@ def _read_part(trail: _Trail, part: Part, file: Iterable[bytes], chain: Chain) -
         _check_seal(trail, part, digest.hexdigest(), counts, chain)
 
 
-def _check_seal(trail: _Trail, part: Part, sha256: str, counts: Counter[str], chain: Chain) -> None:
+def _check_seal(trail: _Trail, part: Part, sha256: str, counts: Counter[str], chain: TrailChain) -> None:
     seal, thinned = chain.seals.get(part.number), chain.thinned.get(part.number)
     if seal is None:
         raise DataError(f"{part.path.name}: no later part of the trail tells its seal")

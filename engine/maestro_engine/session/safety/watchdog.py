@@ -19,7 +19,7 @@ _STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WatchdogLimits:
     """*freeze_s* in seconds, *memory* in bytes."""
 
     freeze_s: float = FREEZE_S
@@ -35,7 +35,7 @@ class Watchdog:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: WatchdogLimits,
         *,
         monotonic: Callable[[], float],
         rss: Callable[[], int],

@@ -35,7 +35,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class SessionTarget:
     """The target order of a session: as stated, in its own money, as a share of the price, and how often reached."""
 
     stated: float
@@ -102,7 +102,7 @@ class Strategy:
             return stated * float(self._share)
         return stated if self._declared_for is None else stated * float(self._qty) * close / float(self._declared_for)
 
-    def target(self, bars: Bars) -> Target | None:
+    def target(self, bars: Bars) -> SessionTarget | None:
         """How far the target is from the last close of *bars*, and how often they went so far in time.
 
         None where it is no amount of money, but a distance in ATR or R.
@@ -113,7 +113,7 @@ class Strategy:
         amount = self.reward(close)
         distance = amount / (float(self._qty) * close)
         stated = float(self._values["hard_tp_usd"])
-        return Target(stated, amount, distance, reached(bars, distance, bars_held), bars_held)
+        return SessionTarget(stated, amount, distance, reached(bars, distance, bars_held), bars_held)
 
     def timed_out(self, bar_ms: int, closed_ms: int) -> bool:
         """Whether a trade whose first candle opened at *bar_ms* is to be left at *closed_ms* (UTC milliseconds)."""

@@ -156,16 +156,16 @@ class Thinning(Struct, frozen=True):
     longest_gap_s: float
 
 
-class Chain(NamedTuple):
+class TrailChain(NamedTuple):
     """What the parts of a trail say of those before them, by number."""
 
     seals: dict[int, Seal]
     thinned: dict[int, Thinning]
 
 
-def chain_of(trail: Path) -> Chain:
+def chain_of(trail: Path) -> TrailChain:
     """Read from the first lines of every part of *trail*, where they stand. Damage is for others to find."""
-    chain = Chain({}, {})
+    chain = TrailChain({}, {})
     for part in [*sealed_parts(trail).values(), Part(0, trail, live=True)]:
         try:
             with part.open() as file:
@@ -175,7 +175,7 @@ def chain_of(trail: Path) -> Chain:
     return chain
 
 
-def _read_head(file: BinaryIO, chain: Chain) -> None:
+def _read_head(file: BinaryIO, chain: TrailChain) -> None:
     for line in file:
         if SEAL in line:
             seal = msgspec.json.decode(line, type=Seal)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from maestro_engine.feeds.port import Feed, Witnessed
 from maestro_engine.session.config import SessionConfig
-from maestro_engine.session.evidence.metrics import Metrics
+from maestro_engine.session.evidence.metrics import SessionMetrics
 from maestro_engine.session.opening import Opened
 from maestro_engine.session.surroundings import Surroundings
 from maestro_engine.session.trail.scrub import Scrubber
 from maestro_engine.session.watching.standing import (
-    Asked,
     Breaker,
     HeldLot,
     Money,
+    SessionRequest,
     Standing,
     Traffic,
     Use,
@@ -37,11 +37,11 @@ class Onlooker:
     """Looks when asked, from the event loop only."""
 
     def __init__(
-        self, config: SessionConfig, opened: Opened, feed: Feed, metrics: Metrics, around: Surroundings
+        self, config: SessionConfig, opened: Opened, feed: Feed, metrics: SessionMetrics, around: Surroundings
     ) -> None:
         self._trader, self._header = opened.trader, opened.header
         self._config, self._feed, self._metrics, self._around = config, feed, metrics, around
-        self._asked = Asked(
+        self._asked = SessionRequest(
             self._header.run,
             config.env,
             config.source,

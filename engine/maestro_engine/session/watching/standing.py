@@ -14,7 +14,7 @@ from maestro_engine.feeds.port import Witness
 from maestro_engine.session.evidence.metrics import LatencyFigures
 
 
-class Asked(Struct, frozen=True):
+class SessionRequest(Struct, frozen=True):
     """What the session was asked for."""
 
     run: str
@@ -102,7 +102,7 @@ class Traffic(Struct, frozen=True):
 class Standing(Struct, frozen=True):
     """One moment of a session."""
 
-    asked: Asked
+    asked: SessionRequest
     now: int
     elapsed_s: float
     entries_allowed: bool

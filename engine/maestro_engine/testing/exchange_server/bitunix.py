@@ -39,7 +39,7 @@ class Argument(msgspec.Struct):
         return f"{self.symbol}@{self.ch}"
 
 
-class Asked(msgspec.Struct):
+class ClientMessage(msgspec.Struct):
     """What a client says: ``subscribe`` and ``unsubscribe`` with arguments, or ``ping`` with its time."""
 
     op: str

@@ -256,7 +256,7 @@ class Exchange:
     async def _request_bitunix(self, client: _Client, message: str | bytes) -> None:
         """``{"op": "subscribe", "args": [{"symbol": ..., "ch": ...}]}``, and the ping that every client must send."""
         try:
-            asked = msgspec.json.decode(message, type=bitunix.Asked)
+            asked = msgspec.json.decode(message, type=bitunix.ClientMessage)
         except msgspec.DecodeError:
             return  # what it answers to nonsense is not known
         if asked.op == "ping":
